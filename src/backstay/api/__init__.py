@@ -1,0 +1,1 @@
+"""The Akeeba Backup JSON API as plain data: methods, models, envelopes, status codes."""

@@ -1,0 +1,1 @@
+"""JPA, JPS and ZIP archives: reading, writing, checking."""

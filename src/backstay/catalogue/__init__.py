@@ -1,0 +1,1 @@
+"""Profiles, backup records, tokens and jobs, kept in a database."""

@@ -1,0 +1,1 @@
+"""Calling any server of the API."""

@@ -1,0 +1,1 @@
+"""MySQL/MariaDB, PostgreSQL and SQLite as SQL text, out and in."""

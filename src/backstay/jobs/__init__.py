@@ -1,0 +1,1 @@
+"""What a person or a call asks for: take a backup, resume it, restore it."""

@@ -1,0 +1,1 @@
+"""Giving a site back: files, databases, its configuration."""

@@ -1,0 +1,1 @@
+"""What a directory is: Joomla, WordPress or plain, and which databases it uses."""

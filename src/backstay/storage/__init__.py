@@ -1,0 +1,1 @@
+"""Where finished parts are kept."""
