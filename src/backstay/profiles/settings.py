@@ -1,0 +1,243 @@
+"""Every setting of a backup once: its name here, its dotted key in the API, type, default, range and description.
+
+The keys, defaults and ranges are those of the reference engine where they mean the same thing; keys that begin with
+``backstay.`` are Backstay's own. Profiles store only what differs from the defaults, as strings by dotted key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from backstay.errors import ConfigurationError
+
+BackupType = Literal["full", "dbonly", "fileonly", "alldb", "incfile", "incfull"]
+ArchiveFormat = Literal["jpa", "jps", "zip"]
+CompressionProfile = Literal["fast", "balanced", "small"]
+VerificationLevel = Literal["none", "structure", "content"]
+
+
+def _setting(key: str, default: Any, description: str, **limits: Any) -> Any:
+    return Field(default=default, alias=key, description=description, **limits)
+
+
+class Settings(BaseModel):
+    """The settings of one backup, typed; made from a profile's stored values and the overrides of a call.
+
+    Unknown keys are kept in ``model_extra``: an imported profile gives them back on export.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, hide_input_in_errors=True)
+
+    # What is backed up.
+    root: str = _setting(
+        "akeeba.platform.newroot",
+        "",
+        "Absolute path of the site's root folder; empty: the profile has no site yet.",
+    )
+    database: SecretStr = _setting(
+        "backstay.site.database",
+        SecretStr(""),
+        "Database URL of the site, for example mysql://user:password@localhost/joomla?prefix=jos_; empty: found from "
+        "the site's own configuration; none: the site has no database.",
+    )
+    backup_type: BackupType = _setting(
+        "akeeba.basic.backup_type",
+        "full",
+        "What a backup holds: full, dbonly, fileonly, alldb, incfile or incfull.",
+    )
+    dereference_symlinks: bool = _setting(
+        "engine.archiver.common.dereference_symlinks",
+        False,
+        "Follow symbolic links and store what they point to.",
+    )
+    one_file_system: bool = _setting(
+        "backstay.scan.one_file_system",
+        False,
+        "Do not enter folders on which another file system is mounted.",
+    )
+    exclude: str = _setting(
+        "backstay.scan.exclude", "", "Patterns of paths to leave out, one a line, as with --exclude."
+    )
+
+    # Where and how it is written.
+    output_directory: str = _setting(
+        "akeeba.basic.output_directory",
+        "[DEFAULT_OUTPUT]",
+        "Folder the archives go to; [DEFAULT_OUTPUT] is the folder archives in BACKSTAY_HOME.",
+    )
+    archive_name: str = _setting(
+        "akeeba.basic.archive_name",
+        "site-[HOST]-[DATE]-[TIME_TZ]-[RANDOM]",
+        "Template of the archive's name, without extension.",
+    )
+    archive_format: ArchiveFormat = _setting(
+        "akeeba.advanced.archiver_engine", "jpa", "Format of the archive: jpa, jps (encrypted) or zip."
+    )
+    archive_password: SecretStr = _setting("engine.archiver.jps.key", SecretStr(""), "Password of JPS archives.")
+    part_size: int = _setting(
+        "engine.archiver.common.part_size",
+        0,
+        "Size of a part in bytes; below 65536 the archive is one file.",
+        ge=0,
+        le=1 << 50,
+    )
+    compression: CompressionProfile = _setting(
+        "backstay.archiver.compression",
+        "balanced",
+        "fast, balanced or small: less time or a smaller archive.",
+    )
+    store_above: int = _setting(
+        "backstay.archiver.store_above",
+        32 << 20,
+        "Files above this many bytes are stored without compression, because the PHP extractors of this format "
+        "inflate a file in memory.",
+        ge=0,
+    )
+    verify: VerificationLevel = _setting(
+        "backstay.verify", "content", "How a finished archive is checked, read back from the disk."
+    )
+
+    # The database dump.
+    dump_part_size: int = _setting(
+        "engine.dump.common.splitsize", 524288, "Size of a part of the SQL dump in bytes; 0: one file.", ge=0
+    )
+    dump_packet_size: int = _setting(
+        "engine.dump.common.packet_size", 131072, "Largest INSERT statement in bytes.", ge=1, le=1 << 20
+    )
+    dump_entities: bool = _setting(
+        "engine.dump.native.advanced_entitites",  # the key is spelled so by the reference engine
+        True,
+        "Dump procedures, functions, triggers and events.",
+    )
+    dump_strip_engine_options: bool = _setting(
+        "engine.dump.native.nobtree",
+        False,
+        "Leave engine-specific index and row options out of CREATE statements.",
+    )
+    blank_out_password: bool = _setting(
+        "engine.dump.common.blankoutpass",
+        False,
+        "Leave the database user and password out of databases.json.",
+    )
+
+    # Retention. Nothing is deleted until a rule is switched on.
+    maximum_age_enabled: bool = _setting("akeeba.quota.maxage.enable", False, "Delete by age, and only by age.")
+    maximum_age_days: int = _setting("akeeba.quota.maxage.maxdays", 31, "Days a backup is kept.", ge=1, le=3650)
+    maximum_age_keep_day: int = _setting(
+        "akeeba.quota.maxage.keepday",
+        1,
+        "Day of the month whose backups are kept for ever; 0: none.",
+        ge=0,
+        le=31,
+    )
+    count_enabled: bool = _setting("akeeba.quota.enable_count_quota", False, "Keep a number of backups.")
+    count: int = _setting("akeeba.quota.count_quota", 3, "Backups that are kept.", ge=1, le=100000)
+    size_enabled: bool = _setting("akeeba.quota.enable_size_quota", False, "Keep a total size of backups.")
+    size: int = _setting("akeeba.quota.size_quota", 15728640, "Bytes of backups that are kept.", ge=1, le=1 << 50)
+    obsolete: int = _setting(
+        "akeeba.quota.obsolete_quota", 0, "Records without files that are kept; 0: all.", ge=0, le=100000
+    )
+
+    # How a client is answered, and how a job is run.
+    log_level: int = _setting(
+        "akeeba.basic.log_level", 4, "0 nothing, 1 errors, 2 warnings, 3 information, 4 all.", ge=0, le=4
+    )
+    maximum_execution_time: int = _setting(
+        "akeeba.tuning.max_exec_time",
+        14,
+        "Seconds after which a stepBackup is answered at the latest.",
+        ge=0,
+        le=180,
+    )
+    attempts: int = _setting(
+        "backstay.job.attempts",
+        5,
+        "How often a backup that died is taken up again before it is given up.",
+        ge=1,
+    )
+
+    @field_validator("output_directory", mode="after")
+    @classmethod
+    def _default_output(cls, value: str) -> str:
+        return value or "[DEFAULT_OUTPUT]"
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Self:
+        """Make settings from values by dotted key.
+
+        Args:
+            values: dotted key → value; strings are converted, unknown keys kept.
+
+        Raises:
+            ConfigurationError: a value is not of its setting's type or range; the sentence names the key.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            key = ".".join(str(piece) for piece in first["loc"])
+            raise ConfigurationError(f"The setting {key} can't be used: {first['msg']}.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingFact:
+    """What is known of one setting, for the reference page and the forms of a client.
+
+    Attributes:
+        name: the setting's name in the code and in ``backstay.toml``.
+        key: its dotted key in the API and in stored profiles.
+        kind: ``bool``, ``int``, ``str``, ``enum`` or ``secret``.
+        default: as a string, the form in which profiles store it.
+        choices: of an ``enum``.
+        minimum, maximum: of an ``int``, where there are any.
+        description: one sentence for a person.
+    """
+
+    name: str
+    key: str
+    kind: Literal["bool", "int", "str", "enum", "secret"]
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+def as_stored(value: object) -> str:
+    """Return a setting's value as profiles store it: booleans as 0 and 1, secrets in clear, all else as text."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value)
+
+
+def setting_facts() -> list[SettingFact]:
+    """Return every setting in the order of the table."""
+    return [_fact(name, field) for name, field in Settings.model_fields.items()]
+
+
+def _fact(name: str, field: Any) -> SettingFact:
+    annotation = field.annotation
+    choices: tuple[str, ...] = tuple(getattr(annotation, "__args__", ()))
+    kinds: dict[object, Literal["bool", "int", "str", "secret"]] = {
+        bool: "bool",
+        int: "int",
+        str: "str",
+        SecretStr: "secret",
+    }
+    limits = {type(limit).__name__: limit for limit in field.metadata}
+    return SettingFact(
+        name=name,
+        key=field.alias or name,
+        kind="enum" if choices else kinds[annotation],
+        default=as_stored(field.default),
+        description=field.description or "",
+        choices=choices,
+        minimum=getattr(limits.get("Ge"), "ge", None),
+        maximum=getattr(limits.get("Le"), "le", None),
+    )
