@@ -1,0 +1,85 @@
+"""Jobs: backups that are being taken, with the checkpoint from which each can be taken up again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select, update
+
+from backstay.catalogue.schema import jobs
+from backstay.catalogue.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One backup that is being taken, or whose last words a client has yet to hear.
+
+    Attributes:
+        backup_id: number of its record.
+        plan: settings, filters and names as they were when the backup began, plain JSON; holds secrets.
+        checkpoint: where to go on after a death, plain JSON; None before the first.
+        attempts: how often a process took it up.
+        step_number: replies given to the client.
+        warnings_sent: number of the last warning in the latest reply.
+        warnings_told: number of the last warning in a reply that the client is known to have: the one before.
+        domain_told: the domain of the latest reply.
+    """
+
+    backup_id: int
+    plan: dict[str, Any] = field(repr=False)
+    checkpoint: dict[str, Any] | None
+    attempts: int
+    step_number: int
+    warnings_told: int
+    warnings_sent: int
+    domain_told: str
+
+
+class JobTable:
+    """Reads and writes jobs; their plans are kept encrypted and go with the end of the job."""
+
+    def __init__(self, engine: Engine, vault: Vault) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+        self._vault = vault
+
+    def create(self, backup_id: int, plan: dict[str, Any]) -> None:
+        """Store a job that is about to begin."""
+        with self._writer.begin() as connection:
+            connection.execute(
+                insert(jobs).values(
+                    backup_id=backup_id,
+                    plan=self._vault.seal(json.dumps(plan)),
+                    attempts=0,
+                    step_number=0,
+                    warnings_told=0,
+                    warnings_sent=0,
+                    domain_told="",
+                )
+            )
+
+    def get(self, backup_id: int) -> Job | None:
+        """Return the job of a record, or None."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.backup_id == backup_id)).one_or_none()
+        if row is None:
+            return None
+        values = row._asdict()
+        sealed = values.pop("plan")
+        return Job(plan=json.loads(self._vault.open(sealed)) if sealed else {}, **values)
+
+    def update(self, backup_id: int, **values: Any) -> None:
+        """Change columns of a job (not its plan), on disk when the call returns."""
+        with self._writer.begin() as connection:
+            connection.execute(update(jobs).where(jobs.c.backup_id == backup_id).values(**values))
+
+    def wipe(self, backup_id: int) -> None:
+        """Forget the plan and checkpoint of a job that has ended, and with them its secrets."""
+        self.update(backup_id, plan=b"", checkpoint=None)
+
+    def delete(self, backup_id: int) -> None:
+        """Remove a job."""
+        with self._writer.begin() as connection:
+            connection.execute(delete(jobs).where(jobs.c.backup_id == backup_id))

@@ -1,0 +1,125 @@
+"""Profiles: what is backed up and how, one for each site."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Engine, Row, delete, insert, select, update
+
+from backstay.catalogue.schema import profiles
+from backstay.catalogue.vault import Vault
+from backstay.errors import NotFoundError
+from backstay.profiles import Filters, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One profile.
+
+    Attributes:
+        id: its number; 1 always exists. 0 in a profile that is not stored yet.
+        description: its name for a person.
+        configuration: values by dotted key, as strings; what is not in it has its default. May hold secrets.
+        filters: what is left out and taken in.
+        quickicon: whether a client shows it as a button.
+    """
+
+    id: int
+    description: str
+    configuration: Mapping[str, str] = field(default_factory=dict, repr=False)
+    filters: Filters = field(default_factory=Filters, repr=False)
+    quickicon: bool = True
+
+    def settings(self, overrides: Mapping[str, object] | None = None) -> Settings:
+        """Return the typed settings, with a call's overrides on top."""
+        return Settings.from_values({**self.configuration, **(overrides or {})})
+
+    def with_values(self, values: Mapping[str, str]) -> Profile:
+        """Return this profile with some values set."""
+        return replace(self, configuration={**self.configuration, **values})
+
+
+class ProfileTable:
+    """Reads and writes profiles; their configuration and filters are kept encrypted."""
+
+    def __init__(self, engine: Engine, vault: Vault) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+        self._vault = vault
+
+    def all(self) -> list[Profile]:
+        """Return all profiles by number."""
+        with self._engine.connect() as connection:
+            return [self._profile(row) for row in connection.execute(select(profiles).order_by(profiles.c.id))]
+
+    def names(self) -> list[tuple[int, str]]:
+        """Return number and description of all profiles, by number, without reading the rest."""
+        query = select(profiles.c.id, profiles.c.description).order_by(profiles.c.id)
+        with self._engine.connect() as connection:
+            return [(row.id, row.description) for row in connection.execute(query)]
+
+    def get(self, profile_id: int) -> Profile:
+        """Return one profile.
+
+        Raises:
+            NotFoundError: there is none with this number.
+        """
+        with self._engine.connect() as connection:
+            row = connection.execute(select(profiles).where(profiles.c.id == profile_id)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"There is no backup profile {profile_id}: see them with 'backstay profile list'.")
+        return self._profile(row)
+
+    def create(self, profile: Profile) -> Profile:
+        """Store a new profile; return it with its number."""
+        with self._writer.begin() as connection:
+            number = connection.execute(
+                insert(profiles).values(**self._values(profile)).returning(profiles.c.id)
+            ).scalar_one()
+        return replace(profile, id=number)
+
+    def create_first(self) -> None:
+        """Make profile 1 where there is no profile at all."""
+        with self._writer.begin() as connection:
+            if connection.execute(select(profiles.c.id).limit(1)).first() is None:
+                connection.execute(
+                    insert(profiles).values(**self._values(Profile(id=1, description="Default Backup Profile")))
+                )
+
+    def save(self, profile: Profile) -> None:
+        """Store a profile that exists already.
+
+        Raises:
+            NotFoundError: there is none with this number.
+        """
+        with self._writer.begin() as connection:
+            changed = connection.execute(
+                update(profiles).where(profiles.c.id == profile.id).values(**self._values(profile))
+            )
+            if changed.rowcount == 0:
+                raise NotFoundError(f"There is no backup profile {profile.id}: see them with 'backstay profile list'.")
+
+    def delete(self, profile_id: int) -> bool:
+        """Remove a profile; return whether it was there. Its records stay."""
+        with self._writer.begin() as connection:
+            return connection.execute(delete(profiles).where(profiles.c.id == profile_id)).rowcount > 0
+
+    def _values(self, profile: Profile) -> dict[str, Any]:
+        return {
+            "description": profile.description,
+            "configuration": self._vault.seal(json.dumps(dict(profile.configuration))),
+            "filters": self._vault.seal(json.dumps(profile.filters.to_stored())),
+            "quickicon": profile.quickicon,
+        }
+
+    def _profile(self, row: Row[Any]) -> Profile:
+        return Profile(
+            id=row.id,
+            description=row.description,
+            configuration=json.loads(self._vault.open(row.configuration)),
+            filters=Filters.from_stored(json.loads(self._vault.open(row.filters))),
+            quickicon=row.quickicon,
+        )

@@ -1,0 +1,207 @@
+"""Backup records: what the catalogue knows of each backup that was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Engine, Row, delete, func, insert, select, update
+
+from backstay.catalogue.schema import backups, warnings
+
+Status = Literal["run", "fail", "complete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup record (engine-behaviour, backup records), with what Backstay knows beyond the reference engine.
+
+    Attributes:
+        backupstart, backupend: moments in UTC; ``backupend`` is None until the backup has ended.
+        absolute_path: of the main (last) part; empty until the archive is created.
+        multipart: number of parts; 0 where splitting is off.
+        total_size: bytes of all parts.
+        error: why the backup failed; empty where it did not.
+        warning_count: how many warnings it gave; the texts are in ``BackupTable.warnings``.
+        proof: how the archive was proven: ``{"level", "ok", "at", "parts": [{"name", "size", "blake3"}],
+            "manifest"}``; empty before.
+    """
+
+    id: int
+    description: str
+    comment: str
+    backupstart: datetime
+    backupend: datetime | None
+    status: Status
+    origin: str
+    type: str
+    profile_id: int
+    archivename: str
+    absolute_path: str
+    multipart: int
+    tag: str | None
+    backupid: str | None
+    filesexist: bool
+    remote_filename: str | None
+    total_size: int
+    frozen: bool
+    instep: bool
+    error: str = ""
+    warning_count: int = 0
+    proof: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def meta(self) -> Literal["ok", "obsolete", "remote", "pending", "fail"]:
+        """The state a list shows, derived as the reference engine derives it."""
+        if self.status == "run":
+            return "pending"
+        if self.status == "fail":
+            return "fail"
+        if self.filesexist:
+            return "ok"
+        return "remote" if self.remote_filename else "obsolete"
+
+
+_COLUMNS = [backups.c[item.name] for item in fields(Backup)]
+
+
+def _backup(row: Row[Any]) -> Backup:
+    return Backup(**row._asdict())
+
+
+class BackupTable:
+    """Reads and writes the records."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+
+    def create(
+        self,
+        *,
+        profile_id: int,
+        backupstart: datetime,
+        type: str,  # noqa: A002 - the column's name in every version of the API
+        description: str = "",
+        comment: str = "",
+        origin: str = "backend",
+        tag: str | None = None,
+        backupid: str | None = None,
+    ) -> Backup:
+        """Make the record of a backup that begins, with status ``run``."""
+        values = {
+            "description": description,
+            "comment": comment,
+            "backupstart": backupstart,
+            "status": "run",
+            "origin": origin,
+            "type": type,
+            "profile_id": profile_id,
+            "archivename": "",
+            "absolute_path": "",
+            "multipart": 0,
+            "tag": tag,
+            "backupid": backupid,
+            "filesexist": True,
+            "total_size": 0,
+            "frozen": False,
+            "instep": False,
+            "error": "",
+            "warning_count": 0,
+            "proof": {},
+        }
+        with self._writer.begin() as connection:
+            number = connection.execute(insert(backups).values(values).returning(backups.c.id)).scalar_one()
+            row = connection.execute(select(*_COLUMNS).where(backups.c.id == number)).one()
+        return _backup(row)
+
+    def get(self, backup_id: int) -> Backup | None:
+        """Return a record by its number, or None."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(*_COLUMNS).where(backups.c.id == backup_id)).one_or_none()
+        return None if row is None else _backup(row)
+
+    def find(self, backupid: str) -> Backup | None:
+        """Return the newest record with this backup id (``id-…``), or None."""
+        query = select(*_COLUMNS).where(backups.c.backupid == backupid).order_by(backups.c.id.desc()).limit(1)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _backup(row)
+
+    def newest(
+        self, offset: int = 0, limit: int | None = None, *, status: Status | None = None, profile_id: int | None = None
+    ) -> list[Backup]:
+        """Return records, newest first.
+
+        Args:
+            offset: how many of the newest to pass over.
+            limit: how many to return at most; None: all.
+            status: only those with this status.
+            profile_id: only those of this profile.
+        """
+        query = select(*_COLUMNS).order_by(backups.c.id.desc())
+        if status is not None:
+            query = query.where(backups.c.status == status)
+        if profile_id is not None:
+            query = query.where(backups.c.profile_id == profile_id)
+        query = query.offset(offset) if offset else query
+        query = query.limit(limit) if limit is not None else query.limit(-1) if offset else query
+        with self._engine.connect() as connection:
+            return [_backup(row) for row in connection.execute(query)]
+
+    def count(self) -> int:
+        """Return the number of records."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(backups)).scalar_one()
+
+    def newest_with_path(self, paths: Sequence[str]) -> dict[str, int]:
+        """Return, for each archive path, the highest record number that claims it."""
+        query = (
+            select(backups.c.absolute_path, func.max(backups.c.id))
+            .where(backups.c.absolute_path.in_(paths))
+            .group_by(backups.c.absolute_path)
+        )
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def update(self, backup_id: int, **values: Any) -> None:
+        """Change columns of a record, on disk when the call returns."""
+        with self._writer.begin() as connection:
+            connection.execute(update(backups).where(backups.c.id == backup_id).values(**values))
+
+    def delete(self, backup_id: int) -> bool:
+        """Remove a record with its warnings and its job; return whether it was there."""
+        with self._writer.begin() as connection:
+            return connection.execute(delete(backups).where(backups.c.id == backup_id)).rowcount > 0
+
+    def add_warnings(self, backup_id: int, first: int, messages: Sequence[str]) -> None:
+        """Keep warnings of a backup, numbered from ``first`` on.
+
+        Numbers that are there already are left as they are: a job that was taken up again tells some twice.
+        """
+        with self._writer.begin() as connection:
+            known = connection.execute(
+                select(func.max(warnings.c.number)).where(warnings.c.backup_id == backup_id)
+            ).scalar_one()
+            rows = [
+                {"backup_id": backup_id, "number": number, "message": message}
+                for number, message in enumerate(messages, first)
+                if known is None or number > known
+            ]
+            if rows:
+                connection.execute(insert(warnings), rows)
+                connection.execute(
+                    update(backups).where(backups.c.id == backup_id).values(warning_count=rows[-1]["number"])
+                )
+
+    def warnings(self, backup_id: int, after: int = 0) -> list[tuple[int, str]]:
+        """Return the warnings of a backup with their numbers, in order, from behind a number on."""
+        query = (
+            select(warnings.c.number, warnings.c.message)
+            .where(warnings.c.backup_id == backup_id, warnings.c.number > after)
+            .order_by(warnings.c.number)
+        )
+        with self._engine.connect() as connection:
+            return [(row.number, row.message) for row in connection.execute(query)]

@@ -1,0 +1,150 @@
+"""The tables of the catalogue.
+
+A change here needs a migration in ``migrations/versions``; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.types import JSON
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, stored without a zone in UTC and given back with one."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware moment into naive UTC."""
+        del dialect
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn naive UTC into an aware moment."""
+        del dialect
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class ByteText(TypeDecorator[str]):
+    """A text that may hold undecodable bytes as surrogates (a path, say), stored so that they survive."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        """Turn the text into its bytes."""
+        del dialect
+        return None if value is None else value.encode("utf-8", "surrogateescape")
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        """Turn the bytes back into the text."""
+        del dialect
+        return None if value is None else value.decode("utf-8", "surrogateescape")
+
+
+# SQLite numbers rows by itself only where the type is exactly INTEGER.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("description", Text, nullable=False),
+    Column("configuration", LargeBinary, nullable=False),
+    Column("filters", LargeBinary, nullable=False),
+    Column("quickicon", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+backups = Table(
+    "backups",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("description", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("backupstart", UtcDateTime, nullable=False),
+    Column("backupend", UtcDateTime),
+    Column("status", String(8), nullable=False),
+    Column("origin", String(30), nullable=False),
+    Column("type", String(30), nullable=False),
+    Column("profile_id", _Id, nullable=False),
+    Column("archivename", ByteText, nullable=False),
+    Column("absolute_path", ByteText, nullable=False),
+    Column("multipart", Integer, nullable=False),
+    Column("tag", String(255)),
+    Column("backupid", String(255)),
+    Column("filesexist", Boolean, nullable=False),
+    Column("remote_filename", Text),
+    Column("total_size", BigInteger, nullable=False),
+    Column("frozen", Boolean, nullable=False),
+    Column("instep", Boolean, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("warning_count", Integer, nullable=False),
+    Column("proof", JSON, nullable=False),
+    Index("ix_backups_backupid", "backupid"),
+    Index("ix_backups_status", "status"),
+    Index("ix_backups_absolute_path", "absolute_path"),
+    Index("ix_backups_profile_id", "profile_id"),
+    sqlite_autoincrement=True,
+)
+
+warnings = Table(
+    "warnings",
+    metadata,
+    Column("backup_id", _Id, ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("message", Text, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("backup_id", _Id, ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("plan", LargeBinary, nullable=False),
+    Column("checkpoint", JSON),
+    Column("attempts", Integer, nullable=False),
+    Column("step_number", Integer, nullable=False),
+    Column("warnings_told", Integer, nullable=False),
+    Column("warnings_sent", Integer, nullable=False),
+    Column("domain_told", String(30), nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("expires", UtcDateTime),
+    Column("last_used", UtcDateTime),
+    sqlite_autoincrement=True,
+)

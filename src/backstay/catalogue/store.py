@@ -1,0 +1,119 @@
+"""Opening the catalogue: the database, its migrations, and the tables in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import sqlalchemy
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import DatabaseError as SqlError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from backstay.catalogue.home import Home
+from backstay.catalogue.jobs import JobTable
+from backstay.catalogue.profiles import ProfileTable
+from backstay.catalogue.records import BackupTable
+from backstay.catalogue.tokens import TokenTable
+from backstay.catalogue.vault import Vault
+from backstay.errors import ConfigurationError
+
+REVISION = "0001"
+_BUSY_MILLISECONDS = 30_000
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Catalogue:
+    """Profiles, backup records, tokens and jobs; safe to use from several threads and processes at once."""
+
+    def __init__(self, engine: Engine, vault: Vault) -> None:
+        self._engine = engine
+        self.vault = vault
+        self.backups = BackupTable(engine)
+        self.profiles = ProfileTable(engine, vault)
+        self.jobs = JobTable(engine, vault)
+        self.tokens = TokenTable(engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_catalogue(home: Home) -> Catalogue:
+    """Open the catalogue of a home, made or brought up to date where needed; profile 1 always exists.
+
+    Raises:
+        ConfigurationError: the database is damaged, newer than this version, or not to be opened.
+    """
+    made = not home.catalogue.exists()
+    if made:
+        home.catalogue.touch(mode=0o600)
+    engine = sqlalchemy.create_engine(
+        f"sqlite:///{home.catalogue}", connect_args={"timeout": _BUSY_MILLISECONDS / 1000}
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    try:
+        _migrate(engine, home)
+        catalogue = Catalogue(engine, Vault(home.key))
+        catalogue.profiles.create_first()
+    except SqlError as error:
+        engine.dispose()
+        raise ConfigurationError(
+            f"The catalogue {home.catalogue} can't be read ({error.orig}): put a good copy in its place."
+        ) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return catalogue
+
+
+def _prepare(connection: Any, record: ConnectionPoolEntry) -> None:
+    del record
+    # SQLAlchemy sends BEGIN itself (below), so that a transaction that writes holds the lock from its start on
+    # and waits for its turn instead of failing in the middle.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin(connection: sqlalchemy.Connection) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")
+
+
+def _migrate(engine: Engine, home: Home) -> None:
+    """Bring the tables to this version's form; costs one small query where they are in it already."""
+    with engine.connect() as connection:
+        there = connection.execute(
+            text("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'")
+        ).scalar_one()
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if there else None
+    if found == REVISION:
+        return
+    if found is not None and found > REVISION:
+        raise ConfigurationError(
+            f"The catalogue {home.catalogue} was written by a newer version of Backstay: install that version."
+        )
+    # Imported here because it is slow, and needed only when the version of Backstay changes.
+    from alembic import command
+    from alembic.config import Config
+
+    configuration = Config()
+    configuration.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    with engine.execution_options(writes=True).begin() as connection:
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, REVISION)

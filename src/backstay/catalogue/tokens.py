@@ -1,0 +1,123 @@
+"""Access tokens: named credentials with scopes, kept as digests."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, Row, delete, insert, select, update
+
+from backstay.catalogue.schema import tokens
+from backstay.errors import NotFoundError, UsageError
+
+PREFIX = "bst_"
+# A token is read often and written rarely: its last use is noted at most this often.
+_LAST_USED_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is known of one token; the token itself is shown once, when it is made.
+
+    Attributes:
+        scopes: what it may do: any of read, backup, download, delete, configure.
+        expires: moment from which it is worth nothing; None: never.
+        last_used: to the minute; None: not yet.
+    """
+
+    id: int
+    name: str
+    scopes: frozenset[str]
+    created: datetime
+    expires: datetime | None
+    last_used: datetime | None
+
+
+def _digest(token: str) -> bytes:
+    # The token is 256 random bits, so that one plain hash is as strong as a slow one.
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+def _token(row: Row[Any]) -> Token:
+    return Token(
+        id=row.id,
+        name=row.name,
+        scopes=frozenset(row.scopes.split()),
+        created=row.created,
+        expires=row.expires,
+        last_used=row.last_used,
+    )
+
+
+class TokenTable:
+    """Makes, finds and revokes tokens."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+
+    def create(self, name: str, scopes: Iterable[str], now: datetime, expires: datetime | None = None) -> str:
+        """Make a token; return it in clear, the only time.
+
+        Raises:
+            UsageError: the name is taken.
+        """
+        token = PREFIX + secrets.token_urlsafe(32)
+        with self._writer.begin() as connection:
+            if connection.execute(select(tokens.c.id).where(tokens.c.name == name)).first():
+                raise UsageError(f"There is a token named {name} already: choose another name, or regenerate it.")
+            connection.execute(
+                insert(tokens).values(
+                    name=name, digest=_digest(token), scopes=" ".join(sorted(scopes)), created=now, expires=expires
+                )
+            )
+        return token
+
+    def regenerate(self, name: str, now: datetime) -> str:
+        """Replace a token by a new one with the same name and scopes; the old one is worth nothing at once.
+
+        Raises:
+            NotFoundError: there is no token of that name.
+        """
+        token = PREFIX + secrets.token_urlsafe(32)
+        with self._writer.begin() as connection:
+            changed = connection.execute(
+                update(tokens).where(tokens.c.name == name).values(digest=_digest(token), created=now, last_used=None)
+            )
+            if changed.rowcount == 0:
+                raise NotFoundError(f"There is no token named {name}: see them with 'backstay token list'.")
+        return token
+
+    def revoke(self, name: str) -> None:
+        """Remove a token; it is worth nothing at once.
+
+        Raises:
+            NotFoundError: there is no token of that name.
+        """
+        with self._writer.begin() as connection:
+            if connection.execute(delete(tokens).where(tokens.c.name == name)).rowcount == 0:
+                raise NotFoundError(f"There is no token named {name}: see them with 'backstay token list'.")
+
+    def all(self) -> list[Token]:
+        """Return all tokens by name."""
+        with self._engine.connect() as connection:
+            return [_token(row) for row in connection.execute(select(tokens).order_by(tokens.c.name))]
+
+    def authenticate(self, token: str, now: datetime) -> Token | None:
+        """Return what a token in clear stands for, or None where it is unknown or has expired.
+
+        The look-up is by digest: how long it takes tells nothing of a token's characters.
+        """
+        with self._engine.connect() as connection:
+            row = connection.execute(select(tokens).where(tokens.c.digest == _digest(token))).one_or_none()
+        if row is None or (row.expires is not None and row.expires <= now):
+            return None
+        found = _token(row)
+        if found.last_used is None or (now - found.last_used).total_seconds() >= _LAST_USED_SECONDS:
+            with self._writer.begin() as connection:
+                connection.execute(update(tokens).where(tokens.c.id == found.id).values(last_used=now))
+        return found
