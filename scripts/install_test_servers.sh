@@ -1,0 +1,41 @@
+#!/bin/sh
+# Installs the MariaDB server that the tests start for themselves, where it is missing, we are root and this is Debian.
+# Only the program is installed (mariadb-server-core): no service, no system database, nothing that starts by itself.
+# With CI=true the programs that some tests take as peers come too. Where nothing can be installed, it says so and goes on:
+# the tests then skip with a reason, or fail where CI=true.
+set -eu
+
+PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
+export DEBIAN_FRONTEND=noninteractive
+
+is_there() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+can_install() {
+    [ "$(id -u)" = 0 ] && is_there apt-get
+}
+
+packages=
+if [ -z "${BACKSTAY_TEST_MYSQL:-}" ] && ! is_there mariadbd && ! is_there mysqld; then
+    if can_install; then
+        packages=mariadb-server-core
+    else
+        echo "No mariadbd on PATH: tests that need MariaDB will be skipped (install it, or name a server by BACKSTAY_TEST_MYSQL)."
+    fi
+fi
+if [ "${CI:-}" = true ] && can_install; then
+    for peer in unzip:unzip zip:zip 7z:p7zip-full zstd:zstd; do
+        is_there "${peer%%:*}" || packages="$packages ${peer#*:}"
+    done
+fi
+[ -n "$packages" ] || exit 0
+
+echo "installing with apt:" $packages
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086  # a list of words
+if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages; } </dev/null >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "apt could not install $packages: tests that need them will be skipped." >&2
+fi

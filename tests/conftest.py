@@ -1,0 +1,49 @@
+"""What every test may use: its own home folder, an environment free of the caller's settings, and steady Hypothesis."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+SLOW_REASON = "slow: run by make test-slow"
+SETTINGS_OF_THE_TESTS = "BACKSTAY_TEST_"
+
+# Both without a deadline: on a shared machine a slow example is no fault. In CI every run tries the same examples.
+hypothesis.settings.register_profile(
+    "default", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--slow``."""
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is marked slow unless it was asked for."""
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow") is not None:
+            item.add_marker(pytest.mark.skip(reason=SLOW_REASON))
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the caller's BACKSTAY_… variables, so that no test touches a real home or knows a real secret."""
+    for name in list(os.environ):
+        if name.startswith("BACKSTAY_") and not name.startswith(SETTINGS_OF_THE_TESTS):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a fresh BACKSTAY_HOME that does not exist yet, set in the environment too."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("BACKSTAY_HOME", str(folder))
+    return folder
