@@ -1,0 +1,175 @@
+"""The ciphers of encapsulations 2 to 5: AES-CTR strings and AES-CBC blocks, in every generation.
+
+Layouts, legacy key expansion and test vectors: archive-formats.md 2.6, 2.7 and 4; which server wrote which
+generation: api-v1-encapsulation.md 4.1. None of them carries a check of integrity: what was garbled decrypts to
+garbage, which the caller finds by decoding it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import struct
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+BLOCK = 16
+PBKDF2_ITERATIONS = 1000
+PBKDF2_HASH = "sha1"
+SALT_LENGTH = 64
+NONCE_LENGTH = 8
+_IV_MARK = b"JPIV"
+_SALT_MARK = b"JPST"
+_IV_TRAILER = len(_IV_MARK) + BLOCK + 4
+_SALT_TRAILER = len(_SALT_MARK) + SALT_LENGTH + _IV_TRAILER
+
+
+class BlockForm(StrEnum):
+    """The generation of an AES-CBC block.
+
+    LEGACY is ``ciphertext ‖ u32 length``, RANDOM_IV adds the initialisation vector (both with the legacy key), SALTED
+    is AES-128 with a PBKDF2 key and carries salt and vector.
+    """
+
+    LEGACY = "legacy"
+    RANDOM_IV = "random-iv"
+    SALTED = "salted"
+
+
+class UndecryptableError(ValueError):
+    """A text or block cannot be one that the ciphers wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBlock:
+    """A decrypted block: the plain bytes, and the generation it was written in."""
+
+    plain: bytes
+    form: BlockForm
+
+
+def _one_block(key: bytes, block: bytes) -> bytes:
+    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - one block, as the format has it
+    return encryptor.update(block) + encryptor.finalize()
+
+
+@lru_cache(maxsize=64)
+def legacy_key(password: str, bits: int) -> bytes:
+    """The key that old generations derive from a password (archive-formats.md 2.7).
+
+    Args:
+        password: any text; its first ``bits / 8`` bytes in UTF-8 count.
+        bits: 128, 192 or 256.
+
+    Returns:
+        ``bits / 8`` bytes. With 128 bits it is the legacy initialisation vector as well.
+    """
+    length = bits // 8
+    padded = password.encode("utf-8", "surrogateescape")[:length].ljust(length, b"\0")
+    encrypted = _one_block(padded, padded[:BLOCK])
+    return encrypted + encrypted[: length - BLOCK]
+
+
+@lru_cache(maxsize=64)
+def _salted_key(password: str, salt: bytes) -> bytes:
+    secret = password.encode("utf-8", "surrogateescape")
+    return hashlib.pbkdf2_hmac(PBKDF2_HASH, secret, salt, PBKDF2_ITERATIONS, BLOCK)
+
+
+def _cbc(key: bytes, vector: bytes, data: bytes, *, decrypt: bool) -> bytes:
+    cipher = Cipher(algorithms.AES(key), modes.CBC(vector))
+    context = cipher.decryptor() if decrypt else cipher.encryptor()
+    return context.update(data) + context.finalize()
+
+
+def encrypt_block(plain: bytes, password: str, bits: int, form: BlockForm) -> bytes:
+    """A block of AES-CBC.
+
+    Args:
+        plain: what to encrypt.
+        password: the secret word, or the key for replies.
+        bits: 128 or 256; SALTED blocks are AES-128 whatever it says.
+        form: the generation to write.
+
+    Returns:
+        The block: ciphertext padded with NULs, trailer, length.
+    """
+    padded = plain + b"\0" * (-len(plain) % BLOCK)
+    length = struct.pack("<I", len(plain))
+    if form is BlockForm.LEGACY:
+        return _cbc(legacy_key(password, bits), legacy_key(password, 128), padded, decrypt=False) + length
+    vector = os.urandom(BLOCK)
+    if form is BlockForm.RANDOM_IV:
+        return _cbc(legacy_key(password, bits), vector, padded, decrypt=False) + _IV_MARK + vector + length
+    salt = os.urandom(SALT_LENGTH)
+    encrypted = _cbc(_salted_key(password, salt), vector, padded, decrypt=False)
+    return encrypted + _SALT_MARK + salt + _IV_MARK + vector + length
+
+
+def decrypt_block(block: bytes, password: str, bits: int) -> OpenedBlock:
+    """The plain bytes of a block of any generation; the marks in its trailer tell which one it is.
+
+    Raises:
+        UndecryptableError: the block is cut, or its length does not fit it.
+    """
+    if len(block) < 4:
+        raise UndecryptableError("The block is cut short.")
+    (length,) = struct.unpack("<I", block[-4:])
+    key, vector, encrypted, form = legacy_key(password, bits), legacy_key(password, 128), block[:-4], BlockForm.LEGACY
+    if len(block) >= _IV_TRAILER and block[-_IV_TRAILER:].startswith(_IV_MARK):
+        encrypted, vector, form = block[:-_IV_TRAILER], block[-4 - BLOCK : -4], BlockForm.RANDOM_IV
+        if len(block) >= _SALT_TRAILER and block[-_SALT_TRAILER:].startswith(_SALT_MARK):
+            salt = block[-_SALT_TRAILER + len(_SALT_MARK) : -_IV_TRAILER]
+            key, encrypted, form = _salted_key(password, salt), block[:-_SALT_TRAILER], BlockForm.SALTED
+    if len(encrypted) % BLOCK or length > len(encrypted):
+        raise UndecryptableError("The length of the block does not fit it.")
+    return OpenedBlock(_cbc(key, vector, encrypted, decrypt=True)[:length], form)
+
+
+def encrypt_counter_text(plain: bytes, password: str, bits: int, *, nonce: bytes | None = None) -> str:
+    """Base64 of ``nonce ‖ ciphertext`` of AES-CTR with the legacy key (archive-formats.md 4.4).
+
+    Args:
+        plain: what to encrypt.
+        password: the secret word, or the key for replies.
+        bits: 128 or 256.
+        nonce: 8 bytes; None: the present second and four random bytes, so that none comes twice.
+    """
+    start = nonce if nonce is not None else struct.pack("<I", int(time.time()) & 0xFFFFFFFF) + os.urandom(4)
+    return base64.b64encode(start + _counter(plain, legacy_key(password, bits), start)).decode("ascii")
+
+
+def decrypt_counter_text(text: str, password: str, bits: int) -> bytes:
+    """The plain bytes of what ``encrypt_counter_text`` wrote; any nonce.
+
+    Raises:
+        UndecryptableError: it is not base64, or too short.
+    """
+    raw = base64_bytes(text)
+    if len(raw) < NONCE_LENGTH:
+        raise UndecryptableError("The encrypted text is cut short.")
+    return _counter(raw[NONCE_LENGTH:], legacy_key(password, bits), raw[:NONCE_LENGTH])
+
+
+def _counter(data: bytes, key: bytes, nonce: bytes) -> bytes:
+    context = Cipher(algorithms.AES(key), modes.CTR(nonce + bytes(BLOCK - NONCE_LENGTH))).encryptor()
+    return context.update(data) + context.finalize()
+
+
+def base64_bytes(text: str) -> bytes:
+    """The bytes of base64 text; blanks that a form turned plus signs into, and line breaks, are put right.
+
+    Raises:
+        UndecryptableError: it is not base64.
+    """
+    repaired = text.strip().replace(" ", "+").translate({10: None, 13: None})
+    try:
+        return base64.b64decode(repaired + "=" * (-len(repaired) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise UndecryptableError("The text is not base64.") from None
