@@ -8,6 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest_plugins = ["support.fixtures"]
+
 SLOW_REASON = "slow: run by make test-slow"
 SETTINGS_OF_THE_TESTS = "BACKSTAY_TEST_"
 
