@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the MariaDB server that the tests start for themselves, where it is missing, we are root and this is Debian.
-# Only the program is installed (mariadb-server-core): no service, no system database, nothing that starts by itself.
+# Only programs are installed (mariadb-server-core, mariadb-client-core): no service, nothing that starts by itself.
 # With CI=true the programs that some tests take as peers come too. Where nothing can be installed, it says so and goes on:
 # the tests then skip with a reason, or fail where CI=true.
 set -eu
@@ -19,7 +19,7 @@ can_install() {
 packages=
 if [ -z "${BACKSTAY_TEST_MYSQL:-}" ] && ! is_there mariadbd && ! is_there mysqld; then
     if can_install; then
-        packages=mariadb-server-core
+        packages="mariadb-server-core mariadb-client-core"
     else
         echo "No mariadbd on PATH: tests that need MariaDB will be skipped (install it, or name a server by BACKSTAY_TEST_MYSQL)."
     fi

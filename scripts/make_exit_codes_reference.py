@@ -1,0 +1,52 @@
+"""Write ``docs/reference/exit-codes.md`` from the tree of errors; ``--check`` only tells whether it is up to date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from backstay.errors import BackstayError
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "exit-codes.md"
+
+HEAD = """# Exit codes
+
+Every command of `backstay` exits with 0 when it did what was asked. When it did not, it prints one sentence and exits
+with the code of the error's class, so that a script can tell a wrong secret from a full disk. Codes below 100 are stable
+from version to version; a signal ends a command with 128 plus its number, as for any program (130 for Ctrl-C).
+
+| Code | Class in `backstay.errors` | What happened |
+|---:|---|---|
+| 0 | | All went well. |
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or say whether it is up to date; gives the exit code."""
+    text = HEAD + "".join(f"{row}\n" for row in rows())
+    if arguments == ["--check"]:
+        is_current = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
+        print("docs/reference/exit-codes.md is up to date" if is_current else "run make docs: exit-codes.md is old")
+        return 0 if is_current else 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def rows() -> list[str]:
+    """Give a row of the table for each class of error, in the order of the codes."""
+    errors = sorted(tree(BackstayError), key=lambda error: (error.exit_code, error.__name__))
+    return [f"| {error.exit_code} | `{error.__name__}` | {first_paragraph(error)} |" for error in errors]
+
+
+def tree(error: type[BackstayError]) -> list[type[BackstayError]]:
+    """Give a class and all below it."""
+    return [error, *(found for child in error.__subclasses__() for found in tree(child))]
+
+
+def first_paragraph(error: type[BackstayError]) -> str:
+    """Give what a class says of itself, in one line."""
+    return " ".join((error.__doc__ or "").partition("\n\n")[0].split())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
