@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "exit-cod
 HEAD = """# Exit codes
 
 Every command of `backstay` exits with 0 when it did what was asked. When it did not, it prints one sentence and exits
-with the code of the error's class, so that a script can tell a wrong secret from a full disk. Codes below 100 are stable
+with the code of the error's class, so that a script can tell a wrong secret from a full disk. The codes are stable
 from version to version; a signal ends a command with 128 plus its number, as for any program (130 for Ctrl-C).
 
 | Code | Class in `backstay.errors` | What happened |
