@@ -7,4 +7,4 @@ folder=${1:?usage: install.sh FOLDER [EXTRA]}
 extra=${2:-}
 
 echo "installing Backstay${extra:+ with what its $extra needs} into $folder"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --prefer-binary --editable ".${extra:+[$extra]}"
+"$folder/bin/python" -m pip install -qq --disable-pip-version-check --prefer-binary --editable ".${extra:+[$extra]}"
