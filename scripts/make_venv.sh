@@ -45,7 +45,7 @@ install_debian_venv() {
     package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
     echo "make_venv: installing $package with apt"
     export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$package"; } </dev/null >/dev/null || true
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$package"; } </dev/null >/dev/null 2>&1 || true
 }
 
 # Without ensurepip the environment is made bare, and any pip there is puts pip into it.
