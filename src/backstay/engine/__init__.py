@@ -1,1 +1,26 @@
 """Taking a backup: domains, progress, checkpoints, retention."""
+
+from backstay.engine.contents import Survey
+from backstay.engine.files import BackupFile, backup_files, main_file
+from backstay.engine.log import open_log
+from backstay.engine.plan import Plan, make_plan
+from backstay.engine.progress import Progress, percent
+from backstay.engine.retention import apply_retention, outdated, remove_files
+from backstay.engine.run import BackupRun, discard
+
+__all__ = [
+    "BackupFile",
+    "BackupRun",
+    "Plan",
+    "Progress",
+    "Survey",
+    "apply_retention",
+    "backup_files",
+    "discard",
+    "main_file",
+    "make_plan",
+    "open_log",
+    "outdated",
+    "percent",
+    "remove_files",
+]

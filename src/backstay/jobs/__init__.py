@@ -1,1 +1,43 @@
 """What a person or a call asks for: take a backup, resume it, restore it."""
+
+from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup
+from backstay.jobs.configuration import Configuration
+from backstay.jobs.installation import Installation, api_secret, open_installation, set_secret
+from backstay.jobs.launch import resume_dead, stop
+from backstay.jobs.profiles import create_profile, delete_profile, edit_profile, profile_of_site
+from backstay.jobs.records import (
+    BackupFile,
+    ListedBackup,
+    backup_files,
+    delete_backup,
+    delete_backup_files,
+    get_backup,
+    list_backups,
+    read_log,
+)
+
+__all__ = [
+    "BackupFile",
+    "Configuration",
+    "Installation",
+    "ListedBackup",
+    "StepState",
+    "acknowledge",
+    "api_secret",
+    "backup_files",
+    "create_profile",
+    "delete_backup",
+    "delete_backup_files",
+    "delete_profile",
+    "edit_profile",
+    "get_backup",
+    "list_backups",
+    "open_installation",
+    "profile_of_site",
+    "read_log",
+    "resume_dead",
+    "set_secret",
+    "start_backup",
+    "step_backup",
+    "stop",
+]

@@ -108,6 +108,9 @@ class Settings(BaseModel):
     dump_packet_size: int = _setting(
         "engine.dump.common.packet_size", 131072, "Largest INSERT statement in bytes.", ge=1, le=1 << 20
     )
+    dump_extended_inserts: bool = _setting(
+        "engine.dump.common.extended_inserts", True, "Write several rows into one INSERT statement."
+    )
     dump_entities: bool = _setting(
         "engine.dump.native.advanced_entitites",  # the key is spelled so by the reference engine
         True,
@@ -138,6 +141,11 @@ class Settings(BaseModel):
     count: int = _setting("akeeba.quota.count_quota", 3, "Backups that are kept.", ge=1, le=100000)
     size_enabled: bool = _setting("akeeba.quota.enable_size_quota", False, "Keep a total size of backups.")
     size: int = _setting("akeeba.quota.size_quota", 15728640, "Bytes of backups that are kept.", ge=1, le=1 << 50)
+    keep_hourly: int = _setting("backstay.retention.hourly", 0, "Hours of which the newest backup is kept.", ge=0)
+    keep_daily: int = _setting("backstay.retention.daily", 0, "Days of which the newest backup is kept.", ge=0)
+    keep_weekly: int = _setting("backstay.retention.weekly", 0, "Weeks of which the newest backup is kept.", ge=0)
+    keep_monthly: int = _setting("backstay.retention.monthly", 0, "Months of which the newest backup is kept.", ge=0)
+    keep_yearly: int = _setting("backstay.retention.yearly", 0, "Years of which the newest backup is kept.", ge=0)
     obsolete: int = _setting(
         "akeeba.quota.obsolete_quota", 0, "Records without files that are kept; 0: all.", ge=0, le=100000
     )

@@ -1,0 +1,146 @@
+"""``backstay archive``: archives as files, of whatever origin."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from backstay.archives import Entry, EntryType, open_archive
+from backstay.cli import options
+from backstay.cli.output import bar, console, print_json, say, shown, size, table, warn
+from backstay.errors import NotFoundError, VerificationError
+
+app = typer.Typer(help="List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.", no_args_is_help=True)
+
+Archive = Annotated[
+    Path, typer.Argument(metavar="ARCHIVE", help="The main file: .jpa, .jps or .zip, beside its parts.")
+]
+
+
+@app.command("list")
+def list_entries(archive: Archive, password: options.Password = None, json_output: options.Json = False) -> None:
+    """List what is in an archive.
+
+    Example:
+        backstay archive list site.jpa --json
+    """
+    with open_archive(archive, password=password) as opened:
+        entries = list(opened)
+    if json_output:
+        print_json([_plain(entry) for entry in entries])
+        return
+    rows = table("Mode", "Size", "Modified (UTC)", "Path", right=["Size"])
+    for entry in entries:
+        when = datetime.fromtimestamp(entry.mtime, UTC).strftime("%Y-%m-%d %H:%M:%S") if entry.mtime else ""
+        target = f" -> {shown(entry.target)}" if entry.target else ""
+        slash = "/" if entry.type is EntryType.DIRECTORY else ""
+        rows.add_row(_mode(entry), str(entry.size), when, Text(shown(entry.path) + slash + target))
+    console.print(rows)
+    console.print(f"{len(entries)} entries, {size(sum(entry.size for entry in entries))}")
+
+
+def _plain(entry: Entry) -> dict[str, object]:
+    return {
+        "path": entry.path.encode("utf-8", "backslashreplace").decode(),
+        "type": entry.type.value,
+        "size": entry.size,
+        "compressed_size": entry.compressed_size,
+        "mode": None if entry.mode is None else oct(stat.S_IMODE(entry.mode)),
+        "mtime": entry.mtime,
+        "target": None if entry.target is None else entry.target.encode("utf-8", "backslashreplace").decode(),
+    }
+
+
+def _mode(entry: Entry) -> str:
+    kind = {EntryType.DIRECTORY: stat.S_IFDIR, EntryType.FILE: stat.S_IFREG, EntryType.SYMLINK: stat.S_IFLNK}
+    return stat.filemode(kind[entry.type] | stat.S_IMODE(entry.mode or 0))
+
+
+@app.command()
+def verify(archive: Archive, password: options.Password = None, json_output: options.Json = False) -> None:
+    """Read all of an archive and say what is wrong with which entry.
+
+    Example:
+        backstay archive verify site.jpa
+    """
+    with open_archive(archive, password=password) as opened, bar("Verify", quiet=json_output) as progress:
+        total = sum(part.stat().st_size for part in opened.parts)
+        report = opened.verify(on_progress=lambda done: progress.update(done.path, done.bytes, total))
+    problems = [problem.message for problem in report.problems]
+    if json_output:
+        print_json(
+            {
+                "ok": report.ok,
+                "entries": report.entries,
+                "bytes": report.bytes,
+                "manifest": report.used_manifest,
+                "problems": problems,
+            }
+        )
+    if problems:
+        for problem in problems if not json_output else ():
+            warn(problem)
+        raise VerificationError(f"{archive} is damaged: {len(problems)} problems, first: {problems[0]}")
+    if not json_output:
+        how = "every content equals its hash" if report.used_manifest else "its structure is whole; it has no manifest"
+        console.print(f"{archive} is good: {report.entries} entries, {size(report.bytes)}; {how}.", markup=False)
+
+
+@app.command()
+def extract(
+    archive: Archive,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write to; made where it is missing.")],
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="GLOB", help="Only paths that match, for example 'images/**'.")
+    ] = None,
+    password: options.Password = None,
+    json_output: options.Json = False,
+) -> None:
+    """Write everything that is in an archive into a folder, the backup's own pages and dumps included.
+
+    Example:
+        backstay archive extract site.jpa --to /tmp/site --only 'images/**'
+    """
+    with open_archive(archive, password=password) as opened, bar("Extract", quiet=json_output) as progress:
+        total = sum(entry.size for entry in opened)
+        warnings: list[str] = []
+        report = opened.extract(
+            to,
+            only=only or (),
+            on_warning=lambda warning: warnings.append(warning.message),
+            on_progress=lambda done: progress.update(done.path, done.bytes, total),
+        )
+    if json_output:
+        print_json({"entries": report.entries, "bytes": report.bytes, "refused": report.refused, "warnings": warnings})
+        return
+    for warning in warnings:
+        warn(warning)
+    console.print(f"{report.entries} entries, {size(report.bytes)}, are in {to}.", markup=False)
+    if report.refused:
+        say(f"{report.refused} entries were not safe and were left out.")
+
+
+@app.command()
+def cat(
+    archive: Archive,
+    path: Annotated[str, typer.Argument(help="Path of one file in the archive.")],
+    password: options.Password = None,
+) -> None:
+    """Write one file of an archive to standard output.
+
+    Example:
+        backstay archive cat site.jpa configuration.php
+    """
+    with open_archive(archive, password=password) as opened:
+        for entry in opened:
+            if entry.path == path.strip("/") and entry.type is EntryType.FILE:
+                for piece in opened.read(entry):
+                    sys.stdout.buffer.write(piece)
+                return
+    raise NotFoundError(f"There is no file {path} in {archive}: see what is in it with 'backstay archive list'.")

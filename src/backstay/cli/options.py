@@ -1,0 +1,38 @@
+"""Options that several commands share, each told of once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backstay.jobs import Installation, open_installation
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        envvar="BACKSTAY_HOME",
+        help="Folder that holds Backstay's catalogue, archives and logs.",
+        show_default="~/.local/share/backstay",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Password = Annotated[
+    str | None,
+    typer.Option(
+        "--password",
+        envvar="BACKSTAY_PASSWORD",
+        show_envvar=True,
+        metavar="TEXT",
+        help="Password of an encrypted archive. Other users can see command lines: prefer the variable.",
+    ),
+]
+
+
+def opened(home: Path | None) -> Installation:
+    """Open the home that a command was given."""
+    return open_installation(home)

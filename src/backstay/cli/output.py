@@ -1,0 +1,141 @@
+"""What commands print: results on standard output, progress and sentences on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+console = Console(highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_PLAIN_SECONDS = 5.0
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output; what is not UTF-8 in it is shown escaped."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True, default=str) + "\n")
+
+
+def shown(text: str) -> str:
+    """Return a text that any terminal takes: no control characters, no undecodable bytes."""
+    printable = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in printable)
+
+
+def say(text: str) -> None:
+    """Print one sentence on standard error."""
+    stderr.print(shown(text), markup=False)
+
+
+def warn(text: str) -> None:
+    """Print one warning on standard error."""
+    stderr.print(Text("Warning: ", style="yellow") + Text(shown(text)))
+
+
+def table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """Return an empty table with these headings.
+
+    Args:
+        columns: the headings, in order.
+        right: those of columns of numbers.
+    """
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def size(count: float | None) -> str:
+    """Return a number of bytes for a person, in binary units."""
+    if count is None:
+        return ""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(count) < 1024 or unit == "TiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return ""
+
+
+def moment(value: datetime | None) -> str:
+    """Return a moment for a person, in UTC."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if value else ""
+
+
+class Bar:
+    """One line that tells how far long work is: a bar on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, title: str, progress: Progress | None) -> None:
+        self._title = title
+        self._progress = progress
+        self._task = progress.add_task(title, total=None) if progress is not None else None
+        self._printed = time.monotonic()
+
+    def update(self, text: str, done: int, total: int | None, percent: float | None = None) -> None:
+        """Show how far the work is.
+
+        Args:
+            text: what is being worked on.
+            done: bytes done.
+            total: bytes in all, None where that is not known.
+            percent: shown elsewhere than on a terminal; computed from the bytes where it is None.
+        """
+        text = shown(text)
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description=_short(text), completed=done, total=total or None)
+            return
+        if time.monotonic() - self._printed < _PLAIN_SECONDS:
+            return
+        self._printed = time.monotonic()
+        share = percent if percent is not None else (100 * done / total if total else None)
+        share_text = f" {share:.0f} %," if share is not None else ""
+        stderr.print(f"{self._title}:{share_text} {size(done)}, {text}", markup=False)
+
+
+@contextmanager
+def bar(title: str, *, transfer: bool = False, quiet: bool = False) -> Iterator[Bar]:
+    """Show a progress bar while the block runs.
+
+    Args:
+        title: what the work is called.
+        transfer: the work is a download: show its speed.
+        quiet: show nothing.
+    """
+    if quiet or not stderr.is_terminal:
+        silent = Bar(title, None)
+        if quiet:
+            silent.update = lambda *_arguments, **_named: None  # type: ignore[method-assign]  # one bar, made mute
+        yield silent
+        return
+    columns: list[ProgressColumn] = [
+        SpinnerColumn(),
+        TextColumn(f"[bold]{title}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+    ]
+    columns += [TransferSpeedColumn()] if transfer else []
+    columns += [TimeRemainingColumn(), TextColumn("{task.description}", markup=False)]
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        yield Bar(title, progress)
+
+
+def _short(text: str, length: int = 40) -> str:
+    return text if len(text) <= length else "…" + text[-(length - 1) :]

@@ -1,0 +1,152 @@
+"""``backstay profile``: what is backed up, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from backstay.catalogue import Profile
+from backstay.cli import options
+from backstay.cli.output import console, print_json, shown, table
+from backstay.errors import UsageError
+from backstay.jobs import create_profile, delete_profile, edit_profile
+from backstay.jobs.profiles import DATABASE_KEY, ROOT_KEY
+from backstay.profiles import SettingFact, setting_facts
+
+app = typer.Typer(help="Make and change profiles: one for each site.", no_args_is_help=True)
+
+Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the profile.")]
+Root = Annotated[Path | None, typer.Option("--root", metavar="PATH", help="Folder of the site.")]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="BACKSTAY_DATABASE",
+        help="Database of the site, or none; left out: read from the site's configuration.",
+    ),
+]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A setting, by its name or dotted key; see 'backstay profile show'."
+    ),
+]
+
+
+def _json(profile: Profile) -> dict[str, Any]:
+    secret = {fact.key for fact in setting_facts() if fact.kind == "secret"}
+    values = {key: "(secret)" if key in secret else value for key, value in profile.configuration.items()}
+    return {"id": profile.id, "name": profile.description, "configuration": values}
+
+
+def _values(settings: list[str] | None, root: Path | None, database: str | None) -> dict[str, str]:
+    keys = {fact.name: fact.key for fact in setting_facts()}
+    values: dict[str, str] = {}
+    for setting in settings or []:
+        name, separator, value = setting.partition("=")
+        if not separator:
+            raise UsageError(f"--set takes NAME=VALUE, not {setting!r}.")
+        if name not in keys and name not in keys.values():
+            raise UsageError(f"There is no setting {name!r}: see them with 'backstay profile show 1'.")
+        values[keys.get(name, name)] = value
+    if root is not None:
+        values[ROOT_KEY] = str(root)
+    if database is not None:
+        values[DATABASE_KEY] = database
+    return values
+
+
+@app.command("list")
+def list_profiles(home: options.Home = None, json_output: options.Json = False) -> None:
+    """List the profiles."""
+    with options.opened(home) as installation:
+        found = installation.catalogue.profiles.all()
+    if json_output:
+        print_json([_json(profile) for profile in found])
+        return
+    rows = table("ID", "Name", "Root", right=["ID"])
+    for profile in found:
+        rows.add_row(
+            str(profile.id), Text(shown(profile.description)), Text(shown(profile.configuration.get(ROOT_KEY, "")))
+        )
+    console.print(rows)
+
+
+@app.command()
+def show(number: Number, home: options.Home = None, json_output: options.Json = False) -> None:
+    """Show every setting of a profile; secrets are not shown."""
+    with options.opened(home) as installation:
+        profile = installation.catalogue.profiles.get(number)
+    if json_output:
+        print_json(_json(profile))
+        return
+    console.print(Text(f"Profile {profile.id}: {shown(profile.description)}", style="bold"))
+    rows = table("Setting", "Value", "Key in the API", "Meaning")
+    for fact in setting_facts():
+        rows.add_row(fact.name, _value(profile, fact), fact.key, fact.description)
+    console.print(rows)
+
+
+def _value(profile: Profile, fact: SettingFact) -> Text:
+    if fact.key not in profile.configuration:
+        return Text(fact.default or "-", style="dim")
+    return Text("(secret)" if fact.kind == "secret" else shown(profile.configuration[fact.key]))
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option("--name", help="Name for a person.")],
+    root: Root = None,
+    database: Database = None,
+    settings: Setting = None,
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
+    """Make a profile.
+
+    Example:
+        backstay profile create --name Shop --root /var/www/shop --set part_size=52428800
+    """
+    with options.opened(home) as installation:
+        profile = create_profile(installation, name=name, values=_values(settings, root, database))
+    if json_output:
+        print_json(_json(profile))
+    else:
+        console.print(
+            f"Profile {profile.id} is made: take its first backup with 'backstay backup --profile {profile.id}'."
+        )
+
+
+@app.command()
+def edit(
+    number: Number,
+    name: Annotated[str | None, typer.Option("--name", help="Name for a person.")] = None,
+    root: Root = None,
+    database: Database = None,
+    settings: Setting = None,
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
+    """Change a profile; a setting with an empty value goes back to its default.
+
+    Example:
+        backstay profile edit 2 --set compression=small --set count_enabled=1 --set count=7
+    """
+    with options.opened(home) as installation:
+        profile = edit_profile(installation, number, name=name, values=_values(settings, root, database))
+    if json_output:
+        print_json(_json(profile))
+    else:
+        console.print(f"Profile {profile.id} is changed.")
+
+
+@app.command()
+def delete(number: Number, home: options.Home = None) -> None:
+    """Delete a profile; its backups stay."""
+    with options.opened(home) as installation:
+        delete_profile(installation, number)
+    console.print(f"Profile {number} is deleted.")

@@ -1,0 +1,204 @@
+"""``backstay list``, ``show``, ``log``, ``verify`` and ``delete``: the backups that were taken."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from backstay.archives import open_archive
+from backstay.catalogue import Backup
+from backstay.cli import options
+from backstay.cli.output import bar, console, moment, print_json, shown, size, table
+from backstay.errors import NotFoundError, VerificationError
+from backstay.jobs import (
+    ListedBackup,
+    backup_files,
+    delete_backup,
+    delete_backup_files,
+    get_backup,
+    list_backups,
+    read_log,
+)
+
+Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the backup, as 'backstay list' shows it.")]
+_STYLES = {"ok": "green", "fail": "red", "pending": "yellow", "obsolete": "dim", "remote": "cyan"}
+
+
+def as_json(listed: ListedBackup) -> dict[str, Any]:
+    """Return a record as the commands print it with ``--json``."""
+    record = asdict(listed.backup)
+    record["backupstart"], record["backupend"] = moment(listed.backup.backupstart), moment(listed.backup.backupend)
+    record["absolute_path"] = shown(listed.backup.absolute_path)
+    return {**record, "meta": listed.backup.meta, "size": listed.size}
+
+
+def list_command(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest to show.")] = 50,
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
+    """List the backups that were taken, newest first.
+
+    Examples:
+        backstay list
+
+        backstay list --limit 5 --json
+    """
+    with options.opened(home) as installation:
+        found = list_backups(installation, 0, limit)
+    if json_output:
+        print_json([as_json(listed) for listed in found])
+        return
+    if not found:
+        console.print("There are no backups yet: take one with 'backstay backup PATH'.")
+        return
+    rows = table(
+        "ID",
+        "Started (UTC)",
+        "State",
+        "Type",
+        "Profile",
+        "Size",
+        "Warnings",
+        "Verified",
+        "Description",
+        right=["ID", "Size", "Warnings", "Profile"],
+    )
+    for listed in found:
+        backup = listed.backup
+        rows.add_row(
+            str(backup.id),
+            moment(backup.backupstart),
+            Text(backup.meta, style=_STYLES[backup.meta]),
+            backup.type,
+            str(backup.profile_id),
+            size(listed.size),
+            Text(str(backup.warning_count), style="yellow") if backup.warning_count else "",
+            str(backup.proof.get("level", "")),
+            Text(shown(backup.description)),
+        )
+    console.print(rows)
+
+
+def show(number: Number, home: options.Home = None, json_output: options.Json = False) -> None:
+    """Show all that is known of one backup: its files, its proof, its warnings.
+
+    Example:
+        backstay show 12
+    """
+    with options.opened(home) as installation:
+        backup = get_backup(installation, number)
+        files = backup_files(installation, backup)
+        warnings = [message for _number, message in installation.catalogue.backups.warnings(number)]
+    if json_output:
+        record = as_json(ListedBackup(backup, backup.total_size if files else None))
+        record["filenames"] = [{"part": file.part, "name": file.name, "size": file.size} for file in files]
+        print_json({**record, "warnings": warnings})
+        return
+    rows = table("", "")
+    rows.show_header = False
+    for name, value in (
+        ("Backup", str(backup.id)),
+        ("State", backup.meta),
+        ("Error", backup.error),
+        ("Description", backup.description),
+        ("Comment", backup.comment),
+        ("Type", backup.type),
+        ("Profile", str(backup.profile_id)),
+        ("Started (UTC)", moment(backup.backupstart)),
+        ("Ended (UTC)", moment(backup.backupend)),
+        ("Taken by", backup.origin),
+        ("Name in the API", backup.backupid or ""),
+        ("Size", size(backup.total_size) if backup.total_size else ""),
+        ("Verified", _proof(backup)),
+    ):
+        if value:
+            rows.add_row(Text(name, style="bold"), Text(shown(value)))
+    for file in files:
+        rows.add_row(Text(f"Part {file.part}", style="bold"), Text(f"{shown(str(file.path))}  {size(file.size)}"))
+    for warning in warnings:
+        rows.add_row(Text("Warning", style="bold yellow"), Text(shown(warning)))
+    console.print(rows)
+
+
+def _proof(backup: Backup) -> str:
+    proof = backup.proof
+    if not proof:
+        return ""
+    if proof.get("level") == "none":
+        return "no"
+    return f"{proof['level']} of {proof.get('entries', 0)} entries at {proof['at'][:19].replace('T', ' ')}"
+
+
+def log(number: Number, home: options.Home = None) -> None:
+    """Print the log of a backup.
+
+    Example:
+        backstay log 12 | grep WARNING
+    """
+    with options.opened(home) as installation:
+        text = read_log(installation, get_backup(installation, number))
+    sys.stdout.write(text.replace("\r\n", "\n").encode("utf-8", "backslashreplace").decode())
+
+
+def verify(
+    number: Number, password: options.Password = None, home: options.Home = None, json_output: options.Json = False
+) -> None:
+    """Read a backup's archive from the disk and prove that it is what was written.
+
+    Example:
+        backstay verify 12
+    """
+    with options.opened(home) as installation:
+        backup = get_backup(installation, number)
+        files = backup_files(installation, backup)
+        if not files:
+            raise NotFoundError(
+                f"Backup {number} has no files (its state is {backup.meta}): there is nothing to verify."
+            )
+        secret = (
+            password
+            or installation.catalogue.profiles.get(backup.profile_id).settings().archive_password.get_secret_value()
+        )
+    total = sum(file.size for file in files)
+    with bar("Verify", quiet=json_output) as progress, open_archive(files[-1].path, password=secret or None) as archive:
+        report = archive.verify(on_progress=lambda done: progress.update(done.path, done.bytes, total))
+    written = backup.proof.get("manifest")
+    problems = [problem.message for problem in report.problems]
+    if written and report.manifest_hash and written != report.manifest_hash:
+        problems.append("The manifest is not the one that was written when the backup was taken.")
+    if json_output:
+        print_json(
+            {"id": number, "ok": not problems, "entries": report.entries, "bytes": report.bytes, "problems": problems}
+        )
+    if problems:
+        raise VerificationError(f"Backup {number} is damaged: {' '.join(problems[:5])}")
+    if not json_output:
+        how = "every content equals its hash" if report.used_manifest else "its structure is whole; it has no manifest"
+        console.print(f"Backup {number} is good: {report.entries} entries, {size(report.bytes)}; {how}.", markup=False)
+
+
+def delete(
+    number: Number,
+    files_only: Annotated[bool, typer.Option("--files-only", help="Keep the record.")] = False,
+    yes: options.Yes = False,
+    home: options.Home = None,
+) -> None:
+    """Delete a backup: its archive, its log and its record. One that is running is stopped.
+
+    Example:
+        backstay delete 12 --files-only
+    """
+    with options.opened(home) as installation:
+        backup = get_backup(installation, number)
+        if not yes and sys.stdin.isatty():
+            what = "the files of backup" if files_only else "backup"
+            typer.confirm(f"Delete {what} {number} ({shown(backup.description)})?", abort=True)
+        (delete_backup_files if files_only else delete_backup)(installation, number)
+    console.print(
+        f"{'The files of backup' if files_only else 'Backup'} {number} {'are' if files_only else 'is'} deleted."
+    )

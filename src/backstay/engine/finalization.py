@@ -1,0 +1,147 @@
+"""The end of a backup: proving the archive, completing its record, retention."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backstay.archives import ArchiveSummary, VerifyReport, open_archive
+from backstay.catalogue import Backup, Catalogue, Home
+from backstay.engine.plan import Plan
+from backstay.engine.progress import Progress
+from backstay.engine.retention import apply_retention
+from backstay.engine.warnings import Warnings
+from backstay.errors import BackupFailedError
+from backstay.profiles import VerificationLevel
+from backstay.storage import read_back
+
+_SHOWN_PROBLEMS = 3
+
+_log = logging.getLogger(__name__)
+
+
+class _InThread:
+    """A piece of work without reports of its own, done in a thread so that the backup's heart goes on beating."""
+
+    def __init__(self, work: Any) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="finale", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - raised again where the backup waits for it
+            self._error = error
+
+    def wait(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        if self._error is not None:
+            raise self._error
+        return not self._thread.is_alive()
+
+
+class Finalization:
+    """Completes one backup whose archive is closed."""
+
+    def __init__(self, catalogue: Catalogue, home: Home, backup: Backup, plan: Plan, warnings: Warnings) -> None:
+        self._catalogue = catalogue
+        self._home = home
+        self._backup = backup
+        self._plan = plan
+        self._warnings = warnings
+        self._report: VerifyReport | None = None
+        self._bytes_done = 0
+        self._parts: list[dict[str, Any]] = []
+
+    def run(self, summary: ArchiveSummary | None) -> Iterator[Progress]:
+        """Prove the archive and say in the record that the backup is complete.
+
+        Args:
+            summary: of the closed archive; None for a database-only backup, which is one plain file.
+
+        Raises:
+            BackupFailedError: what was read back is not what was written.
+        """
+        yield Progress("finale", step="Updating file sizes", fraction=0.1)
+        paths = [Path(self._plan.archive)] if summary is None else summary.parts
+        level: VerificationLevel = "none" if summary is None else self._plan.settings.verify
+        if level != "none":
+            yield from self._watch(self._verify, "Verifying the archive", sum(path.stat().st_size for path in paths))
+            self._judge(summary)
+        yield from self._watch(lambda: self._hash(paths), "Hashing the parts", 0)
+        yield Progress("finale", step="Updating backup record information", fraction=0.9)
+        self._complete(summary, level)
+        yield Progress("finale", step="Applying local quotas", fraction=0.95)
+        apply_retention(
+            self._catalogue,
+            self._home,
+            self._plan.settings,
+            self._backup,
+            datetime.now(UTC),
+            on_warning=self._warnings.add,
+        )
+
+    def _watch(self, work: Any, step: str, size: int) -> Iterator[Progress]:
+        running = _InThread(work)
+        while not running.wait(0.1):
+            share = min(1.0, self._bytes_done / size) if size else 0.0
+            yield Progress("finale", step=step, substep=f"{share:.0%}" if size else "", fraction=0.2 + 0.6 * share)
+
+    def _verify(self) -> None:
+        password = self._plan.settings.archive_password.get_secret_value() or None
+        with open_archive(Path(self._plan.archive), password=password) as archive:
+            self._report = archive.verify(on_progress=self._note)
+
+    def _note(self, progress: Any) -> None:
+        self._bytes_done = progress.bytes
+
+    def _judge(self, summary: ArchiveSummary | None) -> None:
+        report = self._report
+        if report is None or summary is None:
+            return
+        problems = [problem.message for problem in report.problems]
+        if self._plan.settings.verify == "content" and not report.used_manifest:
+            problems.append("The manifest could not be read back.")
+        elif report.manifest_hash is not None and report.manifest_hash != summary.manifest_hash:
+            problems.append("The manifest on the disk is not the one that was written.")
+        if problems:
+            raise BackupFailedError(
+                f"The archive was read back and is not what was written: {' '.join(problems[:_SHOWN_PROBLEMS])} "
+                "Check the disk and start again."
+            )
+        _log.info("Verified %d entries of %d bytes", report.entries, report.bytes)
+
+    def _hash(self, paths: list[Path]) -> None:
+        self._parts = [asdict(part) for part in read_back(paths)]
+
+    def _complete(self, summary: ArchiveSummary | None, level: VerificationLevel) -> None:
+        self._warnings.flush()
+        settings = self._plan.settings
+        split = summary is not None and settings.part_size > 0 and settings.part_size >= 65536
+        proof = {
+            "level": level,
+            "ok": True,
+            "at": datetime.now(UTC).isoformat(),
+            "parts": self._parts,
+            "manifest": summary.manifest_hash if summary is not None else "",
+            "entries": self._report.entries if self._report is not None else 0,
+        }
+        self._catalogue.backups.update(
+            self._backup.id,
+            status="complete",
+            backupend=datetime.now(UTC),
+            multipart=len(self._parts) if split else 0,
+            total_size=sum(part["size"] for part in self._parts),
+            filesexist=True,
+            instep=False,
+            error="",
+            proof=proof,
+        )
+        _log.info("The backup is complete: %d bytes in %d parts", sum(p["size"] for p in self._parts), len(self._parts))

@@ -1,0 +1,200 @@
+"""What one backup is to do, settled before it begins: plain data that survives a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from backstay.catalogue import Home, Profile
+from backstay.databases import DatabaseAddress
+from backstay.engine.names import archive_name, expand, variables
+from backstay.errors import ConfigurationError, NotFoundError
+from backstay.profiles import Filters, Settings, as_stored
+from backstay.sites import Site, find_site
+
+MAIN_DUMP = "site.sql"
+_EXTENSIONS = {"jpa": ".jpa", "jps": ".jps", "zip": ".zip"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDatabase:
+    """A database that will be dumped: the name of its dump file and its URL (a secret)."""
+
+    dump_file: str
+    url: str = field(repr=False)
+    prefix: str = ""
+
+    def address(self) -> DatabaseAddress:
+        """Return the URL taken apart."""
+        return DatabaseAddress.parse(self.url, prefix=self.prefix or None)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One backup, settled.
+
+    Attributes:
+        profile_id: whose settings these are.
+        tag, backupid: the names the API gives the backup.
+        description, comment: as they go into the record, variables replaced.
+        started: moment of the start, ISO 8601 in UTC.
+        values: settings by dotted key, overrides included. May hold secrets.
+        filters: in their stored form.
+        archive: absolute path of the main part.
+        databases: extra ones first, the site's own last.
+        host: host name of the site; empty where it is not known.
+        platform: what the site runs on.
+        incremental_since: leave out files that are not newer (Unix seconds); None: take all.
+    """
+
+    profile_id: int
+    tag: str
+    backupid: str
+    description: str
+    comment: str
+    started: str
+    values: dict[str, str] = field(repr=False)
+    filters: dict[str, Any] = field(repr=False)
+    archive: str
+    databases: tuple[PlannedDatabase, ...]
+    host: str
+    platform: str
+    incremental_since: int | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, typed."""
+        return Settings.from_values(self.values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the plan that ``to_json`` gave."""
+        values = dict(stored)
+        values["databases"] = tuple(PlannedDatabase(**database) for database in values["databases"])
+        return cls(**values)
+
+
+def make_plan(
+    home: Home,
+    profile: Profile,
+    *,
+    overrides: Mapping[str, object],
+    description: str,
+    comment: str,
+    tag: str,
+    moment: datetime,
+    incremental_since: int | None = None,
+) -> Plan:
+    """Settle what a backup is to do.
+
+    Args:
+        home: where archives go by default.
+        profile: whose settings count.
+        overrides: settings by dotted key, for this backup only.
+        description: may hold variables; empty: one is made.
+        comment: for the record.
+        tag: origin of the backup, ``json`` for the API.
+        moment: of the start, in the time zone names are written in.
+        incremental_since: start of the last backup, for incremental types (Unix seconds).
+
+    Raises:
+        ConfigurationError: the profile lacks something, or a setting cannot be used.
+        NotFoundError: the site's folder is not there.
+    """
+    settings = profile.settings(overrides)
+    root = _root(profile, settings)
+    site = find_site(root)
+    values = variables(
+        moment,
+        host=site.host or "",
+        site_name=site.name or root.name,
+        platform=site.kind,
+        platform_version=site.version or "",
+    )
+    folder = settings.output_directory.replace("[DEFAULT_OUTPUT]", str(home.archives)).replace("[SITEROOT]", str(root))
+    folder = expand(folder.replace("[ROOTPARENT]", str(root.parent)), values)
+    extension = ".sql" if settings.backup_type == "dbonly" else _EXTENSIONS[settings.archive_format]
+    name = archive_name(settings.archive_name, values) + extension
+    if settings.archive_format == "jps" and not settings.archive_password.get_secret_value():
+        raise ConfigurationError(
+            f"Profile {profile.id} makes encrypted archives and has no password: set engine.archiver.jps.key."
+        )
+    utc = moment.astimezone(UTC)
+    return Plan(
+        profile_id=profile.id,
+        tag=tag,
+        backupid=utc.strftime("id-%Y%m%d-%H%M%S-%f"),
+        description=expand(description, values) or f"Backup taken on {moment.strftime('%A, %d %B %Y %H:%M')}",
+        comment=expand(comment, values),
+        started=utc.isoformat(),
+        values={**profile.configuration, **{key: as_stored(value) for key, value in overrides.items()}},
+        filters=profile.filters.to_stored(),
+        archive=str(Path(folder).absolute() / name),
+        databases=_databases(settings, profile.filters, site),
+        host=site.host or "",
+        platform=site.kind,
+        incremental_since=incremental_since if settings.backup_type.startswith("inc") else None,
+    )
+
+
+def _root(profile: Profile, settings: Settings) -> Path:
+    if not settings.root:
+        raise ConfigurationError(
+            f"Profile {profile.id} has no site yet: set its root folder (akeeba.platform.newroot), for example with "
+            f"'backstay profile edit {profile.id} --root PATH'."
+        )
+    root = Path(settings.root)
+    if not root.is_dir():
+        raise NotFoundError(f"The site's folder {root} is not there: correct the root of profile {profile.id}.")
+    return root.resolve()
+
+
+def _databases(settings: Settings, filters: Filters, site: Site) -> tuple[PlannedDatabase, ...]:
+    if settings.backup_type in ("fileonly", "incfile"):
+        return ()
+    main: list[PlannedDatabase] = []
+    given = settings.database.get_secret_value()
+    if given and given != "none":
+        main = [PlannedDatabase(MAIN_DUMP, DatabaseAddress.parse(given).url())]
+    elif not given:
+        # A SQLite database under the root is archived in its place; as SQL only where it is asked for by name.
+        found = [database.address for database in site.databases if database.address.kind != "sqlite"]
+        main = [PlannedDatabase(MAIN_DUMP, found[0].url(), found[0].prefix or "")] if found else []
+    if not main and settings.backup_type in ("dbonly", "alldb"):
+        raise ConfigurationError("There is no database to back up: set backstay.site.database, or give --database URL.")
+    if settings.backup_type == "dbonly":
+        return tuple(main)
+    return (*_extra_databases(filters), *main)
+
+
+def _extra_databases(filters: Filters) -> list[PlannedDatabase]:
+    extra = []
+    taken = {MAIN_DUMP}
+    for name, database in filters.extra_databases.items():
+        kind = "postgresql" if database.driver.lower() in ("postgresql", "pgsql", "postgres") else "mysql"
+        address = DatabaseAddress.parse(f"{kind}://localhost/")
+        address = replace(
+            address,
+            host=database.host or "localhost",
+            port=int(database.port) if database.port.isdigit() else None,
+            user=database.username,
+            password=database.password,
+            name=database.database,
+            prefix=database.prefix,
+        )
+        base = "".join(
+            letter for letter in (database.dump_file or f"{name}.sql") if letter.isalnum() or letter in "._-"
+        )
+        dump_file = base if base.endswith(".sql") else f"{base}.sql"
+        while dump_file in taken:
+            dump_file = f"x{dump_file}"
+        taken.add(dump_file)
+        extra.append(PlannedDatabase(dump_file, address.url(), database.prefix))
+    return extra

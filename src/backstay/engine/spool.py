@@ -1,0 +1,157 @@
+"""SQL parts on their way into the archive: deflated at once, so that a dump takes little room and is packed fast."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import deflate
+from blake3 import blake3
+from isal import isal_zlib
+
+from backstay.archives import Compression, DeflatedFile
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+# Up to here a part is deflated in one piece by the better compressor; what is larger is streamed.
+_WHOLE = 4 << 20
+_LEVELS = {Compression.FAST: 1, Compression.BALANCED: 6, Compression.SMALL: 9}
+
+
+class SpoolPart(io.RawIOBase):
+    """One SQL part that is being written: takes the text, keeps a raw deflate stream (RFC 1951)."""
+
+    def __init__(self, path: Path, level: int) -> None:
+        super().__init__()
+        self._path = path
+        self._level = level
+        self._file = path.open("xb")
+        self._pending = bytearray()
+        self._stream: Any = None
+        self._crc = 0
+        self._hash = blake3()
+        self._size = 0
+        self.result: DeflatedFile | None = None
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Take a piece of the text; return its length in bytes."""
+        view = memoryview(data).cast("B")
+        self._pending += view
+        if len(self._pending) > _WHOLE:
+            self._drain()
+        return len(view)
+
+    def close(self) -> None:
+        """Finish the part and sync it to the disk."""
+        if self.closed:
+            return
+        try:
+            if self._stream is None:
+                content = bytes(self._pending)
+                self._account(content)
+                self._file.write(deflate.deflate_compress(content, self._level))
+            else:
+                self._drain()
+                self._file.write(self._stream.flush())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self.result = DeflatedFile(
+                path=str(self._path),
+                size=self._size,
+                compressed_size=self._file.tell(),
+                crc32=self._crc,
+                blake3=self._hash.hexdigest(),
+            )
+        finally:
+            self._file.close()
+            super().close()
+
+    def _drain(self) -> None:
+        if self._stream is None:
+            self._stream = isal_zlib.compressobj(min(self._level, 3), wbits=-15)
+        content = bytes(self._pending)
+        self._account(content)
+        self._file.write(self._stream.compress(content))
+        self._pending.clear()
+
+    def _account(self, content: bytes) -> None:
+        self._size += len(content)
+        self._crc = zlib.crc32(content, self._crc)
+        self._hash.update(content)
+
+
+class Spool:
+    """A folder of SQL parts: what a dump writes to."""
+
+    def __init__(self, folder: Path, compression: Compression) -> None:
+        self._folder = folder
+        self._level = _LEVELS[compression]
+        self._parts: list[tuple[str, SpoolPart]] = []
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in folder.iterdir():
+            left.unlink()
+
+    def open(self, name: str) -> BinaryIO:
+        """Begin a part with this name."""
+        part = SpoolPart(self._folder / name, self._level)
+        self._parts.append((name, part))
+        return cast("BinaryIO", part)
+
+    def finished(self) -> Iterator[tuple[str, DeflatedFile]]:
+        """Yield name and file of every part that was closed, in the order they were begun."""
+        for name, part in self._parts:
+            if part.result is not None:
+                yield name, part.result
+
+    def close(self) -> None:
+        """Let go of parts that a failed dump left open."""
+        for _name, part in self._parts:
+            if not part.closed:
+                part.close()
+
+
+class PlainFolder:
+    """A folder of SQL parts as they are: what a database-only backup writes to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size = 0
+
+    def open(self, name: str) -> BinaryIO:
+        """Begin the one file of the dump, private to its owner."""
+        del name
+        return os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=1 << 20)
+
+    def close(self) -> None:
+        """Sync what was written."""
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+            self.size = os.fstat(file.fileno()).st_size
+
+
+def stored(parts: Iterator[tuple[str, DeflatedFile]]) -> list[dict[str, Any]]:
+    """Return parts as plain JSON for a checkpoint."""
+    return [{"name": name, **asdict(part)} for name, part in parts]
+
+
+def restored(parts: list[dict[str, Any]]) -> list[tuple[str, DeflatedFile]] | None:
+    """Return the parts of a checkpoint, or None where a file of theirs is gone or was cut short."""
+    found = []
+    for values in parts:
+        name, rest = values["name"], {key: value for key, value in values.items() if key != "name"}
+        part = DeflatedFile(**rest)
+        path = Path(part.path)
+        if not path.is_file() or path.stat().st_size != part.compressed_size:
+            return None
+        found.append((name, part))
+    return found

@@ -1,0 +1,217 @@
+"""Starting a backup, and hearing how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from backstay.catalogue import Backup, Profile
+from backstay.engine import Plan, Progress, make_plan, percent
+from backstay.errors import BackupRunningError, NotFoundError
+from backstay.jobs import lock, report
+from backstay.jobs.installation import Installation
+from backstay.jobs.launch import give_up, launch, recover
+
+# A client is answered at once when there is news, else after this time.
+_STEP_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.02
+_ALIVE_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """How far a backup is, as a step tells it.
+
+    Attributes:
+        has_run: True while there is more to come.
+        domain, step, substep: what is being worked on.
+        error: why the backup failed; empty where it did not.
+        warnings: those the client has not heard yet.
+        archive: base name of the main part.
+        tag, backupid: the names the API gives the backup.
+        progress: 0 to 100.
+        step_number: replies given so far, this one included.
+        step_state: ``init``, ``running``, ``finished`` or ``error``.
+        backup_id: number of the record.
+        profile_id: whose backup it is.
+        last_warning: number of the last of ``warnings``, for ``acknowledge``.
+        report: the counts behind it, for a progress bar; None before the first.
+    """
+
+    has_run: bool
+    domain: str
+    step: str
+    substep: str
+    error: str
+    warnings: tuple[str, ...]
+    archive: str
+    tag: str
+    progress: int
+    backupid: str
+    step_number: int
+    step_state: Literal["init", "running", "finished", "error"]
+    backup_id: int
+    profile_id: int
+    last_warning: int = 0
+    report: Progress | None = None
+
+
+def start_backup(
+    installation: Installation,
+    *,
+    profile_id: int = 1,
+    description: str = "",
+    comment: str = "",
+    overrides: Mapping[str, object] | None = None,
+    origin: str = "json",
+    tag: str = "json",
+) -> StepState:
+    """Start a backup in a process of its own.
+
+    Args:
+        installation: whose.
+        profile_id: which profile.
+        description: may hold variables; empty: one is made.
+        comment: for the record.
+        overrides: settings by dotted key, for this backup only.
+        origin: who asked: ``json``, ``cli`` or ``backend``.
+        tag: first half of the backup's name in logs.
+
+    Returns:
+        The first news of it.
+
+    Raises:
+        NotFoundError: there is no such profile, or its site's folder is gone.
+        ConfigurationError: the profile lacks something.
+        BackupRunningError: a backup of this profile is running.
+    """
+    catalogue = installation.catalogue
+    profile = catalogue.profiles.get(profile_id)
+    with lock.exclusive(installation.home.jobs / f"profile-{profile_id}.lock"):
+        _make_way(installation, profile)
+        plan = make_plan(
+            installation.home,
+            profile,
+            overrides=overrides or {},
+            description=description,
+            comment=comment,
+            tag=tag,
+            moment=installation.now(),
+            incremental_since=_last_complete(installation, profile_id),
+        )
+        backup = catalogue.backups.create(
+            profile_id=profile_id,
+            backupstart=datetime.fromisoformat(plan.started),
+            type=plan.settings.backup_type,
+            description=plan.description,
+            comment=plan.comment,
+            origin=origin,
+            tag=tag,
+            backupid=plan.backupid,
+        )
+        catalogue.jobs.create(backup.id, plan.to_json())
+        launch(installation, backup.id)
+    return step_backup(installation, plan.backupid)
+
+
+def step_backup(installation: Installation, backupid: str) -> StepState:
+    """Wait for news of a backup and return them; takes up a backup whose process died.
+
+    Answers at once when there is a new warning, a new domain or the end, else within a second, and no later than the
+    profile's maximum execution time. Blocks: call it in a thread.
+
+    Raises:
+        NotFoundError: there is no backup of that name.
+    """
+    backup = installation.catalogue.backups.find(backupid) if backupid else None
+    if backup is None:
+        raise NotFoundError(f"There is no backup named {backupid!r}: start one first.")
+    _wait_for_news(installation, backup)
+    return _state(installation, backup.id)
+
+
+def acknowledge(installation: Installation, state: StepState) -> None:
+    """Note that a client was sent a state: its warnings are not told again.
+
+    A reply that could not be sent is not acknowledged, and what it held comes again with the next one.
+    """
+    if state.last_warning:
+        installation.catalogue.jobs.update(state.backup_id, warnings_told=state.last_warning)
+
+
+def _make_way(installation: Installation, profile: Profile) -> None:
+    """Refuse a second backup of a profile at the same time; one that died and was not taken up gives way."""
+    for backup in installation.catalogue.backups.newest(status="run", profile_id=profile.id):
+        if lock.is_alive(installation.home.job(backup.id)):
+            raise BackupRunningError(
+                f"Backup {backup.id} of profile {profile.id} is running since "
+                f"{backup.backupstart:%Y-%m-%d %H:%M:%S} UTC: "
+                f"wait for its end, or stop it with 'backstay delete {backup.id}'."
+            )
+        give_up(installation, backup, "Its process died, and a new backup of the same profile was started.")
+
+
+def _last_complete(installation: Installation, profile_id: int) -> int | None:
+    found = installation.catalogue.backups.newest(0, 1, status="complete", profile_id=profile_id)
+    return int(found[0].backupstart.timestamp()) if found else None
+
+
+def _wait_for_news(installation: Installation, backup: Backup) -> None:
+    catalogue, folder = installation.catalogue, installation.home.job(backup.id)
+    job = catalogue.jobs.get(backup.id)
+    if job is None or backup.status != "run":
+        return
+    limit = Plan.from_json(job.plan).settings.maximum_execution_time if job.plan else 0
+    begun = looked_at = time.monotonic()
+    seen = (0, 0)
+    while True:
+        version = report.version(folder)
+        if version != seen or time.monotonic() - looked_at >= _ALIVE_SECONDS:
+            seen, looked_at = version, time.monotonic()
+            alive = lock.is_alive(folder)
+            current = catalogue.backups.get(backup.id)
+            if current is None or current.status != "run":
+                return
+            if not alive:
+                recover(installation, current)
+            progress = report.read(folder)
+            if current.warning_count > job.warnings_told or (progress and progress.domain != job.domain_told):
+                return
+        if time.monotonic() - begun >= min(_STEP_SECONDS, limit):
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _state(installation: Installation, backup_id: int) -> StepState:
+    catalogue = installation.catalogue
+    backup, job = catalogue.backups.get(backup_id), catalogue.jobs.get(backup_id)
+    if backup is None:
+        raise NotFoundError(f"Backup {backup_id} was deleted while it ran.")
+    progress = report.read(installation.home.job(backup_id)) or Progress("init")
+    domain = "finale" if backup.status == "complete" else progress.domain
+    warnings = catalogue.backups.warnings(backup_id, job.warnings_told if job else 0)
+    number = (job.step_number if job else 0) + 1
+    if job is not None:
+        catalogue.jobs.update(backup_id, step_number=number, domain_told=domain)
+    states: dict[str, Literal["init", "running", "finished", "error"]] = {"complete": "finished", "fail": "error"}
+    return StepState(
+        has_run=backup.status == "run",
+        domain=domain,
+        step=progress.step,
+        substep=progress.substep,
+        error=(backup.error or "The backup failed.") if backup.status == "fail" else "",
+        warnings=tuple(message for _number, message in warnings),
+        archive=backup.archivename,
+        tag=backup.tag or "",
+        progress=100 if backup.status == "complete" else percent(backup.type, domain, progress.fraction),
+        backupid=backup.backupid or "",
+        step_number=number,
+        step_state=states.get(backup.status, "running"),
+        backup_id=backup.id,
+        profile_id=backup.profile_id,
+        last_warning=warnings[-1][0] if warnings else 0,
+        report=progress,
+    )

@@ -1,0 +1,83 @@
+"""The settings of one installation: ``backstay.toml`` in its home, and the environment.
+
+A variable ``BACKSTAY_<TABLE>__<NAME>`` counts more than the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from backstay.errors import ConfigurationError
+from backstay.jobs.server_configuration import ServerConfiguration
+
+
+class JobsConfiguration(BaseModel):
+    """The table ``[jobs]``: how backups are run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    niceness: int = Field(
+        default=5,
+        ge=0,
+        le=19,
+        description="How far a running backup steps back behind the server: 0 not at all, 19 most.",
+    )
+    time_zone: str = Field(
+        default="UTC",
+        description="Time zone of the dates in names of archives and descriptions, for example Europe/Zurich.",
+    )
+
+
+class Configuration(BaseSettings):
+    """All settings of one installation."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BACKSTAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    server: ServerConfiguration = Field(default_factory=ServerConfiguration, description="How the server answers.")
+    jobs: JobsConfiguration = Field(default_factory=JobsConfiguration, description="How backups are run.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment count more than the file, and read nothing else."""
+        del env_settings, dotenv_settings, file_secret_settings
+        return (EnvSettingsSource(settings_cls), init_settings)
+
+
+def read_configuration(path: Path) -> Configuration:
+    """Return the settings that a file and the environment give; a missing file gives the defaults.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a setting in it cannot be used.
+    """
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except FileNotFoundError:
+        values = {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path} can't be read: {error}.") from error
+    try:
+        return Configuration(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        name = ".".join(str(piece) for piece in first["loc"])
+        raise ConfigurationError(
+            f"The setting {name} in {path} or the environment can't be used: {first['msg']}."
+        ) from None

@@ -1,0 +1,103 @@
+"""One home, opened: what every job and every call needs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from backstay.catalogue import Catalogue, Home, open_catalogue, open_home, write_private
+from backstay.errors import ConfigurationError
+from backstay.jobs.configuration import Configuration, read_configuration
+
+SECRET_VARIABLE = "BACKSTAY_SECRET"  # noqa: S105 - the name of a variable, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A home with its catalogue and settings; safe to share between threads.
+
+    Attributes:
+        home: where things lie.
+        catalogue: profiles, records, tokens, jobs.
+        configuration: of ``backstay.toml`` and the environment.
+    """
+
+    home: Home
+    catalogue: Catalogue
+    configuration: Configuration
+
+    def now(self) -> datetime:
+        """Return this moment in the time zone of names.
+
+        Raises:
+            ConfigurationError: the time zone is not known.
+        """
+        name = self.configuration.jobs.time_zone
+        try:
+            return datetime.now(ZoneInfo(name))
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ConfigurationError(f"There is no time zone {name!r}: correct jobs.time_zone.") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.catalogue.close()
+
+
+def open_installation(path: Path | None = None) -> Installation:
+    """Open a home, made where it is missing.
+
+    Args:
+        path: the folder; None: ``BACKSTAY_HOME``, or the platform's place for such state.
+
+    Raises:
+        ConfigurationError: the home, its settings or its catalogue cannot be used.
+    """
+    home = open_home(path)
+    configuration = read_configuration(home.configuration)
+    return Installation(home, open_catalogue(home), configuration)
+
+
+def api_secret(installation: Installation) -> str:
+    """Return the secret word of the API: of the environment, else of the home, made strong at the first asking.
+
+    Raises:
+        ConfigurationError: the file with the secret is empty.
+    """
+    if given := os.environ.get(SECRET_VARIABLE):
+        return given
+    path = installation.home.secret
+    if not path.exists():
+        write_private(path, (secrets.token_urlsafe(32) + "\n").encode())
+    secret = path.read_text().strip()
+    if not secret:
+        raise ConfigurationError(f"The file {path} holds no secret: make a new one with 'backstay secret rotate'.")
+    return secret
+
+
+def set_secret(installation: Installation, secret: str | None = None) -> str:
+    """Replace the secret word of the API; the old one is worth nothing at once.
+
+    Args:
+        installation: whose.
+        secret: the new one, whose strength the caller has checked; None: one is made.
+
+    Returns:
+        The new secret.
+    """
+    new = secret or secrets.token_urlsafe(32)
+    path = installation.home.secret
+    staged = path.with_name(".secret.new")
+    staged.unlink(missing_ok=True)
+    write_private(staged, (new + "\n").encode())
+    staged.replace(path)
+    return new

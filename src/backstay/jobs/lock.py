@@ -1,0 +1,76 @@
+"""The lock that tells a living job from a dead one.
+
+A job holds an operating-system lock on a file in its folder for as long as its process lives, however it ends. The
+lock is taken by whoever starts the process and handed over with the open file: there is no moment in which a job that
+is starting looks dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_NAME = "lock"
+
+
+def take(folder: Path) -> int | None:
+    """Take the lock of a job's folder.
+
+    Args:
+        folder: made where it is missing.
+
+    Returns:
+        The open file descriptor that holds the lock, or None where another process holds it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def is_alive(folder: Path) -> bool:
+    """Tell whether a process holds the lock of a job's folder."""
+    try:
+        descriptor = os.open(folder / _NAME, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # A shared lock that is given back at once: two askers do not take each other for the job.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def note_process(descriptor: int) -> None:
+    """Write this process's number into the lock file, for those who want to stop it."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+
+def process_number(folder: Path) -> int | None:
+    """Return the number of the process that holds the lock, or None."""
+    if not is_alive(folder):
+        return None
+    content = (folder / _NAME).read_bytes()
+    return int(content) if content.isdigit() else None
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock file for a short while; waits until it is free."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

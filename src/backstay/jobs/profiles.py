@@ -1,0 +1,107 @@
+"""Profiles as a person asks for them: the one of a site, a new one, changes to one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from backstay.catalogue import Profile
+from backstay.errors import ConfigurationError, NotFoundError, UsageError
+from backstay.jobs.installation import Installation
+from backstay.profiles import Settings, as_stored
+
+ROOT_KEY = "akeeba.platform.newroot"
+DATABASE_KEY = "backstay.site.database"
+FIRST_PROFILE = 1
+
+
+def site_root(path: Path) -> Path:
+    """Return the real path of a site's folder.
+
+    Raises:
+        NotFoundError: it is not there.
+        ConfigurationError: it is the root of the file system.
+    """
+    if not path.is_dir():
+        raise NotFoundError(f"The site's folder {path} is not there: give the path of a folder.")
+    real = path.resolve()
+    if real == Path(real.anchor):
+        raise ConfigurationError(f"{path} is the root of the whole file system: give the folder of one site.")
+    return real
+
+
+def profile_of_site(installation: Installation, path: Path, database: str = "") -> Profile:
+    """Return the profile of a site, made where there is none yet.
+
+    Args:
+        installation: whose.
+        path: the site's folder; links in it are followed first.
+        database: URL of its database; empty: the site's configuration tells.
+
+    Raises:
+        NotFoundError: the folder is not there.
+    """
+    root = str(site_root(path))
+    for profile in installation.catalogue.profiles.all():
+        values = profile.configuration
+        if values.get(ROOT_KEY) == root and values.get(DATABASE_KEY, "") == database:
+            return profile
+    return create_profile(installation, name=Path(root).name, values={ROOT_KEY: root, DATABASE_KEY: database})
+
+
+def create_profile(installation: Installation, *, name: str, values: Mapping[str, str]) -> Profile:
+    """Store a new profile.
+
+    Args:
+        installation: whose.
+        name: for a person.
+        values: settings by dotted key; empty ones are left to their defaults.
+
+    Raises:
+        ConfigurationError: a value cannot be used.
+    """
+    checked = checked_values(values)
+    return installation.catalogue.profiles.create(Profile(id=0, description=name, configuration=checked))
+
+
+def edit_profile(
+    installation: Installation, profile_id: int, *, name: str | None = None, values: Mapping[str, str] | None = None
+) -> Profile:
+    """Change a profile; an empty value puts a setting back to its default.
+
+    Raises:
+        NotFoundError: there is no such profile.
+        ConfigurationError: a value cannot be used.
+    """
+    profile = installation.catalogue.profiles.get(profile_id)
+    merged = {**profile.configuration, **(values or {})}
+    edited = replace(profile, description=name or profile.description, configuration=checked_values(merged))
+    installation.catalogue.profiles.save(edited)
+    return edited
+
+
+def delete_profile(installation: Installation, profile_id: int) -> None:
+    """Remove a profile; the backups it took stay.
+
+    Raises:
+        NotFoundError: there is no such profile.
+        UsageError: it is the default one.
+    """
+    if profile_id == FIRST_PROFILE:
+        raise UsageError("You cannot delete the default backup profile: other clients count on profile 1.")
+    if not installation.catalogue.profiles.delete(profile_id):
+        raise NotFoundError(f"There is no backup profile {profile_id}: see them with 'backstay profile list'.")
+
+
+def checked_values(values: Mapping[str, str]) -> dict[str, str]:
+    """Return settings without the empty ones, after all of them were seen to be usable.
+
+    Raises:
+        ConfigurationError: one cannot be used; the sentence names it.
+    """
+    kept = {key: as_stored(value) for key, value in values.items() if value != ""}
+    if root := kept.get(ROOT_KEY):
+        kept[ROOT_KEY] = str(site_root(Path(root)))
+    Settings.from_values(kept)
+    return kept

@@ -1,0 +1,127 @@
+"""Backup records with their files: listing, reading, deleting."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from backstay import engine
+from backstay.catalogue import Backup
+from backstay.engine import BackupFile
+from backstay.errors import NotFoundError, UsageError
+from backstay.jobs.installation import Installation
+from backstay.jobs.launch import give_up, stop
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBackup:
+    """A record in a list.
+
+    Attributes:
+        backup: the record, its ``filesexist`` as it is now.
+        size: bytes of its files; None where there are none, or another record claims them.
+    """
+
+    backup: Backup
+    size: int | None
+
+
+def get_backup(installation: Installation, backup_id: int) -> Backup:
+    """Return a record.
+
+    Raises:
+        NotFoundError: there is none with this number.
+    """
+    backup = installation.catalogue.backups.get(backup_id)
+    if backup is None:
+        raise NotFoundError(f"There is no backup {backup_id}: see them with 'backstay list'.")
+    return backup
+
+
+def list_backups(installation: Installation, offset: int = 0, limit: int | None = None) -> list[ListedBackup]:
+    """Return records, newest first; those whose files have vanished are marked so."""
+    found = [_looked_at(installation, backup) for backup in installation.catalogue.backups.newest(offset, limit)]
+    return _listed(installation, found)
+
+
+def _looked_at(installation: Installation, backup: Backup) -> Backup:
+    if backup.status != "complete" or not backup.filesexist or engine.main_file(installation.home, backup) is not None:
+        return backup
+    installation.catalogue.backups.update(backup.id, filesexist=False)
+    return replace(backup, filesexist=False)
+
+
+def _listed(installation: Installation, found: Sequence[Backup]) -> list[ListedBackup]:
+    paths = [backup.absolute_path for backup in found if backup.absolute_path]
+    owners = installation.catalogue.backups.newest_with_path(paths) if paths else {}
+    return [
+        ListedBackup(
+            backup,
+            backup.total_size
+            if backup.status == "complete" and backup.filesexist and owners.get(backup.absolute_path) == backup.id
+            else None,
+        )
+        for backup in found
+    ]
+
+
+def backup_files(installation: Installation, backup: Backup) -> list[BackupFile]:
+    """Return the parts of a complete backup, in order, the main file last; none where they are gone."""
+    return engine.backup_files(installation.home, backup)
+
+
+def delete_backup(installation: Installation, backup_id: int) -> None:
+    """Remove a backup's files, its log and its record; a running one is stopped first.
+
+    Raises:
+        NotFoundError: there is no such record.
+        UsageError: the record is frozen.
+        StorageError: a file could not be removed; the record is kept.
+    """
+    backup = _deletable(installation, backup_id)
+    if backup.status == "run":
+        _cancel(installation, backup)
+    engine.remove_files(installation.home, backup)
+    installation.catalogue.backups.delete(backup_id)
+    shutil.rmtree(installation.home.job(backup_id), ignore_errors=True)
+
+
+def delete_backup_files(installation: Installation, backup_id: int) -> None:
+    """Remove a backup's files and its log; the record stays.
+
+    Raises:
+        NotFoundError: there is no such record.
+        UsageError: the record is frozen, or the backup runs.
+        StorageError: a file could not be removed.
+    """
+    backup = _deletable(installation, backup_id)
+    if backup.status == "run":
+        raise UsageError(f"Backup {backup_id} is running: wait for its end, or delete it as a whole.")
+    engine.remove_files(installation.home, backup)
+    installation.catalogue.backups.update(backup_id, filesexist=False)
+
+
+def read_log(installation: Installation, backup: Backup) -> str:
+    """Return the log of a backup.
+
+    Raises:
+        NotFoundError: it has none, or it was deleted.
+    """
+    try:
+        content = installation.home.log(backup.tag or "", backup.backupid or "").read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(f"Backup {backup.id} has no log any more.") from None
+    return content.decode("utf-8", "backslashreplace")
+
+
+def _deletable(installation: Installation, backup_id: int) -> Backup:
+    backup = get_backup(installation, backup_id)
+    if backup.frozen:
+        raise UsageError(f"Backup {backup_id} is frozen: unfreeze it first.")
+    return backup
+
+
+def _cancel(installation: Installation, backup: Backup) -> None:
+    stop(installation, backup.id)
+    give_up(installation, backup, "It was deleted while it ran.")

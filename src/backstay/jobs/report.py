@@ -1,0 +1,39 @@
+"""How far a job is, where every process over the same home can read it: one small file, replaced as a whole.
+
+It is not synced to the disk: after a power cut the checkpoint counts, not the report.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from backstay.engine import Progress
+
+_NAME = "progress.json"
+
+
+def publish(folder: Path, progress: Progress) -> None:
+    """Replace the report; its modification time is the job's heartbeat."""
+    temporary = folder / f".{_NAME}"
+    temporary.write_text(json.dumps(asdict(progress)))
+    temporary.replace(folder / _NAME)
+
+
+def read(folder: Path) -> Progress | None:
+    """Return the latest report, or None before the first."""
+    try:
+        return Progress(**json.loads((folder / _NAME).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def version(folder: Path) -> tuple[int, int]:
+    """Return something that changes with each report; costs one look at the folder."""
+    try:
+        status = os.stat(folder / _NAME)  # noqa: PTH116 - asked fifty times a second: a Path would cost more than the look
+    except FileNotFoundError:
+        return (0, 0)
+    return (status.st_ino, status.st_mtime_ns)

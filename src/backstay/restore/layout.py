@@ -1,0 +1,174 @@
+"""What in an archive is the site's, and what is the backup's own.
+
+Sources: engine-behaviour, archive contents and database metadata. Three layouts occur: Backstay's (a manifest, and
+``installation/`` with dumps), the reference engine's with its restoration script in ``installation/``, and the
+reference engine's without one, where dumps lie in ``sql/``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from backstay.archives import ArchiveReader, Entry, EntryType
+from backstay.errors import DamagedArchiveError
+
+_INSTALLATION = "installation/"
+_MANIFEST = "installation/backstay/"
+_DATABASES = "installation/sql/databases.json"
+_DATABASES_INI = "installation/sql/databases.ini"
+_EXTRA = "installation/extrainfo.json"
+_EXTRA_INI = "installation/extrainfo.ini"
+_OWN = frozenset({"installation/README.html", _EXTRA, "installation/eff.json", _DATABASES})
+_PLAIN_PART = re.compile(r"sql/site\.(sql|s\d{2,})")
+# The metadata is small in any honest archive; what is larger is not read into memory.
+_LARGEST_METADATA = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedDatabase:
+    """One database dump in an archive.
+
+    Attributes:
+        dump_file: name of its first part.
+        metadata: its entry in ``databases.json``; empty where the archive has none. May hold credentials.
+        parts: the entries of its parts, in order.
+    """
+
+    dump_file: str
+    metadata: dict[str, Any] = field(repr=False)
+    parts: tuple[Entry, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of SQL."""
+        return sum(part.size for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What an archive holds.
+
+    Attributes:
+        databases: the dumps, extra ones first, the site's own last.
+        is_own: tells whether a path belongs to the backup and not to the site.
+        files: number of entries that are the site's.
+        size: bytes of their content.
+        information: what the backup says of itself (host, date, root), empty where it says nothing.
+    """
+
+    databases: tuple[ArchivedDatabase, ...]
+    is_own: Callable[[str], bool]
+    files: int
+    size: int
+    information: dict[str, Any]
+
+
+def read_layout(archive: ArchiveReader) -> Layout:
+    """Look through the entries of an archive, without its content but for the small pages about itself.
+
+    Raises:
+        ArchiveError: the archive is damaged, or the pages about itself are.
+    """
+    own: dict[str, Entry] = {}
+    installation = False
+    plain: dict[str, Entry] = {}
+    for entry in archive:
+        if entry.path.startswith(_INSTALLATION):
+            installation = True
+            if entry.type is EntryType.FILE and (entry.path in _OWN or entry.path.startswith("installation/sql/")):
+                own[entry.path] = entry
+            if entry.path in (_DATABASES_INI, _EXTRA_INI):
+                own[entry.path] = entry
+        elif entry.type is EntryType.FILE and _PLAIN_PART.fullmatch(entry.path):
+            plain[entry.path] = entry
+    information = _page(archive, own.get(_EXTRA))
+    databases = _listed_databases(archive, own)
+    accounted = {part.path for database in databases for part in database.parts}
+    is_own = _ownership(archive, own, information, accounted)
+    if not databases and plain and not installation:
+        databases = (ArchivedDatabase("site.sql", {}, _in_order(plain, "sql/", "site.sql", len(plain))),)
+        paths = {part.path for part in databases[0].parts}
+        is_own = paths.__contains__
+    files = size = 0
+    for entry in archive:
+        if not is_own(entry.path):
+            files += 1
+            size += entry.size
+    return Layout(databases, is_own, files, size, information)
+
+
+def _ownership(
+    archive: ArchiveReader, own: dict[str, Entry], information: dict[str, Any], accounted: set[str]
+) -> Callable[[str], bool]:
+    by_backstay = archive.has_manifest
+    by_vendor = not by_backstay and bool({_EXTRA, _EXTRA_INI, _DATABASES, _DATABASES_INI} & own.keys())
+    if by_vendor:
+        # The reference engine puts its restoration script beside the dumps: the folder is the backup's as a whole.
+        return lambda path: path == "installation" or path.startswith(_INSTALLATION)
+    pages = {path for path in own if path in _OWN and (information or path == _DATABASES)}
+    paths = accounted | pages
+    return lambda path: path in paths or (by_backstay and path.startswith(_MANIFEST))
+
+
+def _listed_databases(archive: ArchiveReader, own: dict[str, Entry]) -> tuple[ArchivedDatabase, ...]:
+    listed = _page(archive, own.get(_DATABASES))
+    if not listed and (page := own.get(_DATABASES_INI)):
+        listed = _read_ini(_content(archive, page))
+    found = []
+    for dump_file, metadata in listed.items():
+        if not isinstance(metadata, dict):
+            continue
+        count = metadata.get("parts", 1)
+        count = int(count) if str(count).isdigit() else 1
+        found.append(ArchivedDatabase(dump_file, metadata, _in_order(own, "installation/sql/", dump_file, count)))
+    return tuple(found)
+
+
+def _in_order(entries: dict[str, Entry], folder: str, dump_file: str, count: int) -> tuple[Entry, ...]:
+    """Return the parts of a dump: NAME.sql, NAME.s01, NAME.s02 and so on."""
+    base = dump_file.removesuffix(".sql")
+    names = [dump_file] + [f"{base}.s{number:02d}" for number in range(1, count)]
+    missing = [name for name in names if folder + name not in entries]
+    if missing:
+        raise DamagedArchiveError(
+            f"The dump {dump_file} lacks its part {missing[0]}: take another copy of the archive."
+        )
+    return tuple(entries[folder + name] for name in names)
+
+
+def _page(archive: ArchiveReader, entry: Entry | None) -> dict[str, Any]:
+    if entry is None:
+        return {}
+    try:
+        page = json.loads(_content(archive, entry))
+    except ValueError as error:
+        raise DamagedArchiveError(f"{entry.path} in the archive is not JSON ({error}): take another copy.") from error
+    return page if isinstance(page, dict) else {}
+
+
+def _content(archive: ArchiveReader, entry: Entry) -> str:
+    if entry.size > _LARGEST_METADATA:
+        raise DamagedArchiveError(f"{entry.path} in the archive is {entry.size} bytes long: that is not such a page.")
+    return b"".join(archive.read(entry)).decode("utf-8", "replace")
+
+
+def _read_ini(text: str) -> dict[str, Any]:
+    """Read ``databases.ini`` of the 2015 generation: a section for each dump, ``key = "value"`` lines."""
+    found: dict[str, Any] = {}
+    section: dict[str, Any] = {}
+    for line in text.splitlines():
+        stripped = line.strip()
+        if heading := re.fullmatch(r"\[(.+)\]", stripped):
+            section = found.setdefault(heading[1].strip('"'), {})
+        elif pair := re.fullmatch(r'([\w-]+)\s*=\s*"?(.*?)"?', stripped):
+            section[pair[1]] = re.sub(r'\\(["\\])', r"\1", pair[2])
+    return found
+
+
+def open_part(archive: ArchiveReader, entry: Entry) -> Callable[[], BinaryIO]:
+    """Return what opens a SQL part for reading."""
+    return lambda: archive.open(entry)

@@ -1,0 +1,78 @@
+"""Finished parts in a folder of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+from backstay.errors import StorageError
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """One part as it was read back from the disk.
+
+    Attributes:
+        name: base name.
+        size: in bytes.
+        blake3: BLAKE3 of its content, 64 hexadecimal digits.
+    """
+
+    name: str
+    size: int
+    blake3: str
+
+
+def free_space(folder: Path) -> int:
+    """Return the bytes that can still be written to the file system of a folder."""
+    return shutil.disk_usage(folder).free
+
+
+def read_back(paths: Iterable[Path]) -> Iterator[StoredPart]:
+    """Read parts from the disk and yield what was found.
+
+    Raises:
+        StorageError: a part cannot be read.
+    """
+    for path in paths:
+        digest = blake3()
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    digest.update(piece)
+                size = file.tell()
+        except OSError as error:
+            raise StorageError(f"{path} can't be read back ({error.strerror}): check the disk.") from error
+        yield StoredPart(path.name, size, digest.hexdigest())
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files, those that are gone already left out, so that they stay removed after a power cut.
+
+    Raises:
+        StorageError: a file cannot be removed.
+    """
+    folders = set()
+    try:
+        for path in paths:
+            path.unlink(missing_ok=True)
+            folders.add(path.parent)
+        for folder in folders:
+            _sync(folder)
+    except OSError as error:
+        raise StorageError(f"{error.filename} can't be removed ({error.strerror}): remove it by hand.") from error
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
