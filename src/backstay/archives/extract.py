@@ -1,0 +1,256 @@
+"""Writing an archive's entries beneath a folder."""
+
+from __future__ import annotations
+
+import fnmatch
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backstay.archives import manifest
+from backstay.archives.entries import Entry, EntryType, ExtractProgress, ExtractReport, Limits, ManifestLine
+from backstay.archives.manifest import ManifestCursor, ManifestLines
+from backstay.archives.names import shown, why_odd
+from backstay.archives.process import Job, RefusedError, process
+from backstay.archives.survey import Survey, beneath_link, key_of, safe_path, survey
+from backstay.archives.target import Target
+from backstay.errors import DamagedArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from backstay.archives.formats import FormatReader
+
+_SHOWN_DAMAGE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to extract; see `ArchiveReader.extract`."""
+
+    only: tuple[str, ...]
+    select: Callable[[Entry], bool] | None
+    rename: Callable[[str], str] | None
+    permissions: bool
+    special_modes: bool
+    on_warning: Callable[[str], None]
+    on_progress: Callable[[ExtractProgress], None]
+    workers: int | None
+
+
+def matches(path: str, patterns: tuple[str, ...]) -> bool:
+    """Say whether a path matches a glob, or lies beneath a folder that is named."""
+    return any(
+        path.startswith(pattern.rstrip("/") + "/") or fnmatch.fnmatchcase(path, pattern.rstrip("/"))
+        for pattern in patterns
+    )
+
+
+class _FolderTimes(dict[str, tuple[int | None, int | None]]):
+    """Modes and times of folders by path, applied when all else is written."""
+
+
+class Extraction:
+    """One extraction of one archive.
+
+    Args:
+        reader: the archive.
+        limits: what it may unpack to.
+        lines_of: reads the manifest from its entries.
+        options: how to extract.
+    """
+
+    def __init__(
+        self, reader: FormatReader, limits: Limits, lines_of: Callable[[list[Entry]], ManifestLines], options: Options
+    ) -> None:
+        self._reader = reader
+        self._limits = limits
+        self._lines_of = lines_of
+        self._options = options
+        self._folders = _FolderTimes()
+        self._damaged: list[str] = []
+        self._damage_count = 0
+        self._entries = self._bytes = self._refused = 0
+
+    def run(self, root: Path) -> ExtractReport:
+        """Extract; see `ArchiveReader.extract`."""
+        # The structure is walked before even the folder is made; where names are folded is only known with the folder.
+        found = survey(self._reader.entries(), self._limits, fold=False, wanted=self._path_of)
+        target = Target(root, permissions=self._options.permissions, special_modes=self._options.special_modes)
+        try:
+            if target.fold:
+                found = survey(self._reader.entries(), self._limits, fold=True, wanted=self._path_of)
+            used_manifest = self._write(found, target)
+        finally:
+            target.close()
+        if self._damaged:
+            more = (
+                f" and {self._damage_count - len(self._damaged)} more"
+                if self._damage_count > len(self._damaged)
+                else ""
+            )
+            raise DamagedArchiveError(f"{'; '.join(self._damaged)}{more}. All else was extracted.")
+        return ExtractReport(self._entries, self._bytes, self._refused, used_manifest)
+
+    def _write(self, found: Survey, target: Target) -> bool:
+        lines = self._lines_of(found.manifest) if found.manifest else None
+        cursor = ManifestCursor(lines) if lines else None
+        first = _Selection(self, found, target.fold)
+        jobs = first.jobs(cursor, EntryType.FILE, EntryType.DIRECTORY)
+        self._process(jobs, target)
+        if cursor:
+            cursor.finish()
+            self._take_directories(cursor, target)
+            for path in cursor.missing:
+                self._damage(f"{shown(path)} is missing")
+        if found.links:
+            # Links come last: until then there is nothing that could lead out.
+            again = ManifestCursor(self._lines_of(found.manifest)) if lines else None
+            self._process(_Selection(self, found, target.fold, quiet=True).jobs(again, EntryType.SYMLINK), target)
+        for path in sorted(self._folders, key=lambda path: path.count("/"), reverse=True):
+            target.attributes(path, *self._folders[path])
+        return lines is not None
+
+    def _process(self, jobs: Iterator[Job], target: Target) -> None:
+        sink = _TargetSink(target)
+        for results in process(self._reader, jobs, sink, workers=self._options.workers):
+            for result in results:
+                path = result.job.entry.path
+                if result.damage:
+                    self._damage(f"{shown(path)} is damaged: {result.damage}")
+                elif result.refusal:
+                    self.refuse(path, result.refusal)
+                else:
+                    self._entries += 1
+                    self._bytes += result.job.entry.size if result.job.entry.type is EntryType.FILE else 0
+                    self._note_folder(result.job, target)
+            self._options.on_progress(ExtractProgress(self._entries, self._bytes, results[-1].job.path))
+
+    def _note_folder(self, job: Job, target: Target) -> None:
+        entry, line, path = job
+        mode = line.mode if line else entry.mode
+        if target.dropped_bits(mode) and entry.type is not EntryType.SYMLINK:
+            self._options.on_warning(f"{shown(path)} lost its setuid, setgid or sticky bit.")
+        if entry.type is EntryType.DIRECTORY:
+            self._folders[path] = (mode, line.mtime if line else entry.mtime)
+
+    def _take_directories(self, cursor: ManifestCursor, target: Target) -> None:
+        partial = bool(self._options.only or self._options.select)
+        for line in cursor.directories:
+            path = self._path_of(_entry_of(line))
+            if path is None and partial:
+                path = self._renamed(line.path)
+                path = path if path in target.made else None
+            if path is None:
+                continue
+            path = safe_path(path)
+            try:
+                if not partial:
+                    target.folder(path)
+            except RefusedError as error:
+                self.refuse(path, str(error))
+            self._folders.setdefault(path, (line.mode, line.mtime))
+        cursor.directories.clear()
+
+    def _path_of(self, entry: Entry) -> str | None:
+        options = self._options
+        if options.only and not matches(entry.path, options.only):
+            return None
+        if options.select and not options.select(entry):
+            return None
+        return self._renamed(entry.path)
+
+    def _renamed(self, path: str) -> str:
+        return self._options.rename(path) if self._options.rename else path
+
+    def path_of(self, entry: Entry) -> str | None:
+        """Give where an entry goes, None if it is not wanted."""
+        path = self._path_of(entry)
+        return None if path is None else safe_path(path)
+
+    def warn(self, message: str) -> None:
+        """Tell of an entry."""
+        self._options.on_warning(message)
+
+    def refuse(self, path: str, reason: str) -> None:
+        """Tell of an entry that is left out."""
+        self._refused += 1
+        self.warn(f"{shown(path)} {reason}.")
+
+    def _damage(self, message: str) -> None:
+        self._damage_count += 1
+        if len(self._damaged) < _SHOWN_DAMAGE:
+            self._damaged.append(message)
+
+
+def _entry_of(line: ManifestLine) -> Entry:
+    return Entry(line.path, line.type, line.size, 0, line.mode, line.mtime)
+
+
+class _Selection:
+    """Goes through the entries and picks what is written."""
+
+    def __init__(self, extraction: Extraction, found: Survey, fold: bool, *, quiet: bool = False) -> None:
+        self._extraction = extraction
+        self._found = found
+        self._fold = fold
+        self._quiet = quiet
+        self._seen: dict[int, EntryType] = {}
+
+    def jobs(self, cursor: ManifestCursor | None, *types: EntryType) -> Iterator[Job]:
+        for entry in self._extraction_entries():
+            line = None
+            if cursor and not (entry.type is EntryType.FILE and manifest.piece_number(entry.path) is not None):
+                line = cursor.take(entry.path)
+                if line is None and not self._quiet:
+                    raise DamagedArchiveError(f"{shown(entry.path)} is not in the archive's manifest.")
+            path = self._extraction.path_of(entry)
+            if path is None:
+                continue
+            reason = self._why_not(entry, path)
+            if reason:
+                if not self._quiet:
+                    self._extraction.refuse(entry.path, reason)
+            elif entry.type in types:
+                yield Job(entry, line, path)
+
+    def _extraction_entries(self) -> Iterator[Entry]:
+        return self._extraction._reader.entries()  # noqa: SLF001 - the two are one story
+
+    def _why_not(self, entry: Entry, path: str) -> str | None:
+        key = key_of(path, fold=self._fold)
+        if self._is_duplicate(key, entry.type):
+            return "has the name of an entry before it and was left out"
+        if beneath_link(path, self._found.links, fold=self._fold):
+            return "lies beneath a symbolic link of the archive and was left out"
+        if entry.type is EntryType.FILE and entry.mode is not None and stat.S_IFMT(entry.mode) not in {0, stat.S_IFREG}:
+            return "is a device or something else that is no file, and was left out"
+        odd = why_odd(path)
+        if odd and not self._quiet:
+            self._extraction.warn(f"{shown(path)} {odd}; here it is an ordinary name.")
+        return None
+
+    def _is_duplicate(self, key: str, entry_type: EntryType) -> bool:
+        code = hash(key)
+        if code not in self._found.duplicates:
+            return False
+        before = self._seen.get(code)
+        self._seen[code] = before or entry_type
+        return before is not None and not before is entry_type is EntryType.DIRECTORY
+
+
+class _TargetSink:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def take(self, job: Job, pieces: Iterable[bytes]) -> None:
+        """Write an entry."""
+        entry, line, path = job
+        if entry.type is EntryType.DIRECTORY:
+            self._target.folder(path)
+        elif entry.type is EntryType.SYMLINK:
+            self._target.link(path, entry.target or "", line.mtime if line else entry.mtime)
+        else:
+            mode, mtime = (line.mode, line.mtime) if line else (entry.mode, entry.mtime)
+            self._target.file(path, pieces, mode, mtime)

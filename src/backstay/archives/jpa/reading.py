@@ -1,0 +1,176 @@
+"""Reading JPA 1.1, 1.2 and 1.3."""
+
+from __future__ import annotations
+
+import bz2
+from typing import TYPE_CHECKING, ClassVar
+
+from backstay.archives import codec
+from backstay.archives.entries import Entry, EntryType, Location
+from backstay.archives.formats import BZIP2, DEFLATED, STORED
+from backstay.archives.jpa.layout import (
+    ENTITY_FIXED,
+    ENTITY_SIGNATURE,
+    SIGNATURE,
+    ArchiveHeader,
+    EntityBlock,
+    parse_archive_header,
+    parse_entity,
+)
+from backstay.archives.part_stream import PartStream, Window
+from backstay.archives.stored import LONGEST_TARGET, bunzip_pieces, stored_pieces
+from backstay.errors import DamagedArchiveError, MissingPartError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WRAPPER = 131072
+"""Self-extracting wrappers put at most this much before the archive (section 1.8)."""
+
+_LOW = 0xFFFFFFFF
+
+
+def find_jpa(stream: PartStream) -> int | None:
+    """Find where a JPA archive begins in a stream, None where there is none."""
+    if stream.read(0, 3) == SIGNATURE:
+        return 0
+    start = stream.read(0, _WRAPPER)
+    offset = start.find(SIGNATURE)
+    while offset >= 0:
+        # A wrapper may well contain the three letters; a header says that it is of version 1.
+        if start[offset + 5 : offset + 6] == b"\x01" and start[offset + 6 : offset + 7] <= b"\x03":
+            return offset
+        offset = start.find(SIGNATURE, offset + 1)
+    return None
+
+
+class JpaReader:
+    """Reads a JPA archive.
+
+    Args:
+        stream: the parts.
+        start: offset of the signature.
+
+    Raises:
+        DamagedArchiveError: if the header is damaged.
+        MissingPartError: if there are fewer parts than the header says.
+    """
+
+    name: ClassVar[str] = "jpa"
+    comment = ""
+
+    def __init__(self, stream: PartStream, start: int = 0) -> None:
+        self.stream = stream
+        self._start = start
+        self.header = self._parse_header()
+        parts = self.header.parts
+        if parts is not None and parts > len(stream.paths):
+            raise MissingPartError(
+                f"{self._name} has {parts} parts and {len(stream.paths)} are here: put all of them into one folder."
+            )
+
+    @property
+    def _name(self) -> str:
+        return str(self.stream.paths[-1])
+
+    def _parse_header(self) -> ArchiveHeader:
+        try:
+            header = parse_archive_header(self.stream.read(self._start, 0xFFFF))
+        except DamagedArchiveError as error:
+            raise DamagedArchiveError(f"{self._name} is damaged: {error}.") from None
+        if header.version[0] != 1 or header.version[1] == 0:
+            raise DamagedArchiveError(
+                f"{self._name} is of version {header.version[0]}.{header.version[1]}, which is not known."
+            )
+        return header
+
+    def entries(self) -> Iterator[Entry]:
+        """Walk over the entity blocks; see `FormatReader.entries`."""
+        window = Window(self.stream)
+        offset = self._start + self.header.length
+        count = size = compressed_size = 0
+        while offset < self.stream.length:
+            entry, offset = self._entry(window, offset)
+            count += 1
+            size += entry.size
+            compressed_size += entry.compressed_size
+            yield entry
+        self._compare_totals(count, size, compressed_size)
+
+    def _entry(self, window: Window, offset: int) -> tuple[Entry, int]:
+        length_field = window.exactly(offset, 7)
+        length = length_field[3] | length_field[4] << 8
+        if length_field[:3] != ENTITY_SIGNATURE:
+            raise DamagedArchiveError(
+                f"{self._name} is damaged: there is no entry at byte {offset}, where one should be."
+            )
+        if length < ENTITY_FIXED:
+            raise DamagedArchiveError(
+                f"{self._name} is damaged: the header of the entry at byte {offset} is too short."
+            )
+        try:
+            block = parse_entity(window.exactly(offset, length))
+        except DamagedArchiveError as error:
+            if str(error).endswith("."):
+                raise
+            raise DamagedArchiveError(f"{self._name} is damaged at byte {offset}: {error}.") from None
+        start = offset + length
+        end = start + block.compressed_size
+        if end > self.stream.length:
+            raise DamagedArchiveError(f"{self._name} is cut short: it ends in the middle of an entry.")
+        return self._make_entry(block, Location(start, end, block.method), window), end
+
+    def _make_entry(self, block: EntityBlock, location: Location, window: Window) -> Entry:
+        path = block.path.decode("utf-8", "surrogateescape")
+        if block.type is not EntryType.FILE:
+            # A directory's path ends in a slash, and so does that of a link to a directory (section 1.4).
+            path = path.removesuffix("/")
+        target = None
+        if block.type is EntryType.SYMLINK:
+            if block.compressed_size > LONGEST_TARGET:
+                raise DamagedArchiveError(f"{self._name} is damaged: a link has a target of {block.size} bytes.")
+            raw = window.exactly(location.start, block.compressed_size)
+            target = raw.decode("utf-8", "surrogateescape")
+        return Entry(path, block.type, block.size, block.compressed_size, block.mode, block.mtime, target, location)
+
+    def _compare_totals(self, count: int, size: int, compressed_size: int) -> None:
+        header = self.header
+        mask = (1 << 64) - 1 if header.wide else _LOW
+        found = (count & _LOW, size & mask, compressed_size & mask)
+        if found != (header.entries, header.size, header.compressed_size):
+            raise DamagedArchiveError(
+                f"{self._name} holds {count} entries of {size} bytes where its header tells of {header.entries} "
+                f"entries of {header.size} bytes: it was cut short or never finished."
+            )
+
+    def content(self, entry: Entry) -> Iterator[bytes]:
+        """Read an entry's content; see `FormatReader.content`."""
+        location = entry.location
+        if location is None or entry.type is EntryType.DIRECTORY:
+            return iter(())
+        pieces = stored_pieces(self.stream, location.start, location.end)
+        if location.method == STORED:
+            if entry.size != entry.compressed_size:
+                raise DamagedArchiveError(f"it holds {entry.compressed_size} bytes where {entry.size} were promised")
+            return pieces
+        if location.method == DEFLATED:
+            return codec.inflate_pieces(pieces, entry.size)
+        if location.method == BZIP2:
+            return bunzip_pieces(pieces, entry.size)
+        raise DamagedArchiveError(f"it is compressed in the unknown way {location.method}")
+
+    def whole(self, entry: Entry, data: bytes) -> bytes:
+        """Make a small entry's content; see `FormatReader.whole`."""
+        method = entry.location.method if entry.location else STORED
+        if method == DEFLATED:
+            return codec.inflate_whole(data, entry.size)
+        if method == BZIP2:
+            try:
+                data = bz2.BZ2Decompressor().decompress(data, entry.size + 1)
+            except OSError as error:
+                raise DamagedArchiveError("its compressed data is damaged") from error
+        elif method != STORED:
+            raise DamagedArchiveError(f"it is compressed in the unknown way {method}")
+        if len(data) != entry.size:
+            raise DamagedArchiveError(f"it holds {len(data)} bytes where {entry.size} were promised")
+        return data

@@ -1,0 +1,186 @@
+"""The way out of an archive: a pool reads, inflates and checks the content of entries and hands it to a sink.
+
+It is the mirror of `pack`: small entries that lie side by side are read in one piece and done as one batch, large
+entries are streamed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from blake3 import blake3
+
+from backstay.archives import codec
+from backstay.archives.entries import Entry, EntryType, ManifestLine
+from backstay.errors import DamagedArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+
+    from backstay.archives.formats import FormatReader
+
+_BATCH_ENTRIES = 64
+_BATCH_BYTES = 1 << 20
+_UNDER_WAY = 24 << 20
+_ENTRY_COST = 4096
+
+
+class Job(NamedTuple):
+    """An entry to be read.
+
+    Attributes:
+        entry: the entry.
+        line: what the manifest says of it, None where nothing does.
+        path: where the sink is to put it.
+    """
+
+    entry: Entry
+    line: ManifestLine | None
+    path: str
+
+
+class Result(NamedTuple):
+    """What has become of an entry.
+
+    Attributes:
+        job: the entry.
+        damage: what is wrong with it, as the end of a sentence; None if nothing is.
+        refusal: why the sink did not take it, likewise.
+    """
+
+    job: Job
+    damage: str | None = None
+    refusal: str | None = None
+
+
+class RefusedError(Exception):
+    """A sink does not take an entry; the message is the end of a sentence that names it."""
+
+
+class Sink(Protocol):
+    """Takes the content of entries; called from many threads."""
+
+    def take(self, job: Job, pieces: Iterable[bytes]) -> None:
+        """Take an entry's content.
+
+        Raises:
+            RefusedError: if it will not.
+            DamagedArchiveError: passed on from ``pieces``; nothing of the entry is left then.
+        """
+
+
+def process(
+    reader: FormatReader, jobs: Iterable[Job], sink: Sink, *, workers: int | None = None
+) -> Iterator[list[Result]]:
+    """Read entries with a pool.
+
+    Args:
+        reader: the archive.
+        jobs: what to read, in the order of the archive; taken lazily, a bounded number ahead.
+        sink: what takes the content.
+        workers: number of threads, as many as there are processors if None.
+
+    Yields:
+        What has become of each batch, in order.
+    """
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="backstay-read")
+    waiting: deque[tuple[int, Future[list[Result]]]] = deque()
+    under_way = 0
+    try:
+        for batch in _batches(jobs):
+            cost = _ENTRY_COST * len(batch) + sum(
+                min(job.entry.size, 2 * codec.WHOLE_LIMIT) + job.entry.compressed_size % codec.WHOLE_LIMIT
+                for job in batch
+            )
+            waiting.append((cost, pool.submit(_read_batch, reader, batch, sink)))
+            under_way += cost
+            while under_way > _UNDER_WAY:
+                cost, future = waiting.popleft()
+                under_way -= cost
+                yield future.result()
+        while waiting:
+            yield waiting.popleft()[1].result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    batch: list[Job] = []
+    size = 0
+    for job in jobs:
+        cost = max(job.entry.size, job.entry.compressed_size)
+        if batch and (size + cost > _BATCH_BYTES or len(batch) >= _BATCH_ENTRIES):
+            yield batch
+            batch, size = [], 0
+        batch.append(job)
+        size += cost
+    if batch:
+        yield batch
+
+
+def _read_batch(reader: FormatReader, batch: list[Job], sink: Sink) -> list[Result]:
+    data = b""
+    base = 0
+    first, last = batch[0].entry.location, batch[-1].entry.location
+    if first and last and 0 <= last.end - first.start <= 2 * _BATCH_BYTES + (len(batch) << 10):
+        # Neighbours are read in one piece, with the headers in between.
+        base = first.start
+        data = reader.stream.exactly(base, last.end - base)
+    return [_read_one(reader, job, sink, data, base) for job in batch]
+
+
+def _read_one(reader: FormatReader, job: Job, sink: Sink, data: bytes, base: int) -> Result:
+    entry, line, _ = job
+    try:
+        location = entry.location
+        if line is not None:
+            _compare(entry, line)
+        if location is None or entry.type is not EntryType.FILE:
+            sink.take(job, ())
+        elif entry.size > codec.WHOLE_LIMIT or entry.compressed_size > 2 * codec.WHOLE_LIMIT:
+            sink.take(job, _hashed(reader.content(entry), line))
+        else:
+            start = location.start - base
+            within = start >= 0 and start + entry.compressed_size <= len(data) and location.end - base <= len(data)
+            raw = (
+                data[start : location.end - base]
+                if within
+                else reader.stream.exactly(location.start, location.end - location.start)
+            )
+            sink.take(job, (_checked(reader.whole(entry, raw), line),))
+    except DamagedArchiveError as error:
+        return Result(job, damage=str(error).removesuffix("."))
+    except RefusedError as error:
+        return Result(job, refusal=str(error))
+    return Result(job)
+
+
+def _checked(content: bytes, line: ManifestLine | None) -> bytes:
+    if line is not None and blake3(content).hexdigest() != line.blake3:
+        raise DamagedArchiveError("its content is not what the manifest says")
+    return content
+
+
+def _compare(entry: Entry, line: ManifestLine) -> None:
+    if entry.type is not line.type:
+        raise DamagedArchiveError(f"it is a {entry.type.value} where the manifest tells of a {line.type.value}")
+    if entry.target != line.target:
+        raise DamagedArchiveError("it points to something else than the manifest says")
+    if entry.type is EntryType.FILE and entry.size != line.size:
+        raise DamagedArchiveError(f"it has {entry.size} bytes where the manifest tells of {line.size}")
+
+
+def _hashed(pieces: Iterator[bytes], line: ManifestLine | None) -> Iterator[bytes]:
+    if line is None:
+        yield from pieces
+        return
+    digest = blake3()
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != line.blake3:
+        raise DamagedArchiveError("its content is not what the manifest says")

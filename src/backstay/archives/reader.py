@@ -1,0 +1,224 @@
+"""One way out of archives of every format."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from backstay.archives import manifest
+from backstay.archives.entries import Entry, EntryType, ExtractReport, Limits, ManifestLine, VerifyReport
+from backstay.archives.extract import Extraction, Options
+from backstay.archives.manifest import ManifestLines
+from backstay.archives.names import shown
+from backstay.archives.part_stream import PartStream, find_parts
+from backstay.archives.registry import make_reader
+from backstay.archives.verify import verify
+from backstay.errors import ArchiveError, DamagedArchiveError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from backstay.archives.entries import ExtractProgress
+    from backstay.archives.formats import FormatReader
+
+
+class ArchiveReader:
+    """An open archive; made by `open_archive`. Close it, or use it in a ``with`` statement.
+
+    Attributes:
+        format: ``jpa``, ``jps`` or ``zip``.
+        parts: its files in order, the one with the main extension last.
+        comment: the archive's comment; empty where there is none.
+    """
+
+    def __init__(self, stream: PartStream, reader: FormatReader, limits: Limits) -> None:
+        self._stream = stream
+        self._reader = reader
+        self._limits = limits
+        self._manifest: list[Entry] | None = None
+        self.format = reader.name
+        self.parts = stream.paths
+        self.comment = reader.comment
+
+    def __repr__(self) -> str:
+        return f"ArchiveReader({str(self.parts[-1])!r}, format={self.format!r}, parts={len(self.parts)})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the archive's files."""
+        self._stream.close()
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Walk over the entries without reading their data.
+
+        Raises:
+            DamagedArchiveError: where the structure is damaged, or the archive ends before its end.
+        """
+        return self._reader.entries()
+
+    def entry(self, path: str) -> Entry:
+        """Find an entry by its path.
+
+        Raises:
+            NotFoundError: if there is none.
+        """
+        for entry in self:
+            if entry.path == path:
+                return entry
+        raise NotFoundError(f"{self.parts[-1]} has no entry {shown(path)}.")
+
+    def read(self, entry: Entry) -> Iterator[bytes]:
+        """Read the content of a file in pieces.
+
+        Raises:
+            DamagedArchiveError: if it is not what it should be; what was yielded before is not to be trusted then.
+        """
+        try:
+            yield from self._reader.content(entry)
+        except DamagedArchiveError as error:
+            raise self._damaged(entry, error) from error
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open the content of a file as a stream; see `read`."""
+        return io.BufferedReader(_PieceReader(self.read(entry)), 1 << 20)
+
+    def _damaged(self, entry: Entry, error: DamagedArchiveError) -> DamagedArchiveError:
+        text = str(error).removesuffix(".")
+        return DamagedArchiveError(f"The entry {shown(entry.path)} of {self.parts[-1].name} is damaged: {text}.")
+
+    def _manifest_entries(self) -> list[Entry]:
+        if self._manifest is None:
+            self._manifest = [
+                entry
+                for entry in self
+                if entry.type is EntryType.FILE and manifest.piece_number(entry.path) is not None
+            ]
+        return self._manifest
+
+    @property
+    def has_manifest(self) -> bool:
+        """True if Backstay's manifest is in the archive. Looking for it walks over all entries once."""
+        return bool(self._manifest_entries())
+
+    def manifest(self) -> Iterator[ManifestLine]:
+        """Read the manifest; nothing if there is none.
+
+        Raises:
+            DamagedArchiveError: if it is damaged or cut short.
+        """
+        entries = self._manifest_entries()
+        return iter(self._lines(entries)) if entries else iter(())
+
+    def _lines(self, entries: list[Entry]) -> ManifestLines:
+        if [manifest.piece_number(entry.path) for entry in entries] != list(range(1, len(entries) + 1)):
+            raise DamagedArchiveError(f"The manifest of {self.parts[-1].name} is damaged: its files are not in order.")
+        if any(entry.size > manifest.PIECE_SIZE for entry in entries):
+            raise DamagedArchiveError(f"The manifest of {self.parts[-1].name} is damaged: a file of it is too large.")
+        return ManifestLines(self.read(entry) for entry in entries)
+
+    def extract(
+        self,
+        target: Path,
+        *,
+        only: Sequence[str] = (),
+        select: Callable[[Entry], bool] | None = None,
+        rename: Callable[[str], str] | None = None,
+        permissions: bool = True,
+        special_modes: bool = False,
+        on_warning: Callable[[str], None] = lambda _: None,
+        on_progress: Callable[[ExtractProgress], None] = lambda _: None,
+        workers: int | None = None,
+    ) -> ExtractReport:
+        """Write the archive, or some of it, beneath a folder; what is there already and not in the archive stays.
+
+        Before anything is written, the whole structure is walked: limits, unsafe paths and a missing end are found
+        then. Entries that would be written through a link, or in place of another, are left out with a warning.
+        Content is compared with the manifest's hashes where there is a manifest.
+
+        Args:
+            target: the folder; made if it is not there.
+            only: globs of paths (``*`` matches across ``/``), or folders with all beneath them; all if empty.
+            select: says whether an entry is wanted.
+            rename: gives another path for a path.
+            permissions: give files and folders the modes of the archive.
+            special_modes: give them setuid, setgid and sticky bits too.
+            on_warning: called with one sentence for each entry that is left out or changed.
+            on_progress: called after each batch.
+            workers: threads; as many as there are processors if None.
+
+        Raises:
+            UnsafeEntryError: if a path leads out of the target; nothing was written.
+            ArchiveLimitError: if it unpacks to more than the limits allow; nothing was written.
+            DamagedArchiveError: if the structure is damaged (nothing was written), or the content of entries (all
+                others were written, and nothing of those is left).
+            DiskFullError: if there is no room left.
+        """
+        options = Options(tuple(only), select, rename, permissions, special_modes, on_warning, on_progress, workers)
+        return Extraction(self._reader, self._limits, self._lines, options).run(Path(target))
+
+    def verify(
+        self, *, on_progress: Callable[[ExtractProgress], None] = lambda _: None, workers: int | None = None
+    ) -> VerifyReport:
+        """Read all of the archive and say what is wrong with which entry.
+
+        Args:
+            on_progress: called after each batch.
+            workers: threads; as many as there are processors if None.
+        """
+        return verify(self._reader, self._limits, self._lines, on_progress=on_progress, workers=workers)
+
+
+class _PieceReader(io.RawIOBase):
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what io calls it with
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = piece
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def open_archive(path: Path | str, *, password: str | None = None, limits: Limits | None = None) -> ArchiveReader:
+    """Open an archive of any format: the format is found by content, the parts by name.
+
+    Args:
+        path: the archive; any of its parts will do.
+        password: the password of a JPS archive.
+        limits: what it may unpack to.
+
+    Raises:
+        NotFoundError: if there is no such file.
+        MissingPartError: if a part is missing.
+        UnknownFormatError: if it is no archive.
+        WrongPasswordError: if the password does not open it.
+        DamagedArchiveError: if its header is damaged.
+    """
+    stream = PartStream(find_parts(Path(path)))
+    try:
+        return ArchiveReader(stream, make_reader(stream, password), limits or Limits())
+    except OSError as error:
+        stream.close()
+        raise ArchiveError(f"{path} cannot be read: {error.strerror}.") from error
+    except BaseException:
+        stream.close()
+        raise

@@ -1,0 +1,51 @@
+"""Pieces of content as they lie in an archive, and bzip2, which JPA defines and nobody writes."""
+
+from __future__ import annotations
+
+import bz2
+from typing import TYPE_CHECKING
+
+from backstay.errors import DamagedArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from backstay.archives.part_stream import PartStream
+
+LONGEST_TARGET = 65535
+"""Bytes of the longest link target that is read; no system has longer ones."""
+
+_PIECE = 1 << 20
+
+
+def stored_pieces(stream: PartStream, start: int, end: int) -> Iterator[bytes]:
+    """Read a range of a stream in pieces of a megabyte.
+
+    Raises:
+        DamagedArchiveError: if the stream ends before the range.
+    """
+    for offset in range(start, end, _PIECE):
+        yield stream.exactly(offset, min(_PIECE, end - offset))
+
+
+def bunzip_pieces(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Decompress bzip2 piece by piece; see `codec.inflate_pieces`."""
+    decompressor = bz2.BZ2Decompressor()
+    done = 0
+    for piece in pieces:
+        rest = piece
+        while not decompressor.eof:
+            try:
+                content = decompressor.decompress(rest, _PIECE)
+            except OSError as error:
+                raise DamagedArchiveError("its compressed data is damaged") from error
+            rest = b""
+            done += len(content)
+            if done > size:
+                raise DamagedArchiveError(f"it holds more than the {size} bytes that were promised")
+            if content:
+                yield content
+            if decompressor.needs_input:
+                break
+    if done != size or not decompressor.eof:
+        raise DamagedArchiveError(f"it holds {done} bytes where {size} were promised")

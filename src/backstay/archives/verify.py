@@ -1,0 +1,105 @@
+"""Reading all of an archive to find what is wrong with it."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+from backstay.archives import manifest
+from backstay.archives.entries import Entry, EntryType, ExtractProgress, Limits, Problem, VerifyReport
+from backstay.archives.manifest import ManifestCursor, ManifestLines
+from backstay.archives.names import shown
+from backstay.archives.process import Job, process
+from backstay.archives.survey import safe_path, survey
+from backstay.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from backstay.archives.entries import ManifestLine
+    from backstay.archives.formats import FormatReader
+
+_MOST_PROBLEMS = 1000
+_TIMES = range(1, 1 << 31)
+"""Times that every format can hold."""
+
+
+class _Problems:
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def add(self, path: str | None, message: str) -> None:
+        if len(self.found) < _MOST_PROBLEMS:
+            self.found.append(Problem(path, message))
+
+
+class _Discard:
+    def take(self, job: Job, pieces: Iterable[bytes]) -> None:  # noqa: ARG002 - what a sink is called with
+        """Read everything and keep nothing."""
+        for _ in pieces:
+            pass
+
+
+def verify(
+    reader: FormatReader,
+    limits: Limits,
+    lines_of: Callable[[list[Entry]], ManifestLines],
+    *,
+    on_progress: Callable[[ExtractProgress], None],
+    workers: int | None,
+) -> VerifyReport:
+    """Read all of an archive; see `ArchiveReader.verify`."""
+    problems = _Problems()
+    lines: ManifestLines | None = None
+    entries = size = 0
+    try:
+        found = survey(reader.entries(), limits, fold=False, wanted=lambda _: None)
+        lines = lines_of(found.manifest) if found.manifest else None
+        cursor = ManifestCursor(lines) if lines else None
+        jobs = _jobs(reader, cursor, problems)
+        for results in process(reader, jobs, _Discard(), workers=workers):
+            for result in results:
+                entry = result.job.entry
+                entries += 1
+                size += entry.size
+                if result.damage:
+                    problems.add(entry.path, f"The entry {shown(entry.path)} is damaged: {result.damage}.")
+            on_progress(ExtractProgress(entries, size, results[-1].job.entry.path))
+        if cursor:
+            cursor.finish()
+            for path in cursor.missing:
+                problems.add(path, f"The entry {shown(path)} is missing: the manifest tells of it.")
+    except ArchiveError as error:
+        problems.add(None, str(error))
+    return VerifyReport(entries, size, problems.found, lines is not None, lines.hash if lines else None)
+
+
+def _jobs(reader: FormatReader, cursor: ManifestCursor | None, problems: _Problems) -> Iterator[Job]:
+    for entry in reader.entries():
+        line = None
+        if cursor and not (entry.type is EntryType.FILE and manifest.piece_number(entry.path) is not None):
+            line = cursor.take(entry.path)
+            if line is None:
+                problems.add(entry.path, f"The entry {shown(entry.path)} is not in the manifest.")
+            cursor.directories.clear()
+        try:
+            safe_path(entry.path)
+        except ArchiveError as error:
+            problems.add(entry.path, str(error))
+        difference = _difference(entry, line) if line else None
+        if difference:
+            problems.add(entry.path, f"The entry {shown(entry.path)} is damaged: {difference}.")
+        yield Job(entry, line, entry.path)
+
+
+def _difference(entry: Entry, line: ManifestLine) -> str | None:
+    if entry.type is EntryType.SYMLINK:
+        return None
+    if entry.mode is not None and stat.S_IMODE(entry.mode) != stat.S_IMODE(line.mode):
+        return (
+            f"its permissions are {stat.S_IMODE(entry.mode):o} where the manifest tells of {stat.S_IMODE(line.mode):o}"
+        )
+    timed = entry.type is EntryType.FILE and line.mtime in _TIMES
+    if timed and entry.mtime != line.mtime:
+        return f"its time is {entry.mtime} where the manifest tells of {line.mtime}"
+    return None
