@@ -1,0 +1,157 @@
+"""Who is asking: the secret word or a token, checked without telling anything by time, wrong ones slowed."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import anyio.to_thread
+from starlette.datastructures import Headers
+
+from backstay.api.methods import Scope
+from backstay.api.strength import weakness
+from backstay.catalogue.tokens import PREFIX as TOKEN_PREFIX
+from backstay.errors import ConfigurationError
+from backstay.jobs import Installation, api_secret
+from backstay.server.throttle import Throttle
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who makes a call, and what they may do.
+
+    Attributes:
+        name: for the log: ``secret`` or ``token NAME``.
+        scopes: the privileges.
+    """
+
+    name: str
+    scopes: frozenset[Scope]
+
+
+ALL_SCOPES = frozenset(Scope)
+SECRET_HOLDER = Identity("secret", ALL_SCOPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request carries to identify itself.
+
+    Attributes:
+        secret: offered as the secret word; None: nothing was.
+        token: offered as a token; None: nothing was.
+    """
+
+    secret: bytes | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_headers(cls, headers: Headers) -> Credentials:
+        """Return what the headers of a request carry (api-v3.md, credentials)."""
+        secret = headers.get("x-akeeba-auth")
+        token = headers.get("x-joomla-token") or headers.get("x-panopticon-token") or _bearer(headers)
+        return cls(None if secret is None else secret.encode("latin-1"), token)
+
+
+def _bearer(headers: Headers) -> str | None:
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" and token.strip() else None
+
+
+class Doorkeeper:
+    """Tells who is asking.
+
+    Args:
+        installation: whose secret and tokens open the door.
+        clock: returns seconds that never go back.
+    """
+
+    def __init__(self, installation: Installation, clock: Callable[[], float] = time.monotonic) -> None:
+        self._installation = installation
+        self._throttle = Throttle(clock)
+        self._judged: tuple[str, bool] = ("", False)
+
+    def secret(self) -> str | None:
+        """Return the secret word, or None where it is switched off or too weak to be let stand (encapsulation, 9).
+
+        It is read anew for each call, so that a rotated secret counts at once.
+        """
+        if not self._installation.configuration.server.secret_enabled:
+            return None
+        try:
+            secret = api_secret(self._installation)
+        except ConfigurationError:
+            _log.exception("The secret word can't be read, so it opens nothing.")
+            return None
+        if self._judged[0] != secret:
+            self._judged = (secret, weakness(secret) is None)
+            if not self._judged[1]:
+                _log.error("The secret word is too weak, so it opens nothing: make a new one.")
+        return secret if self._judged[1] else None
+
+    async def identify(
+        self, credentials: Credentials, address: str, *, token_as_secret: bool = False
+    ) -> Identity | None:
+        """Return who is asking, or None; a wrong credential is answered the later the more often it comes.
+
+        Where both are offered the secret word counts and the token is ignored (api-v3.md).
+
+        Args:
+            credentials: what was offered.
+            address: of the client.
+            token_as_secret: whether a token is taken in the place of the secret word too: version 2 has no other.
+        """
+        if credentials.secret is None and credentials.token is None:
+            return None
+        if self._throttle.is_flooding(address):
+            return None
+        identity = await self._find(credentials, token_as_secret=token_as_secret)
+        if identity is None:
+            await self.refuse(address)
+        elif identity is SECRET_HOLDER:
+            return self.welcome(address)
+        return identity
+
+    def welcome(self, address: str) -> Identity:
+        """Return who knows the secret word, and forget the failures of their address."""
+        self._throttle.forgive(address)
+        return SECRET_HOLDER
+
+    async def refuse(self, address: str) -> None:
+        """Note a failed log-in and hold its answer back."""
+        delay = self._throttle.delay_after_failure(address)
+        _log.warning("A log-in from %s failed; answered after %.1f s.", address, delay)
+        if delay:
+            await asyncio.sleep(delay)
+
+    def is_flooding(self, address: str) -> bool:
+        """Return whether so many failed log-ins of an address wait for their answer that it is not listened to."""
+        return self._throttle.is_flooding(address)
+
+    async def _find(self, credentials: Credentials, *, token_as_secret: bool) -> Identity | None:
+        offered = credentials.secret
+        if offered is None:
+            return await self._holder(credentials.token or "")
+        expected = self.secret()
+        if expected is not None and hmac.compare_digest(offered, expected.encode("utf-8", "surrogateescape")):
+            return SECRET_HOLDER
+        if token_as_secret and offered.startswith(TOKEN_PREFIX.encode()):
+            return await self._holder(offered.decode("utf-8", "replace"))
+        return None
+
+    async def _holder(self, token: str) -> Identity | None:
+        if not token.startswith(TOKEN_PREFIX):
+            return None
+        found = await anyio.to_thread.run_sync(
+            self._installation.catalogue.tokens.authenticate, token, datetime.now(UTC)
+        )
+        if found is None:
+            return None
+        return Identity(f"token {found.name}", frozenset(Scope(name) for name in found.scopes if name in ALL_SCOPES))

@@ -1,0 +1,130 @@
+"""The one dispatch: a method's name, its raw parameters and who asks, to a reply or an error of the API.
+
+Every version of the API comes through here, so that none can do, or be refused, what another can't.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from backstay.api.methods import Method, Parameters, find_method
+from backstay.api.status import NOT_ALLOWED, ApiError, Status, not_supported, unknown_method
+from backstay.errors import BackstayError, NotFoundError
+from backstay.jobs import Installation
+from backstay.server.answer import Answer
+from backstay.server.authentication import Identity
+from backstay.server.handlers import HANDLERS, Call, Handler, Pace, PartOfArchive
+
+_log = logging.getLogger(__name__)
+
+DOWNLOAD_DIRECT = "downloadDirect"
+"""The one method that answers with a file."""
+
+_WAITING_THREADS = 200
+"""Calls of stepBackup that may wait for news at once; further ones queue."""
+_WORKING_THREADS = 20
+"""Other calls that may be worked on at once."""
+_HEAVY_THREADS = 4
+"""Calls with large replies that may be worked on at once: each holds its reply in memory."""
+
+_UNEXPECTED = "An unexpected error occurred: the log of the server tells more."
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call that was made out of a request, in whichever version of the API.
+
+    Attributes:
+        version: of the API: 1, 2 or 3.
+        name: of the method, as sent.
+        data: parameters as they came.
+        identity: who asks.
+    """
+
+    version: int
+    name: str
+    data: Mapping[str, Any]
+    identity: Identity
+
+
+class Dispatcher:
+    """Answers calls.
+
+    Args:
+        installation: what the calls are about.
+    """
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._limiters = {
+            Pace.WAITS: anyio.CapacityLimiter(_WAITING_THREADS),
+            Pace.WORKS: anyio.CapacityLimiter(_WORKING_THREADS),
+            Pace.HEAVY: anyio.CapacityLimiter(_HEAVY_THREADS),
+        }
+
+    async def answer(self, request: Request, encode: Callable[[Any], bytes]) -> Answer:
+        """Return a call's reply.
+
+        Args:
+            request: the call.
+            encode: writes a reply value as the body of the answer; runs where the method ran, off the event loop.
+
+        Raises:
+            ApiError: the call failed, or is not allowed; with the status and message for the reply.
+        """
+        status: int = Status.OK
+        name = "an unknown method"
+        try:
+            method = find_method(request.name)
+            if method is None:
+                raise unknown_method(request.name)
+            name = method.name
+            return await self._answer(method, request, encode)
+        except ApiError as error:
+            status = error.status
+            raise
+        finally:
+            _log.info("Version %d: %s by %s: %d", request.version, name, request.identity.name, status)
+
+    async def _answer(self, method: Method[Any, Any], request: Request, encode: Callable[[Any], bytes]) -> Answer:
+        if not method.answers_at(self._installation.configuration.server.api_level):
+            raise not_supported()
+        parameters = method.read_parameters(request.data)
+        if not method.scopes_for(parameters) <= request.identity.scopes:
+            raise ApiError(Status.NOT_ALLOWED, NOT_ALLOWED)
+        handler = HANDLERS[method.name]
+        call = Call(self._installation, request.version)
+        try:
+            return await self._run(handler.pace, partial(_encoded, handler, call, parameters, encode))
+        except ApiError:
+            raise
+        except BackstayError as error:
+            raise api_error(error) from error
+        except Exception:  # noqa: BLE001 - the boundary, see below
+            # The boundary of the process: a bug must answer as the API answers, and be told in full in the log.
+            _log.exception("%s failed in a way that nobody foresaw.", method.name)
+            raise ApiError(Status.ERROR, _UNEXPECTED) from None
+
+    async def _run(self, pace: Pace, function: Callable[[], Answer]) -> Answer:
+        if pace is Pace.AT_ONCE:
+            return function()
+        return await anyio.to_thread.run_sync(function, limiter=self._limiters[pace])
+
+
+def _encoded(handler: Handler, call: Call, parameters: Parameters, encode: Callable[[Any], bytes]) -> Answer:
+    value = handler.function(call, parameters)
+    if isinstance(value, PartOfArchive):
+        return Answer(part=value)
+    return Answer(body=encode(value), when_sent=call.when_sent)
+
+
+def api_error(error: BackstayError) -> ApiError:
+    """Return an error of the rooms below as the API's: its sentence, and the status that says its kind."""
+    return ApiError(Status.NOT_FOUND if isinstance(error, NotFoundError) else Status.ERROR, str(error))

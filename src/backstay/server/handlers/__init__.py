@@ -1,0 +1,28 @@
+"""What the server does for each method of the API: one function a method, by the method's name."""
+
+from __future__ import annotations
+
+from backstay.server.handlers import (
+    backups,
+    configuration,
+    databases,
+    files,
+    inclusions,
+    information,
+    profiles,
+    records,
+)
+from backstay.server.handlers.model import Call, Handler, Pace, PartOfArchive
+
+HANDLERS: dict[str, Handler] = {
+    **information.HANDLERS,
+    **backups.HANDLERS,
+    **records.HANDLERS,
+    **profiles.HANDLERS,
+    **configuration.HANDLERS,
+    **databases.HANDLERS,
+    **files.HANDLERS,
+    **inclusions.HANDLERS,
+}
+
+__all__ = ["HANDLERS", "Call", "Handler", "Pace", "PartOfArchive"]

@@ -1,0 +1,65 @@
+"""Answers to: what are you, which profiles have you, is there an update (api-methods.md 1 and 6)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from backstay.api.methods import NoParameters
+from backstay.api.methods.updates import UpdateInformationParameters
+from backstay.api.replies import ProfileItem, VersionInfo
+from backstay.server.handlers.model import Call, Handler, Pace
+from backstay.version import RELEASE_DATE, __version__
+
+_LAST_LEVEL_WITH_UPDATES = 400
+
+
+def get_version(call: Call, parameters: NoParameters) -> VersionInfo:
+    """Tell level and version; the reference leaves the update check out above level 400."""
+    del parameters
+    return VersionInfo(
+        api=call.level,
+        component=__version__,
+        date=RELEASE_DATE,
+        edition="pro",
+        updateinfo=_update(call) if call.level <= _LAST_LEVEL_WITH_UPDATES else None,
+    )
+
+
+def get_profiles(call: Call, parameters: NoParameters) -> list[ProfileItem]:
+    """List number and description of all profiles."""
+    del parameters
+    return [ProfileItem(id=number, name=name) for number, name in call.installation.catalogue.profiles.names()]
+
+
+def update_information(call: Call, parameters: UpdateInformationParameters) -> dict[str, Any]:
+    """Tell what the settings say of updates; Backstay itself asks nobody."""
+    del parameters
+    return _update(call)
+
+
+def _update(call: Call) -> dict[str, Any]:
+    told = call.installation.configuration.server
+    newer = _numbers(told.newest_version) > _numbers(__version__)
+    return {
+        "stuck": 0,
+        "hasUpdate": newer,
+        "version": told.newest_version or __version__,
+        "date": "" if newer else RELEASE_DATE,
+        "stability": "stable",
+        "link": told.newest_version_url if newer else "",
+        "infoURL": told.newest_version_url if newer else "",
+        "minstabilityMatch": 1,
+        "platformMatch": 1,
+    }
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d{1,9}", version)[:4])
+
+
+HANDLERS = {
+    "getVersion": Handler(get_version, Pace.AT_ONCE),
+    "getProfiles": Handler(get_profiles),
+    "updateGetInformation": Handler(update_information, Pace.AT_ONCE),
+}

@@ -1,0 +1,59 @@
+"""What a handler is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from backstay.jobs import Installation
+
+
+class Pace(Enum):
+    """How a handler spends its time.
+
+    AT_ONCE spends none to speak of; the others run in a thread: WORKS briefly, WAITS for news, HEAVY on a large reply.
+    """
+
+    AT_ONCE = auto()
+    WORKS = auto()
+    WAITS = auto()
+    HEAVY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a handler may know of a call besides its parameters.
+
+    Attributes:
+        installation: what the call is about.
+        version: of the API: 1, 2 or 3.
+        when_sent: what is to be done when the reply is sent; a handler may add to it.
+    """
+
+    installation: Installation
+    version: int
+    when_sent: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def level(self) -> int:
+        """The API level that this server reports."""
+        return self.installation.configuration.server.api_level
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """The function that answers a method, from a call and its typed parameters; and how it spends its time."""
+
+    function: Callable[[Call, Any], Any]
+    pace: Pace = Pace.WORKS
+
+
+@dataclass(frozen=True, slots=True)
+class PartOfArchive:
+    """A file to be sent as it is: the reply of ``downloadDirect``."""
+
+    path: Path
+    name: str
