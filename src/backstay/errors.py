@@ -190,3 +190,9 @@ class VerificationError(BackstayError):
     """What was read back is not what was written."""
 
     exit_code = 52
+
+
+class StoppedError(BackstayError):
+    """What was asked for was stopped before its end, on request."""
+
+    exit_code = 60

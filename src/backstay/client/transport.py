@@ -1,0 +1,124 @@
+"""How a request travels, what is told of it, and what its failures mean; shared by the sync and the async client."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx2
+
+from backstay.client.flows import TransportError
+from backstay.client.messages import HttpReply, HttpRequest
+from backstay.client.secrecy import blanked
+
+MAX_REPLY = 256 * 1024 * 1024
+"""Bytes of the longest reply that is read into memory."""
+
+SHOWN_REPLY = 4000
+_NOT_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+)
+_CREDENTIAL_HEADERS = frozenset({"x-akeeba-auth", "x-joomla-token", "authorization", "cookie", "set-cookie"})
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its reply, as they may be shown: without secrets.
+
+    Attributes:
+        verb: GET or POST.
+        url: address asked.
+        headers: headers sent.
+        asked: the method and its parameters.
+        status: HTTP status of the reply; None if there was none.
+        reply: text of the reply, cut, or why there was none.
+    """
+
+    verb: str
+    url: str
+    headers: Mapping[str, str]
+    asked: str
+    status: int | None
+    reply: str
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What both clients need to open connections.
+
+    Attributes:
+        secret: secret word or token, for blanking.
+        timeout: seconds to wait for the next bytes.
+        verify: False to accept any certificate, or a path of certificates to trust.
+        on_exchange: called with every exchange, for a verbose view.
+    """
+
+    secret: str = field(repr=False)
+    timeout: float = 60.0
+    verify: bool | str = True
+    on_exchange: Callable[[Exchange], None] | None = None
+
+    def timeouts(self) -> httpx2.Timeout:
+        """Time limits as the HTTP library takes them: connecting never waits longer than 15 seconds."""
+        return httpx2.Timeout(self.timeout, connect=min(15.0, self.timeout))
+
+    def trust(self) -> bool | ssl.SSLContext:
+        """Whom to trust, as the HTTP library takes it."""
+        return ssl.create_default_context(cafile=self.verify) if isinstance(self.verify, str) else self.verify
+
+    def tell(self, request: HttpRequest, status: int | None, reply: str) -> None:
+        """Tells the listener of an exchange, blanked."""
+        if self.on_exchange is None:
+            return
+        headers = {
+            name: "***" if name.lower() in _CREDENTIAL_HEADERS else value for name, value in request.headers.items()
+        }
+        shown = reply if len(reply) <= SHOWN_REPLY else f"{reply[:SHOWN_REPLY]} … ({len(reply)} characters)"
+        secrets = [self.secret]
+        self.on_exchange(
+            Exchange(
+                verb=request.verb,
+                url=blanked(request.url, secrets),
+                headers=headers,
+                asked=blanked(request.shown, secrets),
+                status=status,
+                reply=blanked(shown, secrets),
+            )
+        )
+
+
+def encoded_headers(request: HttpRequest) -> list[tuple[bytes, bytes]]:
+    """Headers as bytes: a secret may hold any character, and travels in UTF-8."""
+    return [(name.encode("ascii"), value.encode("utf-8", "surrogateescape")) for name, value in request.headers.items()]
+
+
+def reply_of(response: httpx2.Response, body: bytes) -> HttpReply:
+    """A reply as plain data."""
+    return HttpReply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
+
+
+def problem_of(error: httpx2.HTTPError | httpx2.InvalidURL | httpx2.StreamError) -> TransportError:
+    """What a failure of the HTTP library means: a half sentence, and whether the request may have arrived."""
+    words: dict[type[Exception], str] = {
+        httpx2.ConnectTimeout: "it does not answer in time",
+        httpx2.ReadTimeout: "the reply did not come in time",
+        httpx2.WriteTimeout: "it stopped reading the request",
+        httpx2.RemoteProtocolError: "the connection broke",
+        httpx2.ReadError: "the connection broke",
+        httpx2.WriteError: "the connection broke",
+    }
+    reason = words.get(type(error)) or blanked(str(error)) or type(error).__name__
+    return TransportError(reason.rstrip("."), sent=not isinstance(error, _NOT_SENT))
+
+
+class TooLargeError(TransportError):
+    """A reply is longer than any that the API gives."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the reply is longer than {MAX_REPLY} bytes", sent=True)
