@@ -50,7 +50,7 @@ def test_the_size_looks_at_what_the_count_keeps() -> None:
 
 
 def test_the_age_alone_decides_and_keeps_its_day_of_the_month() -> None:
-    found = daily(40)
+    found = daily(50)
     removed = given_up(found, maximum_age_enabled=True, maximum_age_days=5, maximum_age_keep_day=1, count_enabled=True)
     kept = [item.backupstart.date().isoformat() for item in found if item.id not in removed]
     assert kept == [

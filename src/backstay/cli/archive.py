@@ -113,7 +113,7 @@ def extract(
         report = opened.extract(
             to,
             only=only or (),
-            on_warning=lambda warning: warnings.append(warning.message),
+            on_warning=warnings.append,
             on_progress=lambda done: progress.update(done.path, done.bytes, total),
         )
     if json_output:

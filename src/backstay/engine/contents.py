@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ from backstay.version import __version__
 
 INSTALLATION = "installation"
 SQL_FOLDER = f"{INSTALLATION}/sql"
+SITE_PAGE = f"{INSTALLATION}/backstay/site.json"
 VIRTUAL_FOLDER = "external_files"
 # Names that the backup writes itself (engine-behaviour, archive contents); manifests are the archive's own.
 _OWN = re.compile(
@@ -70,8 +72,18 @@ def listed(sources: Iterable[Source], after: str) -> Iterator[Source]:
     yield from items[start:]
 
 
+def site_entry(plan: Plan) -> Source:
+    """Return the page that tells Backstay's own restore what no archive format has a place for."""
+    moment = datetime.fromisoformat(plan.started)
+    page: dict[str, Any] = {"backstay_version": __version__, "type": plan.settings.backup_type}
+    if plan.settings.root:
+        status = Path(plan.settings.root).stat()
+        page["root"] = {"mode": stat.S_IMODE(status.st_mode), "mtime": int(status.st_mtime // 1)}
+    return virtual(SITE_PAGE, json.dumps(page, indent=4).encode(), moment)
+
+
 def first_entries(plan: Plan) -> list[Source]:
-    """Return what every backup with a restoration layout begins with."""
+    """Return the pages with which a restoration layout begins."""
     moment = datetime.fromisoformat(plan.started)
     readme = (
         '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE html>\n'

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backstay.archives import Compression
 from backstay.databases import DatabaseAddress, DumpOptions, DumpProgress, DumpSummary, dump
 from backstay.engine.plan import MAIN_DUMP, Plan, PlannedDatabase
 from backstay.engine.spool import PlainFolder, Spool, restored, stored
@@ -109,7 +110,7 @@ class Dumping:
         if plain:
             sink = PlainFolder(Path(self._plan.archive))
         else:
-            sink = Spool(self._folder / str(number), settings.compression)
+            sink = Spool(self._folder / str(number), Compression(settings.compression))
         address = database.address()
         _log.info("Dumping the database %s", address.redacted())
         options = dump_options(settings, Filters.from_stored(self._plan.filters), database, plain=plain)

@@ -36,6 +36,7 @@ from backstay.engine.contents import (
     is_own,
     listed,
     off_site_entries,
+    site_entry,
     survey,
     trees,
 )
@@ -175,10 +176,11 @@ class BackupRun:
     # ------------------------------------------------------------------ contents
 
     def _sections(self) -> list[Section]:
-        sections: list[Section] = []
+        first = [site_entry(self._plan)]
         if "installer" in self._chain:
-            first = first_entries(self._plan) + off_site_entries(self._plan)
-            sections.append(Section("installer", lambda after: listed(first, after)))
+            first += first_entries(self._plan) + off_site_entries(self._plan)
+        domain: Domain = "installer" if "installer" in self._chain else "Packing"
+        sections = [Section(domain, lambda after: listed(first, after))]
         sections += [Section("Packing", self._tree_sources(tree)) for tree in self._trees]
         if self._plan.databases:
             sections.append(Section("PackDB", self._database_sources))

@@ -112,11 +112,11 @@ class Scanner:
             after: a ``position``; only what comes behind it is yielded.
         """
         prefix = self._tree.prefix
-        relative = after[len(prefix) + 1 :] if prefix else after.lstrip("/")
+        relative = after[len(prefix) + 1 :] if prefix else after
         stack: list[_Folder] = []
         if root := self._enter(b"", _steps(relative), stack):
             stack.append(root)
-            if not after:
+            if not after and self._tree.prefix:
                 yield from self._own(root)
         while stack:
             folder = stack[-1]
@@ -137,22 +137,21 @@ class Scanner:
                 stack.append(child)
 
     def _own(self, folder: _Folder) -> Iterator[Source]:
-        """Yield the source of a folder itself; the root of a tree without prefix has times, but no entry."""
+        """Yield the source of a folder itself; the root of the archive has no name there, and so none."""
         try:
             status = os.stat(self._absolute(folder.path))
         except OSError as error:
             self._lost(folder.path, error)
             return
-        path = self._in_archive(folder.path)
         names = list(folder.names)
         folder.names = iter(names)
         yield Source(
-            path=path,
+            path=self._in_archive(folder.path),
             type=EntryType.DIRECTORY,
             mode=status.st_mode,
             mtime=int(status.st_mtime // 1),
             size=0,
-            implied=bool(names) or not path,
+            implied=bool(names),
         )
 
     def _enter(self, path: bytes, after: list[bytes], stack: list[_Folder]) -> _Folder | None:

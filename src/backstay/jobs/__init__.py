@@ -1,12 +1,12 @@
 """What a person or a call asks for: take a backup, resume it, restore it."""
 
+from backstay.engine import BackupFile
 from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup
 from backstay.jobs.configuration import Configuration
 from backstay.jobs.installation import Installation, api_secret, open_installation, set_secret
 from backstay.jobs.launch import resume_dead, stop
 from backstay.jobs.profiles import create_profile, delete_profile, edit_profile, profile_of_site
 from backstay.jobs.records import (
-    BackupFile,
     ListedBackup,
     backup_files,
     delete_backup,

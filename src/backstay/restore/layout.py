@@ -20,9 +20,11 @@ _INSTALLATION = "installation/"
 _MANIFEST = "installation/backstay/"
 _DATABASES = "installation/sql/databases.json"
 _DATABASES_INI = "installation/sql/databases.ini"
+_SITE = "installation/backstay/site.json"
 _EXTRA = "installation/extrainfo.json"
 _EXTRA_INI = "installation/extrainfo.ini"
 _OWN = frozenset({"installation/README.html", _EXTRA, "installation/eff.json", _DATABASES})
+_PAGES = _OWN | {_SITE}
 _PLAIN_PART = re.compile(r"sql/site\.(sql|s\d{2,})")
 # The metadata is small in any honest archive; what is larger is not read into memory.
 _LARGEST_METADATA = 4 << 20
@@ -58,6 +60,8 @@ class Layout:
         files: number of entries that are the site's.
         size: bytes of their content.
         information: what the backup says of itself (host, date, root), empty where it says nothing.
+        root_mode: permissions of the site's root folder, None where the archive does not tell.
+        root_mtime: its modification time in whole Unix seconds, None where the archive does not tell.
     """
 
     databases: tuple[ArchivedDatabase, ...]
@@ -65,6 +69,8 @@ class Layout:
     files: int
     size: int
     information: dict[str, Any]
+    root_mode: int | None = None
+    root_mtime: int | None = None
 
 
 def read_layout(archive: ArchiveReader) -> Layout:
@@ -79,7 +85,9 @@ def read_layout(archive: ArchiveReader) -> Layout:
     for entry in archive:
         if entry.path.startswith(_INSTALLATION):
             installation = True
-            if entry.type is EntryType.FILE and (entry.path in _OWN or entry.path.startswith("installation/sql/")):
+            if entry.type is EntryType.FILE and (
+                entry.path in _OWN or entry.path == _SITE or entry.path.startswith("installation/sql/")
+            ):
                 own[entry.path] = entry
             if entry.path in (_DATABASES_INI, _EXTRA_INI):
                 own[entry.path] = entry
@@ -98,7 +106,15 @@ def read_layout(archive: ArchiveReader) -> Layout:
         if not is_own(entry.path):
             files += 1
             size += entry.size
-    return Layout(databases, is_own, files, size, information)
+    root = _page(archive, own.get(_SITE)).get("root")
+    root = root if isinstance(root, dict) else {}
+    return Layout(
+        databases, is_own, files, size, information, _whole_number(root.get("mode")), _whole_number(root.get("mtime"))
+    )
+
+
+def _whole_number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _ownership(

@@ -103,6 +103,7 @@ def restore_site(
         if staged is not target:
             shutil.rmtree(staged, ignore_errors=True)
         raise
+    _give_root_back(staged, layout)
     if staged is not target:
         if target.is_dir():
             target.rmdir()
@@ -114,6 +115,14 @@ def restore_site(
             yield from _load(archive, database, address, existing, on_warning, loaded)
     missing = tuple(database.dump_file for database in layout.databases if database.dump_file not in databases)
     yield RestoreReport(target, report.entries, report.bytes, loaded, missing)
+
+
+def _give_root_back(folder: Path, layout: Layout) -> None:
+    if layout.root_mode is not None:
+        # Bits beyond the permissions (setgid, say) are dropped as they are for every other folder.
+        folder.chmod(layout.root_mode & 0o777)
+    if layout.root_mtime is not None:
+        os.utime(folder, (layout.root_mtime, layout.root_mtime))
 
 
 def _check_databases(layout: Layout, databases: Mapping[str, DatabaseAddress]) -> None:
@@ -191,7 +200,7 @@ class _Extraction:
                 self._target,
                 only=self._only,
                 select=self._is_site,
-                on_warning=self._warn_of,
+                on_warning=self._warn,
                 on_progress=self._note,
             )
         except BaseException as error:  # noqa: BLE001 - raised again where the restore waits for it
@@ -199,9 +208,6 @@ class _Extraction:
 
     def _is_site(self, entry: Entry) -> bool:
         return not self._layout.is_own(entry.path)
-
-    def _warn_of(self, warning: object) -> None:
-        self._warn(str(getattr(warning, "message", warning)))
 
     def _note(self, progress: ExtractProgress) -> None:
         if self._latest.empty():
