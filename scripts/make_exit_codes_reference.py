@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from backstay.errors import BackstayError
-
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "exit-codes.md"
+from reference_page import write_or_check
 
 HEAD = """# Exit codes
 
@@ -21,15 +19,9 @@ from version to version; a signal ends a command with 128 plus its number, as fo
 """
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Write the page, or say whether it is up to date; gives the exit code."""
-    text = HEAD + "".join(f"{row}\n" for row in rows())
-    if arguments == ["--check"]:
-        is_current = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
-        print("docs/reference/exit-codes.md is up to date" if is_current else "run make docs: exit-codes.md is old")
-        return 0 if is_current else 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return write_or_check("exit-codes.md", HEAD + "".join(f"{row}\n" for row in rows()))
 
 
 def rows() -> list[str]:
@@ -49,4 +41,4 @@ def first_paragraph(error: type[BackstayError]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
