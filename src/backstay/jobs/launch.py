@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -109,14 +110,21 @@ def stop(installation: Installation, backup_id: int) -> bool:
     The backup stays as it is and can be taken up again.
     """
     folder = installation.home.job(backup_id)
-    number = lock.process_number(folder)
-    if number is None:
-        return False
-    os.kill(number, signal.SIGTERM)
+    found = False
+    asked: int | None = None
     deadline = time.monotonic() + _STOP_SECONDS
     while lock.is_alive(folder):
-        if time.monotonic() > deadline:
-            os.kill(number, signal.SIGKILL)
-            deadline = float("inf")
-        time.sleep(0.05)
-    return True
+        found = True
+        number = lock.process_number(folder)
+        if number is not None and number != asked:
+            _signal(number, signal.SIGTERM)
+            asked = number
+        if number is not None and time.monotonic() > deadline:
+            _signal(number, signal.SIGKILL)
+        time.sleep(0.02)
+    return found
+
+
+def _signal(number: int, signal_number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(number, signal_number)

@@ -32,6 +32,8 @@ def take(folder: Path) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
+    # The number of a process that is gone may be another's by now: nobody must be told to stop that one.
+    os.ftruncate(descriptor, 0)
     return descriptor
 
 
@@ -53,12 +55,11 @@ def is_alive(folder: Path) -> bool:
 
 def note_process(descriptor: int) -> None:
     """Write this process's number into the lock file, for those who want to stop it."""
-    os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
 def process_number(folder: Path) -> int | None:
-    """Return the number of the process that holds the lock, or None."""
+    """Return the number of the process that holds the lock; None where there is none, or it is about to tell it."""
     if not is_alive(folder):
         return None
     content = (folder / _NAME).read_bytes()
