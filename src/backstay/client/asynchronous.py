@@ -58,7 +58,7 @@ class AsyncClient:
         secret: str,
         *,
         version: int | None = None,
-        encapsulation: int = 1,
+        encapsulation: int | None = None,
         endpoint: Endpoint | None = None,
         timeout: float = 60.0,
         verify: bool | str = True,
@@ -183,7 +183,7 @@ class AsyncClient:
             with Client(
                 self._session.url,
                 self._session.secret,
-                encapsulation=self._session.envelope.encapsulation,
+                encapsulation=self._session.envelope.encapsulation if endpoint.version == 1 else None,
                 endpoint=endpoint,
                 timeout=self._connection.timeout,
                 verify=self._connection.verify,

@@ -27,7 +27,7 @@ from backstay.errors import (
 
 R = TypeVar("R")
 
-CHUNK = 1024 * 1024
+LONGEST_MESSAGE = 65536
 SMALLEST_RUN = 16 * 1024 * 1024
 TRIES_WITHOUT_PROGRESS = 6
 LONGEST_SEGMENTS = 10_000_000
@@ -192,11 +192,11 @@ class _Fetcher:
         try:
             for chunk in stream.chunks:
                 body += chunk
-                if len(body) > CHUNK:
+                if len(body) > LONGEST_MESSAGE:
                     break
         except TransportError:
             pass
-        text = body[:CHUNK].decode("utf-8", "replace")
+        text = body[:LONGEST_MESSAGE].decode("utf-8", "replace")
         answer = find_answer(text)
         if answer is not None and answer.status != Status.OK:
             return DirectRefusedError(error_of_status(answer.status, message_of(answer.data)))

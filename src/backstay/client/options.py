@@ -9,7 +9,9 @@ from backstay.client.messages import Envelope
 from backstay.errors import UsageError
 
 
-def session_of(url: str, secret: str, version: int | None, encapsulation: int, endpoint: Endpoint | None) -> Session:
+def session_of(
+    url: str, secret: str, version: int | None, encapsulation: int | None, endpoint: Endpoint | None
+) -> Session:
     """A session with a server that nothing is known of yet.
 
     Raises:
@@ -22,8 +24,10 @@ def session_of(url: str, secret: str, version: int | None, encapsulation: int, e
         raise UsageError("The secret holds a line break or another control character: give it without.")
     if version not in (None, 1, 2, 3):
         raise UsageError(f"There is no version {version} of the API: take 1, 2 or 3.")
+    if encapsulation is None:
+        return Session(url, secret, version, endpoint=endpoint)
     if encapsulation not in tuple(Encapsulation):
         raise UsageError(f"There is no encapsulation {encapsulation}: take 1 to 5.")
-    if encapsulation != Encapsulation.RAW:
-        version = 1  # only version 1 knows encapsulations
-    return Session(url, secret, version, Envelope(Encapsulation(encapsulation)), endpoint)
+    if version not in (None, 1):
+        raise UsageError(f"Version {version} of the API knows no encapsulations: leave one of the two away.")
+    return Session(url, secret, 1, Envelope(Encapsulation(encapsulation)), endpoint)

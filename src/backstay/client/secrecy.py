@@ -32,16 +32,15 @@ def blanked(text: str, secrets: Iterable[str] = ()) -> str:
 
 def _forms(secret: str) -> set[str]:
     given = secret.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    as_json = json.dumps(given)[1:-1]
-    return {
-        secret,
-        quote(given, safe=""),
-        quote(given),
-        quote_plus(given),
-        as_json,
-        as_json.replace("/", "\\/"),
-        json.dumps(given, ensure_ascii=False)[1:-1],
-    }
+    once = _escaped(given)
+    twice = {form for escaped in once for form in _escaped(escaped)}  # version 1 has JSON in JSON
+    return {secret, quote(given, safe=""), quote(given), quote_plus(given), *once, *twice}
+
+
+def _escaped(text: str) -> set[str]:
+    """A text as JSON libraries write it: with and without escapes for slashes and for what is not ASCII."""
+    plain = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return plain | {form.replace("/", "\\/") for form in plain}
 
 
 class _BlankUrls(logging.Filter):
@@ -57,7 +56,7 @@ class _BlankUrls(logging.Filter):
 
 def keep_secrets_out_of_logs() -> None:
     """Makes the HTTP library's own log lines safe to keep; calling it again changes nothing."""
-    for name in ("httpx2", "httpcore2"):
+    for name in ("httpx2", *(f"httpcore2.{part}" for part in ("connection", "http11", "http2", "proxy", "socks"))):
         logger = logging.getLogger(name)
         if not any(isinstance(known, _BlankUrls) for known in logger.filters):
             logger.addFilter(_BlankUrls())

@@ -17,7 +17,7 @@ from backstay.client.backup_loop import BackupLoop
 from backstay.client.calls import backups, configuration, filters
 from backstay.client.download import DownloadProgress, Way, download_archive
 from backstay.client.endpoints import Endpoint
-from backstay.client.fetch import CHUNK, PartStream
+from backstay.client.fetch import PartStream
 from backstay.client.flows import Flow, Pause, Send, TransportError, call_flow, detect_flow, redirected
 from backstay.client.messages import Call, HttpReply, HttpRequest, build_request
 from backstay.client.options import session_of
@@ -51,7 +51,7 @@ def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate[Client, P], R]:
 
 def _chunks(response: httpx2.Response) -> Iterator[bytes]:
     try:
-        yield from response.iter_bytes(CHUNK)
+        yield from response.iter_bytes()
     except (httpx2.HTTPError, httpx2.StreamError) as error:
         raise problem_of(error) from None
 
@@ -66,7 +66,7 @@ class Client:
         url: address of the site, or of its API in any of the forms that clients are given.
         secret: the secret word, or a token.
         version: only use this version of the API, 1, 2 or 3.
-        encapsulation: for version 1, how requests are written: 1 (RAW) to 5.
+        encapsulation: only use version 1, its requests written so: 1 (RAW) to 5 (AES-256-CBC).
         endpoint: what an earlier client found, to spare the search.
         timeout: seconds to wait for the next bytes of a reply.
         verify: False to accept any certificate, or the path of a file of certificates to trust.
@@ -83,7 +83,7 @@ class Client:
         secret: str,
         *,
         version: int | None = None,
-        encapsulation: int = 1,
+        encapsulation: int | None = None,
         endpoint: Endpoint | None = None,
         timeout: float = 60.0,
         verify: bool | str = True,

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from backstay.client import flows
+from client.fake_server import FakeServer, running
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    """A fake server on loopback; the client waits no longer than a moment between its tries."""
+    monkeypatch.setattr(flows, "LONGEST_PAUSE", 0.01)
+    for name in ("uvicorn.access", "uvicorn.error"):  # the fake server's own log is not what is tested
+        monkeypatch.setattr(logging.getLogger(name), "disabled", True)
+    fake = FakeServer()
+    with running(fake) as url:
+        fake.url = url
+        yield fake
