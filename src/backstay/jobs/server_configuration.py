@@ -51,7 +51,7 @@ class ServerConfiguration(BaseModel):
     maximum_body: int = Field(
         default=16 << 20, ge=1 << 10, le=1 << 30, description="Largest body of a request in bytes."
     )
-    maximum_header: int = Field(
+    maximum_head: int = Field(
         default=64 << 10, ge=1 << 13, le=1 << 24, description="Largest head of a request in bytes, its URL included."
     )
     maximum_connections: int = Field(

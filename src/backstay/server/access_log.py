@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
+from contextvars import ContextVar
 from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LONGEST_PATH = 200
+_call: ContextVar[str] = ContextVar("call", default="")
 
 _log = logging.getLogger(__name__)
+
+
+def note_call(text: str) -> None:
+    """Say what a request turned out to be, for its line in the log: the call, who made it, how it went."""
+    _call.set(text)
 
 
 class AccessLog:
@@ -30,6 +37,7 @@ class AccessLog:
             return
         begun = time.perf_counter()
         status = 0
+        _call.set("")
 
         async def noting_send(message: Message) -> None:
             nonlocal status
@@ -43,6 +51,5 @@ class AccessLog:
             client = scope.get("client")
             path = quote(scope["path"], safe="/", errors="replace")[:_LONGEST_PATH]
             milliseconds = (time.perf_counter() - begun) * 1000
-            _log.info(
-                "%s %s %s: %d in %.1f ms", client[0] if client else "-", scope["method"], path, status, milliseconds
-            )
+            address, call = client[0] if client else "-", _call.get()
+            _log.info("%s %s %s%s: %d in %.1f ms", address, scope["method"], path, call, status, milliseconds)

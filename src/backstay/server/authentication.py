@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from backstay.api.strength import weakness
 from backstay.catalogue.tokens import PREFIX as TOKEN_PREFIX
 from backstay.errors import ConfigurationError
 from backstay.jobs import Installation, api_secret
+from backstay.jobs.installation import SECRET_VARIABLE
 from backstay.server.throttle import Throttle
 
 _log = logging.getLogger(__name__)
@@ -76,25 +78,40 @@ class Doorkeeper:
     def __init__(self, installation: Installation, clock: Callable[[], float] = time.monotonic) -> None:
         self._installation = installation
         self._throttle = Throttle(clock)
-        self._judged: tuple[str, bool] = ("", False)
+        self._known: str | None = None
+        self._known_by: tuple[object, ...] | None = None
 
     def secret(self) -> str | None:
         """Return the secret word, or None where it is switched off or too weak to be let stand (encapsulation, 9).
 
-        It is read anew for each call, so that a rotated secret counts at once.
+        It is read anew whenever it changes, so that a rotated secret counts at once.
         """
         if not self._installation.configuration.server.secret_enabled:
             return None
+        stamp = self._stamp()
+        if stamp != self._known_by:
+            self._known = self._read_secret()
+            self._known_by = self._stamp()
+        return self._known
+
+    def _stamp(self) -> tuple[object, ...]:
+        """Something that changes whenever the secret does; a look at the file costs a tenth of reading it."""
+        try:
+            facts = os.stat(self._installation.home.secret)  # noqa: PTH116 - asked at each call: a Path would cost more
+        except OSError:
+            return (os.environ.get(SECRET_VARIABLE),)
+        return (os.environ.get(SECRET_VARIABLE), facts.st_ino, facts.st_mtime_ns, facts.st_size)
+
+    def _read_secret(self) -> str | None:
         try:
             secret = api_secret(self._installation)
         except ConfigurationError:
             _log.exception("The secret word can't be read, so it opens nothing.")
             return None
-        if self._judged[0] != secret:
-            self._judged = (secret, weakness(secret) is None)
-            if not self._judged[1]:
-                _log.error("The secret word is too weak, so it opens nothing: make a new one.")
-        return secret if self._judged[1] else None
+        if weakness(secret) is not None:
+            _log.error("The secret word is too weak, so it opens nothing: make a new one.")
+            return None
+        return secret
 
     async def identify(
         self, credentials: Credentials, address: str, *, token_as_secret: bool = False

@@ -18,6 +18,7 @@ from backstay.api.methods import Method, Parameters, find_method
 from backstay.api.status import NOT_ALLOWED, ApiError, Status, not_supported, unknown_method
 from backstay.errors import BackstayError, NotFoundError
 from backstay.jobs import Installation
+from backstay.server.access_log import note_call
 from backstay.server.answer import Answer
 from backstay.server.authentication import Identity
 from backstay.server.handlers import HANDLERS, Call, Handler, Pace, PartOfArchive
@@ -91,7 +92,7 @@ class Dispatcher:
             status = error.status
             raise
         finally:
-            _log.info("Version %d: %s by %s: %d", request.version, name, request.identity.name, status)
+            note_call(f" ({name} by {request.identity.name}, version {request.version}: {status:d})")
 
     async def _answer(self, method: Method[Any, Any], request: Request, encode: Callable[[Any], bytes]) -> Answer:
         if not method.answers_at(self._installation.configuration.server.api_level):

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from backstay.server.protocol import SEND_FILE
 from backstay.server.ranges import Span, UnsatisfiableRangeError, requested_span
 
 CHUNK = 1 << 20
@@ -71,6 +72,9 @@ class PartResponse:
         await send({"type": "http.response.start", "status": 206 if span else 200, "headers": _raw(headers)})
         if scope["method"] == "HEAD" or body.length == 0:
             await send({"type": "http.response.body", "body": b""})
+        elif extension := scope.get("extensions", {}).get(SEND_FILE):
+            if await extension["function"](descriptor, body.start, body.length):
+                await send({"type": "http.response.body", "body": b""})
         else:
             await _send_body(descriptor, body, receive, send)
 

@@ -39,7 +39,10 @@ class Gate:
             if route.door in (Door.NOTHING, Door.NO_ROUTE):
                 answer: ASGIApp = not_found() if route.door is Door.NOTHING else route_not_found()
             else:
-                incoming = await read_request(scope, receive, self._configuration.maximum_body)
+                limits = self._configuration
+                incoming = await read_request(
+                    scope, receive, maximum_head=limits.maximum_head, maximum_body=limits.maximum_body
+                )
                 answer = await self._answer(route, incoming, scope)
         except RefusedRequestError as error:
             answer = refused(error.status, error.sentence)

@@ -70,17 +70,23 @@ class Incoming:
         return None
 
 
-async def read_request(scope: Scope, receive: Receive, maximum_body: int) -> Incoming:
+async def read_request(scope: Scope, receive: Receive, *, maximum_head: int, maximum_body: int) -> Incoming:
     """Read a request.
 
     Args:
         scope: ASGI's.
         receive: ASGI's.
+        maximum_head: bytes of URL and headers.
         maximum_body: bytes.
 
     Raises:
-        RefusedRequestError: the body is too large, too slow, not a form, or has too many fields.
+        RefusedRequestError: it is too large, its body is too slow or not a form, or it has too many fields.
     """
+    if len(scope["query_string"]) + sum(len(name) + len(value) for name, value in scope["headers"]) > maximum_head:
+        raise RefusedRequestError(
+            431,
+            f"The head of the request is larger than {maximum_head} bytes: send what is long as a POST.",
+        )
     headers = Headers(scope=scope)
     client = scope.get("client")
     query = scope["query_string"]

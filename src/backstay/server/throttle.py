@@ -42,7 +42,7 @@ class Throttle:
 
     def is_flooding(self, address: str) -> bool:
         """Return whether an address has so many refused log-ins waiting that it is not listened to."""
-        record = self._records.get(_network(address))
+        record = self._records.get(_network(address)) if self._records else None
         return record is not None and record.busy_until - self._clock() > LONGEST_QUEUE
 
     def delay_after_failure(self, address: str) -> float:

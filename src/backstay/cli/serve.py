@@ -1,0 +1,81 @@
+"""``backstay serve``: answer clients of the Akeeba Backup JSON API."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backstay.cli import options
+from backstay.cli.output import console, say, warn
+from backstay.errors import NotFoundError, UsageError
+from backstay.jobs import resume_dead
+from backstay.server.running import (
+    Certificate,
+    is_loopback,
+    listening_socket,
+    require_strong_secret,
+    run,
+    set_up_log,
+    url_of,
+)
+from backstay.version import __version__
+
+
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1"),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Port; 0: a free one.", show_default="8117")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option("--tls-certificate", metavar="FILE", help="Certificate chain (PEM), for HTTPS.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key (PEM).")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
+    home: options.Home = None,
+) -> None:
+    """Answer clients of the Akeeba Backup JSON API, versions 1, 2 and 3.
+
+    Backups run in processes of their own: they go on when the server ends, and one that died is taken up again when
+    it starts.
+
+    Examples:
+        backstay serve
+
+        backstay serve --host 0.0.0.0 --port 443 --tls-certificate chain.pem --tls-key key.pem
+    """
+    tls = _certificate(certificate, key)
+    with options.opened(home) as installation:
+        require_strong_secret(installation)
+        configuration = installation.configuration.server
+        listening = listening_socket(
+            configuration.host if host is None else host, configuration.port if port is None else port
+        )
+        set_up_log(logging.WARNING if quiet else logging.INFO)
+        for number in resume_dead(installation):
+            say(f"Backup {number} had died: it is taken up again.")
+        url = url_of(listening, encrypted=tls is not None)
+        console.print(f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word.")
+        console.file.flush()
+        if tls is None and not is_loopback(listening):
+            warn(
+                "Other machines can reach this server, and without TLS everyone on the way reads the secret word: give "
+                "--tls-certificate and --tls-key, or listen on 127.0.0.1 behind a reverse proxy."
+            )
+        run(installation, listening, tls)
+
+
+def _certificate(chain: Path | None, key: Path | None) -> Certificate | None:
+    if chain is None and key is None:
+        return None
+    if chain is None or key is None:
+        raise UsageError("HTTPS needs both a certificate and its key: give --tls-certificate and --tls-key.")
+    for path in (chain, key):
+        if not path.is_file():
+            raise NotFoundError(f"There is no file {path}: give the path of a PEM file.")
+    return Certificate(chain, key)

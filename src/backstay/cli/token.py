@@ -1,0 +1,135 @@
+"""``backstay token``: tokens for the API, each with its own privileges."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from backstay.api.methods import Scope
+from backstay.catalogue import Token
+from backstay.cli import options
+from backstay.cli.output import console, moment, print_json, say, table
+from backstay.errors import UsageError
+
+app = typer.Typer(
+    help="Make, list and revoke tokens: credentials that may do some things and not others.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What the token is for, for example ci or phone.")]
+_PERIOD = re.compile(r"(\d{1,5})([hdw])")
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+@app.command()
+def create(
+    name: Name,
+    scope: Annotated[
+        list[Scope] | None, typer.Option("--scope", "-s", help="What it may do; give it several times. None: read.")
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="WHEN", help="A date (2027-01-31), or a time from now: 12h, 90d, 8w."),
+    ] = None,
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
+    """Make a token and print it: the only time it is shown.
+
+    Examples:
+        backstay token create ci --scope read --scope backup
+
+        backstay token create phone --scope read --expires 90d
+    """
+    if not re.fullmatch(r"[\w.@ -]{1,100}", name):
+        raise UsageError("A token's name has up to 100 letters, digits, blanks and . _ - @: choose such a name.")
+    now = datetime.now(UTC)
+    until = _moment(expires, now) if expires else None
+    with options.opened(home) as installation:
+        token = installation.catalogue.tokens.create(name, [str(one) for one in scope or [Scope.READ]], now, until)
+    _print(name, token, json_output=json_output)
+
+
+@app.command("list")
+def list_command(home: options.Home = None, json_output: options.Json = False) -> None:
+    """List the tokens: what each may do, until when, and when it was last used.
+
+    Examples:
+        backstay token list
+    """
+    with options.opened(home) as installation:
+        found = installation.catalogue.tokens.all()
+    if json_output:
+        print_json([_as_json(token) for token in found])
+        return
+    if not found:
+        console.print("There are no tokens yet: make one with 'backstay token create NAME'.")
+        return
+    rows = table("Name", "May", "Made", "Expires", "Last used")
+    for token in found:
+        rows.add_row(
+            token.name,
+            ", ".join(sorted(token.scopes)),
+            moment(token.created),
+            moment(token.expires) or "never",
+            moment(token.last_used) or "not yet",
+        )
+    console.print(rows)
+
+
+@app.command()
+def regenerate(name: Name, home: options.Home = None, json_output: options.Json = False) -> None:
+    """Replace a token by a new one that may do the same; the old one is worth nothing at once.
+
+    Examples:
+        backstay token regenerate ci
+    """
+    with options.opened(home) as installation:
+        token = installation.catalogue.tokens.regenerate(name, datetime.now(UTC))
+    _print(name, token, json_output=json_output)
+
+
+@app.command()
+def revoke(name: Name, home: options.Home = None) -> None:
+    """Take a token away; it is worth nothing at once, for running servers too.
+
+    Examples:
+        backstay token revoke ci
+    """
+    with options.opened(home) as installation:
+        installation.catalogue.tokens.revoke(name)
+    say(f"The token {name} is revoked.")
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    if period := _PERIOD.fullmatch(text):
+        return now + int(period[1]) * _UNITS[period[2]]
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no time: write a date such as 2027-01-31, or 12h, 90d, 8w.") from None
+    until = given if given.tzinfo else given.replace(tzinfo=UTC)
+    if until <= now:
+        raise UsageError(f"{text} has passed: give a time to come.")
+    return until
+
+
+def _as_json(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "scopes": sorted(token.scopes),
+        "created": moment(token.created),
+        "expires": moment(token.expires) or None,
+        "last_used": moment(token.last_used) or None,
+    }
+
+
+def _print(name: str, token: str, *, json_output: bool) -> None:
+    if json_output:
+        print_json({"name": name, "token": token})
+    else:
+        typer.echo(token)
+        say("Keep it now: it is not shown again.")

@@ -1,0 +1,143 @@
+"""Running the server: its socket, its log, its end."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from backstay.api.strength import weakness
+from backstay.errors import BackstayError, ConfigurationError
+from backstay.jobs import Installation, api_secret
+from backstay.server.application import create_application
+from backstay.server.protocol import limited_protocol
+
+_GRACE_SECONDS = 20
+_LISTENERS = 2048
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the server shows of itself over TLS: files with its certificate chain and its private key (PEM)."""
+
+    chain: Path
+    key: Path
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Args:
+        host: name or address.
+        port: 0 for a free one.
+
+    Raises:
+        BackstayError: the port is taken, or the address is not one of this machine.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise BackstayError(f"There is no address {host}: give one of this machine with --host.") from error
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(_LISTENERS)
+    except OSError as error:
+        made.close()
+        raise BackstayError(_why_not(error, host, port)) from error
+    return made
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} of {host} is taken by another program: stop it, or choose another port with --port."
+    if error.errno == errno.EACCES:
+        return f"Port {port} of {host} is for the system only: choose one above 1023 with --port."
+    return f"The server can't listen on {host}, port {port} ({error.strerror}): give an address of this machine."
+
+
+def url_of(listening: socket.socket, *, encrypted: bool) -> str:
+    """Return the address at which a socket is reached, as a URL."""
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"http{'s' if encrypted else ''}://{shown}:{port}"
+
+
+def is_loopback(listening: socket.socket) -> bool:
+    """Return whether a socket is reached from this machine only."""
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def require_strong_secret(installation: Installation) -> None:
+    """Refuse to run with a secret word that somebody chose too weak.
+
+    Raises:
+        ConfigurationError: it is; the sentence says in which way.
+    """
+    if installation.configuration.server.secret_enabled and (reason := weakness(api_secret(installation))):
+        raise ConfigurationError(f"The secret word of the API can't be used. {reason}")
+
+
+def set_up_log(level: int) -> None:
+    """Send the log to standard error: Backstay's own from a level on, others' warnings."""
+    logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT)
+    logging.getLogger("backstay").setLevel(level)
+
+
+def make_server(installation: Installation, certificate: Certificate | None = None) -> uvicorn.Server:
+    """Return the server of an installation, ready to be run on a socket.
+
+    Args:
+        installation: what the calls are about.
+        certificate: for TLS; None: HTTP.
+    """
+    configuration = installation.configuration.server
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_application(installation),
+            access_log=False,  # it would show queries, and with them secrets
+            log_config=None,
+            http=limited_protocol(configuration.maximum_head),
+            ws="none",
+            lifespan="off",
+            server_header=False,
+            limit_concurrency=configuration.maximum_connections,
+            forwarded_allow_ips=configuration.forwarded_allow_ips,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            ssl_certfile=certificate.chain if certificate else None,
+            ssl_keyfile=certificate.key if certificate else None,
+        )
+    )
+
+
+def run(installation: Installation, listening: socket.socket, certificate: Certificate | None = None) -> None:
+    """Serve until a signal says to end; then let what is under way finish for a while.
+
+    Backups are not under way here: each has a process of its own and goes on.
+
+    Args:
+        installation: what the calls are about.
+        listening: closed at the end.
+        certificate: for TLS; None: HTTP.
+    """
+    server = make_server(installation, certificate)
+    # uvicorn raises the signal again when it has ended; the way out of here is then the ordinary one.
+    before = {number: signal.signal(number, _end_quietly) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.run(sockets=[listening])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        listening.close()
+
+
+def _end_quietly(number: int, frame: object) -> None:
+    del number, frame
