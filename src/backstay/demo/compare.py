@@ -1,7 +1,6 @@
 """Two trees compared: every file byte for byte, and every mode, time, link and row.
 
-The folders themselves stand for the root of a site, which no archive has an entry of: their own mode and time are
-not compared. Nothing in either tree is written to, not even an access time of a database's folder.
+The two folders themselves are compared too, under the path ``.``. Nothing in either tree is written to.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from backstay.cli.output import shown
 from backstay.demo.compare_databases import COMPANION_ENDINGS, differences_of_databases, is_database, read_database
 
 CHUNK: Final = 1 << 20
@@ -34,8 +34,7 @@ class Difference:
 
     def __str__(self) -> str:
         """Give one line that any terminal takes."""
-        shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in self.path)
-        return f"{shown}: {self.message}"
+        return f"{shown(self.path)}: {self.message}"
 
 
 @dataclass(slots=True)
@@ -80,6 +79,7 @@ def compare_trees(original: Path, restored: Path, *, on_entry: Callable[[str], N
         OSError: a folder cannot be read.
     """
     comparison = Comparison()
+    _compare_entry(comparison, ".", stat.S_IFDIR, original, restored)
     present = {path: kind for path, kind in walk(restored) if kind in KINDS}
     for path, kind in walk(original):
         if on_entry is not None:
