@@ -21,6 +21,7 @@ from backstay.archives.entries import (
     VerifyReport,
 )
 from backstay.archives.pack import pack
+from backstay.archives.part_stream import find_parts
 from backstay.archives.reader import ArchiveReader, open_archive
 from backstay.archives.writer import ArchiveWriter, create_archive, resume_archive
 
@@ -43,6 +44,7 @@ __all__ = [
     "Source",
     "VerifyReport",
     "create_archive",
+    "find_parts",
     "open_archive",
     "open_archive_async",
     "pack",

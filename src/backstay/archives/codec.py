@@ -139,6 +139,20 @@ def inflate_pieces(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
         DamagedArchiveError: if the stream is damaged or cut short, or its content has another size; what was yielded
             until then is not more than ``size`` bytes.
     """
+    done = 0
+    for content in _inflate(pieces, size):
+        done += len(content)
+        yield content
+    if done != size:
+        raise DamagedArchiveError(f"it holds {done} bytes where {size} were promised")
+
+
+def inflate_chunk(data: bytes, most: int) -> Iterator[bytes]:
+    """Inflate a complete stream whose content has not more than so many bytes; see `inflate_pieces`."""
+    return _inflate((data,), most)
+
+
+def _inflate(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
     inflater = zlib.decompressobj(-15)
     done = 0
     for piece in pieces:
@@ -149,19 +163,16 @@ def inflate_pieces(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
             except zlib.error as error:
                 raise DamagedArchiveError("its compressed data is damaged") from error
             done += len(content)
-            if done > size:
-                raise DamagedArchiveError(f"it holds more than the {size} bytes that were promised")
+            if done > most:
+                raise DamagedArchiveError(f"it holds more than the {most} bytes that were promised")
             if content:
                 yield content
             rest = inflater.unconsumed_tail
             if not rest and len(content) < BLOCK_SIZE:
                 break
         if inflater.eof:
-            break
-    if not inflater.eof:
-        raise DamagedArchiveError("its compressed data is cut short")
-    if done != size:
-        raise DamagedArchiveError(f"it holds {done} bytes where {size} were promised")
+            return
+    raise DamagedArchiveError("its compressed data is cut short")
 
 
 def possible(size: int, compressed_size: int) -> bool:

@@ -136,18 +136,17 @@ class Extraction:
             self._folders[path] = (mode, line.mtime if line else entry.mtime)
 
     def _take_directories(self, cursor: ManifestCursor, target: Target) -> None:
-        partial = bool(self._options.only or self._options.select)
         for line in cursor.directories:
             path = self._path_of(_entry_of(line))
-            if path is None and partial:
+            if path is None:
+                # A folder that was not asked for, but had to be made for what is in it.
                 path = self._renamed(line.path)
                 path = path if path in target.made else None
             if path is None:
                 continue
             path = safe_path(path)
             try:
-                if not partial:
-                    target.folder(path)
+                target.folder(path)
             except RefusedError as error:
                 self.refuse(path, str(error))
             self._folders.setdefault(path, (line.mode, line.mtime))

@@ -108,6 +108,9 @@ class FormatWriter(Protocol):
     def state(self) -> dict[str, Any]:
         """Give what is needed to go on after a crash, as plain JSON; what it refers to on disk is synced."""
 
+    def release(self) -> None:
+        """Let go of files kept beside the archive, and leave them there."""
+
     def discard(self) -> None:
         """Delete what was kept beside the archive while it was written."""
 

@@ -9,7 +9,6 @@ as with Python's ``surrogateescape``.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import deque
 from json.encoder import encode_basestring_ascii as quoted
@@ -18,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 from blake3 import blake3
 
 from backstay.archives.entries import EntryType, ManifestLine
-from backstay.archives.parts import disk_errors
-from backstay.errors import ArchiveError, DamagedArchiveError
+from backstay.archives.spool import Spool
+from backstay.errors import DamagedArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 FOLDER = "installation/backstay"
 PIECE_SIZE = 1 << 20
@@ -93,54 +91,8 @@ def _line_of(fields: dict[str, Any]) -> ManifestLine:
     return line
 
 
-class ManifestSpool:
-    """Collects the manifest on disk while an archive is written.
-
-    Args:
-        path: the file to keep it in.
-        offset: None to begin a new one, else where to go on.
-    """
-
-    def __init__(self, path: Path, offset: int | None = None) -> None:
-        self.path = path
-        self._pending: list[bytes] = []
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        with disk_errors(path):
-            self._file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
-        self.offset = offset or 0
-        if self._file.seek(0, os.SEEK_END) < self.offset:
-            self._file.close()
-            raise ArchiveError(f"{path} is shorter than it was: the archive has to be started anew.")
-        self._file.truncate(self.offset)
-        self._file.seek(self.offset)
-
-    def append(self, line: bytes) -> None:
-        """Add a line."""
-        self._pending.append(line)
-        self.offset += len(line)
-        if len(self._pending) >= 4096:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand all lines to the operating system."""
-        data = memoryview(b"".join(self._pending))
-        with disk_errors(self.path):
-            while data:
-                data = data[self._file.write(data) :]
-        self._pending.clear()
-
-    def rewind(self, offset: int) -> None:
-        """Drop what was added after an offset."""
-        self.flush()
-        self._file.truncate(offset)
-        self._file.seek(offset)
-        self.offset = offset
-
-    def sync(self) -> None:
-        """Make all lines survive a power cut."""
-        self.flush()
-        with disk_errors(self.path):
-            os.fsync(self._file.fileno())
+class ManifestSpool(Spool):
+    """Collects the manifest on disk while an archive is written."""
 
     def pieces(self) -> Iterator[tuple[bytes, str | None]]:
         """Give the files of the manifest in order.
@@ -148,20 +100,19 @@ class ManifestSpool:
         Yields:
             The content of each; with the last, the BLAKE3 of all of them together.
         """
-        self.flush()
         digest = blake3()
         lines = 0
         piece = b""
-        self._file.seek(0)
-        while block := self._file.read(PIECE_SIZE - len(piece)):
-            piece += block
-            if len(piece) < PIECE_SIZE:
-                continue
-            cut = piece.rindex(b"\n") + 1
-            digest.update(piece[:cut])
-            lines += piece.count(b"\n", 0, cut)
-            yield piece[:cut], None
-            piece = piece[cut:]
+        with self.open() as file:
+            while block := file.read(PIECE_SIZE - len(piece)):
+                piece += block
+                if len(piece) < PIECE_SIZE:
+                    continue
+                cut = piece.rindex(b"\n") + 1
+                digest.update(piece[:cut])
+                lines += piece.count(b"\n", 0, cut)
+                yield piece[:cut], None
+                piece = piece[cut:]
         digest.update(piece)
         lines += piece.count(b"\n")
         end = json.dumps({"end": lines, "blake3": digest.hexdigest()}, separators=(",", ":")).encode() + b"\n"
@@ -170,15 +121,6 @@ class ManifestSpool:
             piece = b""
         digest.update(end)
         yield piece + end, digest.hexdigest()
-
-    def close(self) -> None:
-        """Let go of the file, and leave it where it is."""
-        self._file.close()
-
-    def remove(self) -> None:
-        """Delete the file."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
 
 
 class ManifestLines:

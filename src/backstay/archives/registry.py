@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blake3 import blake3
+
+from backstay.archives.jpa.layout import SIGNATURE as JPA_SIGNATURE
 from backstay.archives.jpa.reading import JpaReader, find_jpa
 from backstay.archives.jpa.writing import JpaWriter
+from backstay.archives.jps.layout import SIGNATURE as JPS_SIGNATURE
+from backstay.archives.jps.reading import JpsReader
+from backstay.archives.jps.writing import JpsWriter
+from backstay.archives.zip.ending import has_ending
+from backstay.archives.zip.layout import END_SIGNATURE, LOCAL_SIGNATURE, SINGLE_MARKER, SPLIT_MARKER
+from backstay.archives.zip.reading import ZipReader
+from backstay.archives.zip.writing import ZipWriter
 from backstay.errors import UnknownFormatError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from backstay.archives.formats import FormatReader, FormatWriter
     from backstay.archives.part_stream import PartStream
+
+_ZIP_BEGINNINGS = {LOCAL_SIGNATURE, END_SIGNATURE, SPLIT_MARKER, SINGLE_MARKER}
 
 FORMATS = ("jpa", "jps", "zip")
 """The formats that are written; they are read as well."""
@@ -37,7 +48,19 @@ def make_writer(
         raise UsageError(f"There is no archive format {name}: choose one of {', '.join(FORMATS)}.")
     if password and name != "jps":
         raise UsageError(f"{name.upper()} archives are not encrypted: choose jps, or give no password.")
+    if name == "zip":
+        return ZipWriter(spool_path(settings, work_directory, "directory"), settings["comment"], state)
+    if name == "jps":
+        if password is None:
+            raise UsageError("JPS archives are encrypted: give a password, or choose another format.")
+        return JpsWriter(password, state)
     return JpaWriter()
+
+
+def spool_path(settings: dict[str, Any], work_directory: Path, kind: str) -> Path:
+    """Name a file to be kept beside an archive while it is written, unlike that of any other archive."""
+    path = Path(settings["path"])
+    return work_directory / f"{path.name[:100]}.{blake3(bytes(path)).hexdigest(length=6)}.{kind}"
 
 
 def make_reader(stream: PartStream, password: str | None) -> FormatReader:
@@ -48,7 +71,17 @@ def make_reader(stream: PartStream, password: str | None) -> FormatReader:
         WrongPasswordError: if the password does not open it.
         DamagedArchiveError: if it is of a known format but damaged.
     """
+    first = stream.read(0, 4)
+    if first in _ZIP_BEGINNINGS:
+        return ZipReader(stream)
+    if first[:3] == JPS_SIGNATURE:
+        return JpsReader(stream, password)
+    if first[:3] != JPA_SIGNATURE and has_ending(stream):
+        # A program that unpacks itself.
+        return ZipReader(stream)
     start = find_jpa(stream)
     if start is not None:
         return JpaReader(stream, start)
-    raise UnknownFormatError(f"{stream.paths[-1]} is not a JPA, JPS or ZIP archive.")
+    raise UnknownFormatError(
+        f"{stream.paths[-1]} is not a JPA, JPS or ZIP archive, or its first part is missing: put all parts together."
+    )

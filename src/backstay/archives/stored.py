@@ -1,10 +1,12 @@
-"""Pieces of content as they lie in an archive, and bzip2, which JPA defines and nobody writes."""
+"""Content as it lies in an archive, made plain; bzip2 too, which JPA defines and nobody writes."""
 
 from __future__ import annotations
 
 import bz2
 from typing import TYPE_CHECKING
 
+from backstay.archives import codec
+from backstay.archives.formats import BZIP2, DEFLATED, STORED
 from backstay.errors import DamagedArchiveError
 
 if TYPE_CHECKING:
@@ -49,3 +51,28 @@ def bunzip_pieces(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
                 break
     if done != size or not decompressor.eof:
         raise DamagedArchiveError(f"it holds {done} bytes where {size} were promised")
+
+
+def plain(method: int, data: bytes, size: int) -> bytes:
+    """Make the content of a small entry from its bytes in the archive.
+
+    Args:
+        method: how it is stored, in JPA's numbers.
+        data: the bytes.
+        size: bytes of the content.
+
+    Raises:
+        DamagedArchiveError: if that cannot be; the message is the end of a sentence.
+    """
+    if method == DEFLATED:
+        return codec.inflate_whole(data, size)
+    if method == BZIP2:
+        try:
+            data = bz2.BZ2Decompressor().decompress(data, size + 1)
+        except OSError as error:
+            raise DamagedArchiveError("its compressed data is damaged") from error
+    elif method != STORED:
+        raise DamagedArchiveError("it is encrypted or compressed in a way that is not known")
+    if len(data) != size:
+        raise DamagedArchiveError(f"it holds {len(data)} bytes where {size} were promised")
+    return data

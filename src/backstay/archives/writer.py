@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blake3 import blake3
-
 from backstay.archives import manifest
 from backstay.archives.codec import Codec
 from backstay.archives.entries import ArchiveSummary, Compression, EntryType, Source
@@ -17,7 +15,7 @@ from backstay.archives.formats import Content, FormatWriter, Head, Totals, Unit
 from backstay.archives.manifest import ManifestSpool
 from backstay.archives.names import path_bytes
 from backstay.archives.parts import PartWriter, Position, sync_folder
-from backstay.archives.registry import make_writer
+from backstay.archives.registry import make_writer, spool_path
 from backstay.archives.seal import Sealed, Sealer
 from backstay.errors import ArchiveError, UsageError
 
@@ -245,6 +243,7 @@ class ArchiveWriter:
     def release(self) -> None:
         """Let go of all files and leave them as they are, to be taken up again from the last checkpoint."""
         self._parts.release()
+        self._format.release()
         self._spool.close()
 
 
@@ -313,7 +312,7 @@ def create_archive(
     parts = PartWriter(main, part_size)
     work_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     writer = make_writer(settings, None, password, work_directory)
-    archive = ArchiveWriter(settings, writer, parts, ManifestSpool(_spool_path(main, work_directory), 0))
+    archive = ArchiveWriter(settings, writer, parts, ManifestSpool(spool_path(settings, work_directory, "manifest")))
     try:
         archive.begin()
     except BaseException:
@@ -342,7 +341,7 @@ def resume_archive(state: dict[str, Any], *, work_directory: Path, password: str
     parts = PartWriter(main, settings["part_size"])
     writer = make_writer(settings, state["writer"], password, work_directory)
     archive = ArchiveWriter(
-        settings, writer, parts, ManifestSpool(_spool_path(main, work_directory), state["manifest"])
+        settings, writer, parts, ManifestSpool(spool_path(settings, work_directory, "manifest"), state["manifest"])
     )
     try:
         archive.restore(state)
@@ -350,7 +349,3 @@ def resume_archive(state: dict[str, Any], *, work_directory: Path, password: str
         archive.release()
         raise
     return archive
-
-
-def _spool_path(main: Path, work_directory: Path) -> Path:
-    return work_directory / f"{main.name}.{blake3(bytes(main)).hexdigest(length=6)}.manifest"

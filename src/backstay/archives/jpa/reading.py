@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 from typing import TYPE_CHECKING, ClassVar
 
 from backstay.archives import codec
@@ -18,7 +17,7 @@ from backstay.archives.jpa.layout import (
     parse_entity,
 )
 from backstay.archives.part_stream import PartStream, Window
-from backstay.archives.stored import LONGEST_TARGET, bunzip_pieces, stored_pieces
+from backstay.archives.stored import LONGEST_TARGET, bunzip_pieces, plain, stored_pieces
 from backstay.errors import DamagedArchiveError, MissingPartError
 
 if TYPE_CHECKING:
@@ -161,16 +160,4 @@ class JpaReader:
 
     def whole(self, entry: Entry, data: bytes) -> bytes:
         """Make a small entry's content; see `FormatReader.whole`."""
-        method = entry.location.method if entry.location else STORED
-        if method == DEFLATED:
-            return codec.inflate_whole(data, entry.size)
-        if method == BZIP2:
-            try:
-                data = bz2.BZ2Decompressor().decompress(data, entry.size + 1)
-            except OSError as error:
-                raise DamagedArchiveError("its compressed data is damaged") from error
-        elif method != STORED:
-            raise DamagedArchiveError(f"it is compressed in the unknown way {method}")
-        if len(data) != entry.size:
-            raise DamagedArchiveError(f"it holds {len(data)} bytes where {entry.size} were promised")
-        return data
+        return plain(entry.location.method if entry.location else STORED, data, entry.size)

@@ -52,5 +52,8 @@ class JpaWriter:
         """There is nothing to keep."""
         return {}
 
+    def release(self) -> None:
+        """Nothing lies beside the archive."""
+
     def discard(self) -> None:
         """Nothing lies beside the archive."""
