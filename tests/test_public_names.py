@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "reference" / "library.md"
 
 def documented_names() -> set[str]:
     """Give the names that the page of the library has a section for."""
-    return set(re.findall(r"^### `(\w+)", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    return set(re.findall(r"^## `(\w+)`$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
 def test_every_public_name_has_a_section_in_the_documentation() -> None:
