@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,8 @@ import typer
 
 from backstay.catalogue import Backup, Profile
 from backstay.cli import options
-from backstay.cli.output import bar, console, print_json, say, size, warn
+from backstay.cli.output import bar, console, print_json, say, shown, size, warn
+from backstay.engine import Plan, Survey
 from backstay.errors import BackupFailedError, UsageError
 from backstay.jobs import (
     Installation,
@@ -21,6 +23,7 @@ from backstay.jobs import (
     start_backup,
     step_backup,
     stop,
+    survey_backup,
 )
 
 
@@ -65,6 +68,9 @@ def backup(
         typer.Option("--output", metavar="DIR", help="Folder for the archive.", show_default="archives in the home"),
     ] = None,
     password: options.Password = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be taken and what each filter leaves out.")
+    ] = False,
     home: options.Home = None,
     as_json: options.Json = False,
 ) -> None:
@@ -96,6 +102,9 @@ def backup(
                     "backstay.site.database": database or None,
                 }
             )
+            if dry_run:
+                _tell_survey(*survey_backup(installation, chosen.id, overrides), as_json=as_json)
+                return
             state = start_backup(
                 installation,
                 profile_id=chosen.id,
@@ -139,7 +148,7 @@ def _overrides(values: dict[str, Any]) -> dict[str, object]:
 def _watch(installation: Installation, state: StepState, *, quiet: bool) -> StepState:
     """Follow a backup to its end; Ctrl-C stops it so that it can be taken up again."""
     try:
-        with bar("Backup", quiet=quiet) as shown:
+        with bar("Backup", quiet=quiet) as line:
             while True:
                 acknowledge(installation, state)
                 for warning in () if quiet else state.warnings:
@@ -148,7 +157,7 @@ def _watch(installation: Installation, state: StepState, *, quiet: bool) -> Step
                     return state
                 counts = state.report
                 text = f"{state.domain} {state.step} {state.substep}".strip()
-                shown.update(
+                line.update(
                     text, counts.bytes_read if counts else 0, counts.bytes_expected if counts else None, state.progress
                 )
                 state = step_backup(installation, state.backupid)
@@ -158,6 +167,24 @@ def _watch(installation: Installation, state: StepState, *, quiet: bool) -> Step
             f"Backup {state.backup_id} was stopped. Go on with 'backstay backup --resume {state.backup_id}', "
             f"or remove it with 'backstay delete {state.backup_id}'."
         ) from None
+
+
+def _tell_survey(plan: Plan, found: Survey, warnings: list[str], *, as_json: bool) -> None:
+    databases = [database.address().redacted() for database in plan.databases]
+    if as_json:
+        print_json({**asdict(found), "type": plan.settings.backup_type, "databases": databases, "warnings": warnings})
+        return
+    for warning in warnings:
+        warn(warning)
+    console.print(
+        f"A {plan.settings.backup_type} backup would take {found.files} files of {size(found.size)}, "
+        f"{found.folders} folders and {found.links} links.",
+        markup=False,
+    )
+    for database in databases:
+        console.print(f"  Database: {shown(database)}", markup=False)
+    for reason, count in sorted(found.excluded.items()):
+        console.print(f"  Left out by {shown(reason)}: {count}", markup=False)
 
 
 def _tell(installation: Installation, state: StepState, *, as_json: bool) -> None:

@@ -24,7 +24,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-console = Console(highlight=False, soft_wrap=True)
+# Where the output is no terminal, lines are not folded to the width of one.
+_WIDE = 250
+
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _PLAIN_SECONDS = 5.0

@@ -19,6 +19,7 @@ from backstay.jobs import (
     backup_files,
     delete_backup,
     delete_backup_files,
+    freeze_backup,
     get_backup,
     list_backups,
     read_log,
@@ -118,11 +119,11 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
     ):
         if value:
             rows.add_row(Text(name, style="bold"), Text(shown(value)))
-    for file in files:
-        rows.add_row(Text(f"Part {file.part}", style="bold"), Text(f"{shown(str(file.path))}  {size(file.size)}"))
-    for warning in warnings:
-        rows.add_row(Text("Warning", style="bold yellow"), Text(shown(warning)))
     console.print(rows)
+    for file in files:
+        console.print(f"Part {file.part}: {shown(str(file.path))}  {size(file.size)}", markup=False)
+    for warning in warnings:
+        console.print(Text("Warning: ", style="yellow") + Text(shown(warning)))
 
 
 def _proof(backup: Backup) -> str:
@@ -180,6 +181,21 @@ def verify(
     if not json_output:
         how = "every content equals its hash" if report.used_manifest else "its structure is whole; it has no manifest"
         console.print(f"Backup {number} is good: {report.entries} entries, {size(report.bytes)}; {how}.", markup=False)
+
+
+def freeze(
+    number: Number,
+    off: Annotated[bool, typer.Option("--off", help="End the protection.")] = False,
+    home: options.Home = None,
+) -> None:
+    """Protect a backup from being deleted, by hand or by retention.
+
+    Example:
+        backstay freeze 12
+    """
+    with options.opened(home) as installation:
+        freeze_backup(installation, number, frozen=not off)
+    console.print(f"Backup {number} is {'no longer ' if off else ''}protected.")
 
 
 def delete(

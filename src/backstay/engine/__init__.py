@@ -1,6 +1,6 @@
 """Taking a backup: domains, progress, checkpoints, retention."""
 
-from backstay.engine.contents import Survey
+from backstay.engine.contents import Survey, survey, trees
 from backstay.engine.files import BackupFile, backup_files, main_file
 from backstay.engine.log import open_log
 from backstay.engine.plan import Plan, make_plan
@@ -23,4 +23,6 @@ __all__ = [
     "outdated",
     "percent",
     "remove_files",
+    "survey",
+    "trees",
 ]

@@ -191,7 +191,7 @@ def _tree(
         rules=rules,
         follow_links=settings.dereference_symlinks,
         one_file_system=settings.one_file_system,
-        newer_than=plan.incremental_since,
+        newer_than=plan.newer_than,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,11 +12,13 @@ from typing import Any, Self
 from backstay.catalogue import Home, Profile
 from backstay.databases import DatabaseAddress
 from backstay.engine.names import archive_name, expand, variables
+from backstay.engine.platforms import with_platform_defaults
 from backstay.errors import ConfigurationError, NotFoundError
 from backstay.profiles import Filters, Settings, as_stored
 from backstay.sites import Site, find_site
 
 MAIN_DUMP = "site.sql"
+_MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?\s*(?:GMT|UTC|Z)?([+-]\d{1,2})?")
 _EXTENSIONS = {"jpa": ".jpa", "jps": ".jps", "zip": ".zip"}
 
 
@@ -47,7 +50,7 @@ class Plan:
         databases: extra ones first, the site's own last.
         host: host name of the site; empty where it is not known.
         platform: what the site runs on.
-        incremental_since: leave out files that are not newer (Unix seconds); None: take all.
+        newer_than: leave out files that were not modified after this moment (Unix seconds); None: take all.
     """
 
     profile_id: int
@@ -62,7 +65,7 @@ class Plan:
     databases: tuple[PlannedDatabase, ...]
     host: str
     platform: str
-    incremental_since: int | None = None
+    newer_than: int | None = None
 
     @property
     def settings(self) -> Settings:
@@ -135,13 +138,44 @@ def make_plan(
         comment=expand(comment, values),
         started=utc.isoformat(),
         values={**profile.configuration, **{key: as_stored(value) for key, value in overrides.items()}},
-        filters=profile.filters.to_stored(),
+        filters=with_platform_defaults(profile.filters, _platform(site, root), settings).to_stored(),
         archive=str(Path(folder).absolute() / name),
         databases=_databases(settings, profile.filters, site),
         host=site.host or "",
         platform=site.kind,
-        incremental_since=incremental_since if settings.backup_type.startswith("inc") else None,
+        newer_than=_newer_than(settings, incremental_since),
     )
+
+
+def _platform(site: Site, root: Path) -> str:
+    """Return what the site runs on, where its folders say so too: defaults must not guess from one file."""
+    marks = {"joomla": ("administrator", "libraries"), "wordpress": ("wp-includes", "wp-content")}
+    return site.kind if all((root / mark).is_dir() for mark in marks.get(site.kind, ())) else "plain"
+
+
+def _newer_than(settings: Settings, incremental_since: int | None) -> int | None:
+    moments = []
+    if settings.backup_type.startswith("inc") and incremental_since is not None:
+        moments.append(incremental_since)
+    if settings.date_filter:
+        moments.append(_moment(settings.date_filter_start) - 1)
+    return max(moments, default=None)
+
+
+def _moment(text: str) -> int:
+    """Return a moment like ``1981-02-20 12:15 GMT+2`` in Unix seconds."""
+    found = re.fullmatch(
+        r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?\s*(?:GMT|UTC|Z)?([+-]\d{1,2})?", text.strip()
+    )
+    try:
+        if found is None:
+            raise ValueError(text)
+        moment = datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}+00:00")
+    except ValueError:
+        raise ConfigurationError(
+            f"core.filters.dateconditional.start is {text!r}: write it as 2026-01-31 12:00 GMT."
+        ) from None
+    return int(moment.timestamp()) - 3600 * int(found[3] or 0)
 
 
 def _root(profile: Profile, settings: Settings) -> Path:

@@ -1,7 +1,7 @@
 """What a person or a call asks for: take a backup, resume it, restore it."""
 
 from backstay.engine import BackupFile
-from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup
+from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup, survey_backup
 from backstay.jobs.configuration import Configuration
 from backstay.jobs.installation import Installation, api_secret, open_installation, set_secret
 from backstay.jobs.launch import resume_dead, stop
@@ -11,6 +11,7 @@ from backstay.jobs.records import (
     backup_files,
     delete_backup,
     delete_backup_files,
+    freeze_backup,
     get_backup,
     list_backups,
     read_log,
@@ -30,6 +31,7 @@ __all__ = [
     "delete_backup_files",
     "delete_profile",
     "edit_profile",
+    "freeze_backup",
     "get_backup",
     "list_backups",
     "open_installation",
@@ -40,4 +42,5 @@ __all__ = [
     "start_backup",
     "step_backup",
     "stop",
+    "survey_backup",
 ]

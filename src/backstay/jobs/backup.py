@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Literal
 
 from backstay.catalogue import Backup, Profile
-from backstay.engine import Plan, Progress, make_plan, percent
+from backstay.engine import Plan, Progress, Survey, make_plan, percent, survey, trees
 from backstay.errors import BackupRunningError, NotFoundError
 from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
@@ -115,6 +116,35 @@ def start_backup(
         catalogue.jobs.create(backup.id, plan.to_json())
         launch(installation, backup.id)
     return step_backup(installation, plan.backupid)
+
+
+def survey_backup(
+    installation: Installation, profile_id: int, overrides: Mapping[str, object] | None = None
+) -> tuple[Plan, Survey, list[str]]:
+    """Tell what a backup would take, without taking it.
+
+    Returns:
+        The plan, the counts, and the warnings that the filters give.
+
+    Raises:
+        NotFoundError: there is no such profile, or its site's folder is gone.
+        ConfigurationError: the profile lacks something.
+    """
+    plan = make_plan(
+        installation.home,
+        installation.catalogue.profiles.get(profile_id),
+        overrides=overrides or {},
+        description="",
+        comment="",
+        tag="",
+        moment=installation.now(),
+        incremental_since=_last_complete(installation, profile_id),
+    )
+    warnings: list[str] = []
+    if plan.settings.backup_type in ("dbonly", "alldb"):
+        return plan, Survey(0, 0, 0, 0, {}), warnings
+    folders = (installation.home.path, Path(plan.archive).parent)
+    return plan, survey(trees(plan, folders, on_warning=warnings.append)), warnings
 
 
 def step_backup(installation: Installation, backupid: str) -> StepState:

@@ -26,6 +26,9 @@ class JobsConfiguration(BaseModel):
         le=19,
         description="How far a running backup steps back behind the server: 0 not at all, 19 most.",
     )
+    maximum_running: int = Field(
+        default=2, ge=1, le=64, description="Backups that run at the same time; more wait for their turn, in order."
+    )
     time_zone: str = Field(
         default="UTC",
         description="Time zone of the dates in names of archives and descriptions, for example Europe/Zurich.",

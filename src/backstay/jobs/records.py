@@ -102,6 +102,16 @@ def delete_backup_files(installation: Installation, backup_id: int) -> None:
     installation.catalogue.backups.update(backup_id, filesexist=False)
 
 
+def freeze_backup(installation: Installation, backup_id: int, *, frozen: bool) -> None:
+    """Protect a backup from deletion and retention, or end the protection.
+
+    Raises:
+        NotFoundError: there is no such record.
+    """
+    get_backup(installation, backup_id)
+    installation.catalogue.backups.update(backup_id, frozen=frozen)
+
+
 def read_log(installation: Installation, backup: Backup) -> str:
     """Return the log of a backup.
 
@@ -118,7 +128,7 @@ def read_log(installation: Installation, backup: Backup) -> str:
 def _deletable(installation: Installation, backup_id: int) -> Backup:
     backup = get_backup(installation, backup_id)
     if backup.frozen:
-        raise UsageError(f"Backup {backup_id} is frozen: unfreeze it first.")
+        raise UsageError(f"Backup {backup_id} is frozen: end that with 'backstay freeze {backup_id} --off' first.")
     return backup
 
 

@@ -21,6 +21,7 @@ from backstay.jobs.installation import Installation, open_installation
 
 # Often enough for a person who watches, seldom enough to cost nothing.
 _REPORT_SECONDS = 0.1
+_TURN_SECONDS = 0.5
 
 
 def main(arguments: list[str]) -> int:
@@ -52,11 +53,13 @@ def _run(installation: Installation, backup_id: int, stopped: list[int]) -> None
     if job is None or backup is None or backup.status != "run" or not job.plan:
         return
     plan = Plan.from_json(job.plan)
+    folder = installation.home.job(backup_id)
     handler = open_log(installation.home.log(plan.tag, plan.backupid), plan.settings.log_level)
     root = logging.getLogger("backstay")
     root.setLevel(logging.DEBUG)
     root.addHandler(handler)
-    folder = installation.home.job(backup_id)
+    if not _wait_for_turn(installation, backup_id, folder, stopped):
+        return
     run = BackupRun(catalogue, installation.home, backup, plan, job.checkpoint)
     try:
         if _drive(run, folder, stopped):
@@ -68,6 +71,22 @@ def _run(installation: Installation, backup_id: int, stopped: list[int]) -> None
     finally:
         root.removeHandler(handler)
         handler.close()
+
+
+def _wait_for_turn(installation: Installation, backup_id: int, folder: Path, stopped: list[int]) -> bool:
+    """Wait until fewer backups that began earlier run than may run at once; return False where a stop came first."""
+    while True:
+        earlier = [
+            backup.id
+            for backup in installation.catalogue.backups.newest(status="run")
+            if backup.id < backup_id and lock.is_alive(installation.home.job(backup.id))
+        ]
+        if len(earlier) < installation.configuration.jobs.maximum_running:
+            return True
+        if stopped:
+            return False
+        report.publish(folder, Progress("init", step=f"Waiting for the end of backup {earlier[-1]}"))
+        time.sleep(_TURN_SECONDS)
 
 
 def _drive(run: BackupRun, folder: Path, stopped: list[int]) -> bool:

@@ -59,6 +59,30 @@ class Settings(BaseModel):
         False,
         "Do not enter folders on which another file system is mounted.",
     )
+    platform_filters: bool = _setting(
+        "backstay.filters.platform",
+        True,
+        "Leave out what is never worth a backup on the platform the site runs on: caches, temporary files, logs, "
+        "sessions.",
+    )
+    error_log_filter: bool = _setting(
+        "core.filters.errorlogs.enabled", True, "Leave out error logs on a known platform."
+    )
+    host_statistics_filter: bool = _setting(
+        "core.filters.hoststats.enabled", True, "Leave out the statistics folders of hosts on a known platform."
+    )
+    action_log_filter: bool = _setting(
+        "core.filters.actionlogs.enabled", True, "Leave out the rows of Joomla's log of user actions."
+    )
+    search_index_filter: bool = _setting(
+        "core.filters.finder.enabled", True, "Leave out the rows of Joomla's search index: it can be made anew."
+    )
+    date_filter: bool = _setting(
+        "core.filters.dateconditional.enabled", False, "Leave out files older than the moment below."
+    )
+    date_filter_start: str = _setting(
+        "core.filters.dateconditional.start", "1970-01-01 00:00 GMT", "The moment for the filter above."
+    )
     exclude: str = _setting(
         "backstay.scan.exclude", "", "Patterns of paths to leave out, one a line, as with --exclude."
     )
