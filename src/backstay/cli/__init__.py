@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from backstay.cli import archive, backup, profile, records, restore
+from backstay.cli import archive, backup, profile, records, restore, secret, serve, token
 from backstay.cli.output import stderr
 from backstay.errors import BackstayError, UsageError
 from backstay.version import __version__
@@ -59,8 +59,11 @@ app.command("verify")(records.verify)
 app.command("delete")(records.delete)
 app.command("freeze")(records.freeze)
 app.command("restore")(restore.restore)
+app.command("serve")(serve.serve)
 app.add_typer(archive.app, name="archive")
 app.add_typer(profile.app, name="profile")
+app.add_typer(secret.app, name="secret")
+app.add_typer(token.app, name="token")
 
 
 def main() -> None:

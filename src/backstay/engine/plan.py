@@ -164,17 +164,13 @@ def _newer_than(settings: Settings, incremental_since: int | None) -> int | None
 
 def _moment(text: str) -> int:
     """Return a moment like ``1981-02-20 12:15 GMT+2`` in Unix seconds."""
-    found = re.fullmatch(
-        r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?\s*(?:GMT|UTC|Z)?([+-]\d{1,2})?", text.strip()
-    )
+    found = _MOMENT.fullmatch(text.strip())
     try:
-        if found is None:
-            raise ValueError(text)
-        moment = datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}+00:00")
+        moment = datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}+00:00") if found else None
     except ValueError:
-        raise ConfigurationError(
-            f"core.filters.dateconditional.start is {text!r}: write it as 2026-01-31 12:00 GMT."
-        ) from None
+        moment = None
+    if found is None or moment is None:
+        raise ConfigurationError(f"core.filters.dateconditional.start is {text!r}: write it as 2026-01-31 12:00 GMT.")
     return int(moment.timestamp()) - 3600 * int(found[3] or 0)
 
 
