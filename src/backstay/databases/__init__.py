@@ -7,6 +7,7 @@ This room stands on its own: it knows neither archives nor backups. A dump goes 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from typing import Protocol
 
 from backstay.databases.address import DatabaseAddress
 from backstay.databases.model import (
@@ -23,6 +24,32 @@ from backstay.databases.model import (
     TableSummary,
 )
 from backstay.databases.sqlite import copy_sqlite, is_sqlite_file
+
+
+class Driver(Protocol):
+    """What the module for each kind of database offers."""
+
+    def dump(
+        self, address: DatabaseAddress, sink: PartSink, *, name: str, options: DumpOptions, on_warning: OnWarning
+    ) -> Generator[DumpProgress, None, DumpSummary]:
+        """Dump a database."""
+        ...
+
+    def load(
+        self,
+        address: DatabaseAddress,
+        parts: Iterable[Part],
+        *,
+        metadata: Json | None,
+        policy: ExistingTables,
+        on_warning: OnWarning,
+    ) -> Generator[LoadProgress, None, LoadSummary]:
+        """Load a dump."""
+        ...
+
+    def server_version(self, address: DatabaseAddress) -> str:
+        """Return the server's name and version."""
+        ...
 
 
 def dump(
@@ -53,9 +80,7 @@ def dump(
         DumpError: the database could not be read.
         OSError: the sink could not be written.
     """
-    from backstay.databases import mysql, postgresql, sqlite  # each driver is loaded only where it is needed
-
-    module = {"mysql": mysql, "postgresql": postgresql, "sqlite": sqlite}[address.kind]
+    module = _module_of(address)
     return (yield from module.dump(address, sink, name=name, options=options or DumpOptions(), on_warning=on_warning))
 
 
@@ -89,10 +114,23 @@ def load(
         TablesExistError: tables of the same names exist and the policy is to refuse.
         LoadError: a statement was refused; the message names its part and offset.
     """
-    from backstay.databases import mysql, postgresql, sqlite
-
-    module = {"mysql": mysql, "postgresql": postgresql, "sqlite": sqlite}[address.kind]
+    module = _module_of(address)
     return (yield from module.load(address, parts, metadata=metadata, policy=policy, on_warning=on_warning))
+
+
+def _module_of(address: DatabaseAddress) -> Driver:
+    """Return the module for a kind of database; its driver is loaded only now."""
+    if address.kind == "mysql":
+        from backstay.databases import mysql
+
+        return mysql
+    if address.kind == "postgresql":
+        from backstay.databases import postgresql
+
+        return postgresql
+    from backstay.databases import sqlite
+
+    return sqlite
 
 
 def test_connection(address: DatabaseAddress) -> str:
@@ -101,9 +139,7 @@ def test_connection(address: DatabaseAddress) -> str:
     Raises:
         DatabaseConnectionError: the server cannot be reached or refuses the log-in.
     """
-    from backstay.databases import mysql, postgresql, sqlite
-
-    module = {"mysql": mysql, "postgresql": postgresql, "sqlite": sqlite}[address.kind]
+    module = _module_of(address)
     return module.server_version(address)
 
 

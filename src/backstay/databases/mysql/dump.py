@@ -1,0 +1,286 @@
+"""Dump a MySQL or MariaDB database in the vendor's text form (spec, 8.1), losing nothing.
+
+One InnoDB snapshot covers the whole. What no snapshot covers is dumped under it with a warning that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import pymysql
+
+from backstay.databases import metadata
+from backstay.databases.address import DatabaseAddress
+from backstay.databases.filters import TableFilter
+from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
+from backstay.databases.mysql.connection import Connection, code_of, connect, message_of, told_as
+from backstay.databases.mysql.definitions import LOAD_MODE, Definition, Definitions, Session
+from backstay.databases.mysql.inserts import TableReader, begin_snapshot
+from backstay.databases.mysql.naming import Naming
+from backstay.databases.mysql.schema import Schema, Table, hidden_kinds, in_order, read_columns, read_schema
+from backstay.databases.mysql.tokens import quote
+from backstay.databases.mysql.writer import StatementWriter
+from backstay.databases.parts import MARKER, PartWriter
+from backstay.errors import DumpError
+
+_GONE = frozenset({1051, 1146})
+_ALTERED = 1412
+_DENIED = frozenset({1142, 1143, 1227, 1370})
+_INVALID_VIEW = 1356
+_BEFORE_TABLES = ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY")
+_AFTER_VIEWS = ("TRIGGER", "EVENT")
+
+
+def dump(
+    address: DatabaseAddress, sink: PartSink, *, name: str, options: DumpOptions, on_warning: OnWarning
+) -> Generator[DumpProgress, None, DumpSummary]:
+    """Dump one database; see :func:`backstay.databases.dump`."""
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(address))
+        parts = stack.enter_context(PartWriter(sink, name, options.part_size))
+        work = _Dump(address, options, on_warning, connection, StatementWriter(parts, markers=options.markers))
+        with told_as(address, DumpError, "the dump of its definitions was made"):
+            work.begin()
+        yield from work.run()
+    return work.summary(name, parts)
+
+
+class _Dump:
+    """One dump under way: what is to be done, and what has been."""
+
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        options: DumpOptions,
+        on_warning: OnWarning,
+        connection: Connection,
+        writer: StatementWriter,
+    ) -> None:
+        self._address = address
+        self._options = options
+        self._warn = on_warning
+        self._connection = connection
+        self._writer = writer
+        self._table = ""
+        self._rows_done = self._rows_total = self._tables_done = self._tables_total = 0
+        self._summaries: dict[str, TableSummary] = {}
+        self._literal: set[str] = set()
+        self._dumped: dict[str, list[str]] = {
+            kind: [] for kind in ("procedure", "function", "table", "view", "trigger", "event", "sequence", "package")
+        }
+
+    def begin(self) -> None:
+        """Take the snapshot and read what there is to dump."""
+        begin_snapshot(self._connection)
+        schema = read_schema(self._connection, entities=self._options.entities)
+        self._naming = Naming(self._address.prefix, self._address.name, schema.names, self._options.abstract_names)
+        self._definitions = Definitions(self._naming, self._options)
+        self._filter = TableFilter(self._options, self._naming.abstract)
+        self._schema = self._wanted(schema)
+        self._rows_total = sum(table.rows for table in self._schema.tables)
+        self._tables_total = len(self._schema.tables) + len(self._schema.views)
+        if self._options.entities and (hidden := hidden_kinds(self._connection, self._address.name)):
+            self._warn(
+                f"The user {self._address.user!r} has no right to see {' or '.join(hidden)} of {self._address.name!r}: "
+                "if there are any, they are not in the dump. Grant the right and back up again."
+            )
+        loose = [t.name for t in self._schema.tables if not t.transactional and self._filter.has_rows(t.name, t.engine)]
+        if loose:
+            self._warn(
+                f"No snapshot covers what is not transactional: rows of {', '.join(loose)} that change during the dump "
+                "may be in it or not. ALTER TABLE … ENGINE=InnoDB mends that."
+            )
+
+    def _wanted(self, schema: Schema) -> Schema:
+        def keep(names: Iterable[str]) -> list[str]:
+            kept = []
+            for name in names:
+                reason = self._filter.reason_to_skip(name)
+                if reason is None:
+                    kept.append(name)
+                elif reason:
+                    self._warn(reason)
+            return kept
+
+        tables = set(keep(table.name for table in schema.tables))
+        sequences = set(keep(table.name for table in schema.sequences))
+        return Schema(
+            [table for table in schema.tables if table.name in tables],
+            [table for table in schema.sequences if table.name in sequences],
+            keep(schema.views),
+            {kind: keep(names) for kind, names in schema.entities.items()},
+        )
+
+    def run(self) -> Generator[DumpProgress]:
+        """Write everything."""
+        if not self._options.markers:
+            self._writer.preamble(LOAD_MODE)
+        yield self._progress()
+        for kind in _BEFORE_TABLES:
+            self._entities(kind)
+        self._writer.session(Session())
+        for sequence in self._schema.sequences:
+            self._sequence(sequence)
+        for table in self._schema.tables:
+            self._table = table.name
+            yield self._progress()
+            yield from self._one_table(table)
+            self._tables_done += 1
+        self._table = ""
+        self._views()
+        for kind in _AFTER_VIEWS:
+            self._entities(kind)
+        self._writer.session(Session())
+        self._writer.finish()
+        yield self._progress()
+
+    def _progress(self) -> DumpProgress:
+        total = max(self._rows_done, self._rows_total)
+        return DumpProgress(
+            self._table, self._rows_done, total, self._tables_done, self._tables_total, self._writer.bytes
+        )
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        with told_as(self._address, DumpError, f"{what} was being dumped"):
+            yield
+
+    def _one_table(self, table: Table) -> Generator[DumpProgress]:
+        with self._reading(f"the table {table.name}"):
+            try:
+                # Reading one row locks the definition until the snapshot's savepoint is rolled back to.
+                self._connection.rows(f"SELECT 1 FROM {quote(table.name)} LIMIT 1")  # noqa: S608 - a quoted name
+            except pymysql.err.Error as error:
+                code = code_of(error)
+                if code in _GONE:
+                    self._warn(f"The table {table.name} was dropped during the dump and is not in it.")
+                elif code in _DENIED:
+                    self._warn(
+                        f"The user {self._address.user!r} may not read the table {table.name}: it is not in the dump."
+                    )
+                elif code == _ALTERED:
+                    yield from self._altered_table(table)
+                else:
+                    raise
+                return
+            yield from self._write_table(self._connection, table)
+            self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
+
+    def _altered_table(self, table: Table) -> Generator[DumpProgress]:
+        self._warn(
+            f"The table {table.name} was altered during the dump: it is dumped as it is now, "
+            "and may not fit the other tables."
+        )
+        with connect(self._address) as later:
+            begin_snapshot(later)
+            yield from self._write_table(later, table)
+
+    def _write_table(self, connection: Connection, table: Table) -> Generator[DumpProgress]:
+        try:
+            definition = self._definitions.table(connection, table.name)
+        except pymysql.err.Error as error:
+            if code_of(error) not in _DENIED:
+                raise
+            self._warn(f"The user {self._address.user!r} may not see how {table.name} is defined: it is not dumped.")
+            return
+        assert definition.text is not None  # noqa: S101 - a table's definition is never withheld without an error
+        abstract = self._naming.abstract(table.name)
+        if self._options.drop_statements:
+            self._writer.statement(f"DROP TABLE IF EXISTS {quote(abstract)}")
+        self._writer.statement(definition.text)
+        columns = read_columns(connection, table.name)
+        self._literal |= {column.name for column in columns if column.name.startswith("#__")}
+        self._dumped["table"].append(abstract)
+        reader = TableReader(connection, table, columns, definition.text, self._writer, self._options, self._warn)
+        if self._filter.has_rows(table.name, table.engine):
+            for rows in reader.write_rows(abstract):
+                self._rows_done += rows
+                yield self._progress()
+            self._summaries[abstract] = reader.summary
+
+    def _sequence(self, sequence: Table) -> None:
+        with self._reading(f"the sequence {sequence.name}"):
+            definition = self._definitions.sequence(self._connection, sequence.name)
+            state = self._connection.rows(f"SELECT * FROM {quote(sequence.name)}")[0]  # noqa: S608 - a quoted name
+        assert definition.text is not None  # noqa: S101 - as for tables
+        name = self._naming.abstract(sequence.name)
+        if self._options.drop_statements:
+            self._writer.statement(f"DROP SEQUENCE IF EXISTS {quote(name)}")
+        self._writer.statement(definition.text)
+        values = ", ".join(str(int(value)) for value in state.values())
+        self._writer.statement(f"INSERT INTO {quote(name)}  VALUES \n({values})")
+        self._dumped["sequence"].append(name)
+
+    def _views(self) -> None:
+        found: dict[str, Definition] = {}
+        for name in self._schema.views:
+            with self._reading(f"the view {name}"):
+                try:
+                    found[name] = self._definitions.view(self._connection, name)
+                    self._connection.rows(f"SELECT 1 FROM {quote(name)} LIMIT 0")  # noqa: S608 - a quoted name
+                except pymysql.err.Error as error:
+                    if not self._view_left_out(name, error):
+                        raise
+                    found.pop(name, None)
+        for name in in_order(found, {name: definition.uses for name, definition in found.items()}):
+            self._write_entity("VIEW", name, found[name])
+            self._tables_done += 1
+
+    def _view_left_out(self, name: str, error: pymysql.err.Error) -> bool:
+        """Warn of a view that cannot be dumped; return whether that is all there is to it."""
+        code = code_of(error)
+        if code in _GONE:
+            self._warn(f"The view {name} was dropped during the dump and is not in it.")
+        elif code in _DENIED:
+            self._warn(f"The user {self._address.user!r} may not see the view {name}: it is not in the dump.")
+        elif code == _INVALID_VIEW:
+            self._warn(f"The view {name} is not in the dump, for it does not work: {message_of(error)}.")
+        else:
+            return False
+        return True
+
+    def _entities(self, kind: str) -> None:
+        for name in self._schema.entities.get(kind, []):
+            with self._reading(f"the {kind.lower()} {name}"):
+                try:
+                    definition = self._definitions.entity(self._connection, kind, name)
+                except pymysql.err.Error as error:
+                    if code_of(error) not in _DENIED | {1305, 1360, 1539}:
+                        raise
+                    self._warn(f"The {kind.lower()} {name} is not in the dump: {message_of(error)}.")
+                    continue
+            if definition.text is None:
+                self._warn(
+                    f"The user {self._address.user!r} has no right to see the {kind.lower()} {name}: "
+                    "it is not in the dump."
+                )
+                continue
+            self._write_entity(kind, name, definition)
+
+    def _write_entity(self, kind: str, name: str, definition: Definition) -> None:
+        assert definition.text is not None  # noqa: S101 - the callers have told of those
+        abstract = self._naming.abstract(name)
+        if self._options.drop_statements:
+            self._writer.statement(f"DROP {kind} IF EXISTS {quote(abstract)}")
+        self._writer.session(definition.session)
+        self._writer.statement(definition.text, compound=kind != "VIEW")
+        key = kind.lower().removesuffix(" body")
+        if abstract not in self._dumped[key]:
+            self._dumped[key].append(abstract)
+
+    def summary(self, name: str, parts: PartWriter) -> DumpSummary:
+        """Return what was written."""
+        entry = metadata.entry(
+            replace(self._address, prefix=self._address.prefix if self._options.abstract_names else ""),
+            name=name,
+            marker="\n" + MARKER.decode() if self._options.markers else "",
+            parts=len(parts.names),
+            tables=self._dumped,
+            summaries=self._summaries,
+            own={"sql_mode": LOAD_MODE, "time_zone": "+00:00", "literal_names": sorted(self._literal)},
+            blank_credentials=self._options.blank_credentials,
+        )
+        rows = sum(summary.rows for summary in self._summaries.values())
+        return DumpSummary(tuple(parts.names), self._summaries, entry, rows, parts.bytes)

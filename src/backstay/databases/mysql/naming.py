@@ -1,0 +1,103 @@
+"""A site's prefix and ``#__``: names made abstract in a dump, and real again in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backstay.databases.mysql.tokens import ABSTRACT, Dialect, Place, map_identifiers, tokens
+
+# What stands before a name of a table or constraint in CREATE TABLE as the server writes it.
+_BEFORE_NAMES = frozenset({"TABLE", "SEQUENCE", "REFERENCES", "CONSTRAINT", "KEY", "INDEX", "EXISTS"})
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How names are written in a dump.
+
+    Attributes:
+        prefix: the site's prefix.
+        database: name of the database, as a qualifier of its own names.
+        names: the names of everything in the database that may carry the prefix.
+    """
+
+    prefix: str
+    database: str
+    names: frozenset[str]
+    enabled: bool = True
+
+    def abstract(self, name: str) -> str:
+        """Return a name with ``#__`` in place of the prefix."""
+        if self.enabled and self.prefix and name.startswith(self.prefix):
+            return ABSTRACT + name[len(self.prefix) :]
+        return name
+
+    def in_table(self, text: str) -> str:
+        """Return CREATE TABLE or CREATE SEQUENCE with abstract names; columns keep theirs."""
+
+        def change(name: str, place: Place) -> str:
+            if place.qualifier is not None:
+                return self.abstract(name) if place.qualifier == self.database and name in self.names else name
+            return self.abstract(name) if place.previous in _BEFORE_NAMES else name
+
+        return map_identifiers(text, change)
+
+    def in_merge_table(self, text: str) -> str:
+        """Return CREATE TABLE of a MERGE table: the tables it unites are named in a list at its end."""
+        head, union, tail = text.rpartition("UNION=(")
+        return self.in_table(head) + union + map_identifiers(tail, lambda name, _: self.abstract(name))
+
+    def in_view(self, text: str) -> str:
+        """Return CREATE VIEW, as the server writes it, with abstract names; columns and aliases keep theirs."""
+
+        def change(name: str, place: Place) -> str:
+            if name not in self.names or place.previous == "AS":
+                return name
+            if place.qualifier is not None and place.qualifier != self.database:
+                return name
+            return self.abstract(name)
+
+        return map_identifiers(text, change)
+
+    def in_body(self, text: str, dialect: Dialect) -> str:
+        """Return a routine, trigger or event with abstract names wherever a name of the database stands alone.
+
+        A ``#`` comment that would read as an abstract name in a dump becomes a ``--`` comment.
+        """
+
+        def change(name: str, place: Place) -> str:
+            if name not in self.names or (place.qualifier is not None and place.qualifier != self.database):
+                return name
+            return self.abstract(name)
+
+        if self.enabled and ABSTRACT in text:
+            text = "".join(
+                "-- " + token.text if token.kind == "comment" and token.text.startswith(ABSTRACT) else token.text
+                for token in tokens(text, dialect)
+            )
+        return map_identifiers(text, change, dialect)
+
+
+def concrete(
+    text: str,
+    prefix: str,
+    *,
+    literal: frozenset[str] = frozenset(),
+    rename: Callable[[str, Place], str] | None = None,
+    dialect: Dialect | None = None,
+) -> str:
+    """Return SQL of a dump with the prefix in place of ``#__``, in identifiers only.
+
+    Args:
+        text: the statement.
+        prefix: what takes the place of ``#__``.
+        literal: identifiers that begin with ``#__`` by themselves.
+        rename: gives the real name of a table another one, for tables that are loaded beside the old ones.
+        dialect: how the text is quoted.
+    """
+
+    def change(name: str, place: Place) -> str:
+        real = prefix + name[len(ABSTRACT) :] if name.startswith(ABSTRACT) and name not in literal else name
+        return rename(real, place) if rename else real
+
+    return map_identifiers(text, change, dialect, abstract=True)

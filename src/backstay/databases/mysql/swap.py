@@ -1,0 +1,360 @@
+"""Put a staged load in place of what was there, take it back, and clear up: each step may be repeated.
+
+The tables change places in one RENAME. Names that belong to the whole database (foreign keys, triggers, views, routines)
+cannot stand beside the old ones: what bears them is made right after, and was rehearsed under temporary names before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+
+import pymysql
+
+from backstay.databases.address import DatabaseAddress
+from backstay.databases.filters import STAGING_NAME
+from backstay.databases.model import DumpOptions, ExistingTables, OnWarning
+from backstay.databases.mysql.connection import Connection, code_of, connect, message_of, told_as
+from backstay.databases.mysql.definitions import LOAD_COLLATION, Definitions, Session
+from backstay.databases.mysql.naming import Naming, concrete
+from backstay.databases.mysql.reading import without_foreign_keys
+from backstay.databases.mysql.schema import read_schema
+from backstay.databases.mysql.staged import Constraint, StagedEntity, StagedLoad
+from backstay.databases.mysql.tokens import Dialect, Place, quote, quote_string, tokens
+from backstay.errors import LoadError
+
+_LONGEST_NAME = 64
+_NO_SUCH_KEY = 1091
+_NAMED_BY_SERVER = re.compile(r"_ibfk_\d+\Z|_chk_\d+\Z")
+
+
+class Names:
+    """The names of the tables and views in a database, compared as the server compares them."""
+
+    def __init__(self, names: Iterable[str], *, fold: bool) -> None:
+        self._fold = fold
+        self._names = {name.casefold() if fold else name for name in names}
+
+    def has(self, name: str) -> bool:
+        """Whether a table or view has this name."""
+        return (name.casefold() if self._fold else name) in self._names
+
+
+def existing_tables(connection: Connection) -> Names:
+    """Return the names of the tables, views and sequences in a connection's database."""
+    listed = connection.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
+    fold = int(connection.value("SELECT @@lower_case_table_names")) != 0
+    return Names((row["table_name"] for row in listed), fold=fold)
+
+
+def drop_leftovers(connection: Connection) -> None:
+    """Drop what an earlier load left under temporary names without coming to its swap; old tables are never touched."""
+    listed = connection.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
+    for row in listed:
+        if STAGING_NAME.match(row["table_name"]) and "_new_" in row["table_name"]:
+            connection.execute(f"DROP TABLE IF EXISTS {quote(row['table_name'])}")
+
+
+def plan(connection: Connection, staged: StagedLoad, prefix: str, on_warning: OnWarning) -> None:
+    """Note in a staged load how what it replaces is defined, and the names that backups get."""
+    taken: set[str] = set()
+    for index, table in enumerate(staged.tables):
+        if table.replaces and staged.policy is ExistingTables.BACK_UP:
+            staged.tables[index] = dataclasses.replace(table, backup=_backup_name(table.name, prefix, taken))
+    schema = read_schema(connection, entities=True)
+    replaced = {table.name for table in staged.tables if table.replaces}
+    made = {(entity.kind, entity.name) for entity in staged.entities}
+    naming = Naming("", connection.value("SELECT DATABASE()"), schema.names, enabled=False)
+    definitions = Definitions(naming, DumpOptions(definer=True))
+    on_tables = {
+        row["name"]: row["at"]
+        for row in connection.rows(
+            "SELECT trigger_name AS name, event_object_table AS at FROM information_schema.triggers "
+            "WHERE trigger_schema = DATABASE()"
+        )
+    }
+    views = {name for name in schema.views if name in replaced or any(n == name for _, n in made)}
+    for kind, names in [*schema.entities.items(), ("VIEW", list(views))]:
+        for name in names:
+            at = on_tables.get(name, "")
+            if not (at in replaced or (kind, name) in made or kind == "VIEW"):
+                continue
+            if kind == "VIEW":
+                definition = definitions.view(connection, name)
+            else:
+                definition = definitions.entity(connection, kind, name)
+            if definition.text is None:
+                on_warning(f"The {kind.lower()} {name} is replaced; this user may not see how it was defined.")
+                continue
+            staged.previous_entities.append(StagedEntity(kind, name, definition.text, definition.session, at))
+    if staged.policy is ExistingTables.REFUSE and staged.previous_entities:
+        from backstay.errors import TablesExistError
+
+        names = ", ".join(entity.name for entity in staged.previous_entities[:5])
+        raise TablesExistError(
+            f"The database already holds {names}: load into an empty database, or say that it may be replaced."
+        )
+    staged.previous_constraints += _constraints_about(connection, replaced)
+
+
+def _backup_name(name: str, prefix: str, taken: set[str]) -> str:
+    backup = "bak_" + (name.removeprefix(prefix) if prefix else name)
+    backup = backup[:_LONGEST_NAME]
+    number = 1
+    while backup in taken:
+        number += 1
+        backup = f"{backup[: _LONGEST_NAME - 8]}_{number}"
+    taken.add(backup)
+    return backup
+
+
+def _constraints_about(connection: Connection, tables: set[str]) -> list[Constraint]:
+    """Return the foreign keys of tables, and those by which others refer to them."""
+    listed = connection.rows(
+        "SELECT DISTINCT table_name FROM information_schema.key_column_usage "
+        "WHERE table_schema = DATABASE() AND referenced_table_schema = DATABASE()"
+    )
+    referring = {row["table_name"] for row in listed}
+    found = []
+    for table in sorted(referring):
+        created = str(connection.rows(f"SHOW CREATE TABLE {quote(table)}")[0]["create table"])
+        for clause in without_foreign_keys(created, checks=False)[1]:
+            names = [token.name for token in tokens(clause) if token.kind == "identifier" and token.text[0] == "`"]
+            words = [token.text.upper() for token in tokens(clause) if token.kind == "identifier"]
+            after = words.index("REFERENCES") + 1
+            referred = [token for token in tokens(clause) if token.kind == "identifier"][after].name
+            if table in tables or referred in tables:
+                found.append(Constraint(table, names[0], clause))
+    return found
+
+
+@contextmanager
+def _connected(address: DatabaseAddress, doing: str) -> Iterator[Connection]:
+    with closing(connect(address)) as connection, told_as(address, LoadError, doing):
+        connection.execute(f"SET NAMES utf8mb4 COLLATE {LOAD_COLLATION}")
+        connection.execute("SET SESSION foreign_key_checks = 0, unique_checks = 0")
+        connection.set_where_known("system_versioning_alter_history", "KEEP")
+        yield connection
+
+
+def rehearse(connection: Connection, staged: StagedLoad, on_warning: OnWarning) -> None:
+    """Make every view, routine and trigger once, under temporary names, so that the swap meets no surprise.
+
+    What the server refuses for lack of rights, or because the view reads from what is not there, is taken out of the
+    load with a warning.
+    """
+    names = {table.name: table.new for table in staged.tables}
+    for number, entity in enumerate(staged.entities, start=1):
+        names.setdefault(entity.name, f"backstay_{staged.run}_new_e{number}")
+    made: list[tuple[str, str]] = []
+    kept: list[StagedEntity] = []
+    try:
+        for entity in staged.entities:
+            if entity.kind in {"EVENT", "TABLE", "PACKAGE", "PACKAGE BODY"}:
+                kept.append(entity)
+                continue
+            temporary = names[entity.name]
+            if entity.kind == "TRIGGER":
+                temporary = f"backstay_{staged.run}_new_t{len(made)}"
+            statement = _renamed(entity, {**names, entity.name: temporary})
+            try:
+                _set_session(connection, entity.session)
+                connection.execute(statement)
+            except pymysql.err.Error as error:
+                if not _may_be_left_out(entity.kind, error):
+                    raise LoadError(
+                        f"The {entity.kind.lower()} {entity.name} of the dump was refused: {message_of(error)}."
+                    ) from error
+                on_warning(f"The {entity.kind.lower()} {entity.name} could not be made: {message_of(error)}.")
+                continue
+            made.append((entity.kind, temporary))
+            kept.append(entity)
+    finally:
+        with suppress(pymysql.err.Error):
+            _set_session(connection, Session())
+            for kind, name in reversed(made):
+                connection.execute(f"DROP {kind} IF EXISTS {quote(name)}")
+    staged.entities[:] = kept
+
+
+def _may_be_left_out(kind: str, error: pymysql.err.Error) -> bool:
+    denied = {1044, 1142, 1227, 1370, 1419, 1436}
+    missing_for_view = {1146, 1356, 1305, 1054, 1449}
+    return code_of(error) in denied or (kind == "VIEW" and code_of(error) in missing_for_view)
+
+
+def _renamed(entity: StagedEntity, names: dict[str, str]) -> str:
+    is_view = entity.kind == "VIEW"
+
+    def change(name: str, place: Place) -> str:
+        if place.qualifier is not None or (is_view and place.previous == "AS"):
+            return name
+        return names.get(name, name)
+
+    return concrete(entity.statement, "", rename=change, dialect=Dialect.of_mode(entity.session.sql_mode))
+
+
+def _set_session(connection: Connection, session: Session) -> None:
+    connection.execute(
+        f"SET SESSION sql_mode = {quote_string(session.sql_mode)}, "
+        f"collation_connection = {quote_string(session.collation)}, time_zone = {quote_string(session.time_zone)}"
+    )
+
+
+def swap(address: DatabaseAddress, staged: StagedLoad, on_warning: OnWarning) -> None:
+    """Put a staged load in place; the old tables stay under their temporary names.
+
+    Raises:
+        DatabaseConnectionError: the server cannot be reached or went away; the call may be repeated.
+        LoadError: the server refused a step; the load may be undone.
+    """
+    with _connected(address, "the new tables were put in place") as connection:
+        for entity in staged.previous_entities:
+            if entity.kind in {"TRIGGER", "VIEW"}:
+                connection.execute(f"DROP {entity.kind} IF EXISTS {quote(entity.name)}")
+        _rename(connection, _forward(connection, staged))
+        _drop_constraints(connection, staged, [(table.old, table.name) for table in staged.tables if table.replaces])
+        _add_constraints(connection, staged.constraints)
+        mine = {table.name for table in staged.tables}
+        _renew_constraints(connection, [c for c in staged.previous_constraints if c.table not in mine])
+        for entity in staged.entities:
+            _make(connection, entity, on_warning)
+
+
+def undo(address: DatabaseAddress, staged: StagedLoad, on_warning: OnWarning) -> None:
+    """Take a swap back, wherever it stopped: the old tables stand in their places, the new ones are dropped."""
+    with _connected(address, "the old tables were put back") as connection:
+        for entity in staged.entities:
+            if entity.kind != "TABLE":
+                connection.execute(f"DROP {entity.kind} IF EXISTS {quote(entity.name)}")
+        _rename(connection, _backward(connection, staged))
+        _drop_new(connection, staged)
+        mine = {table.name for table in staged.tables}
+        _add_constraints(connection, [c for c in staged.previous_constraints if c.table in mine])
+        _renew_constraints(connection, [c for c in staged.previous_constraints if c.table not in mine])
+        for entity in staged.previous_entities:
+            _make(connection, entity, on_warning)
+
+
+def finish(address: DatabaseAddress, staged: StagedLoad) -> None:
+    """Drop the old tables, or give them the names under which they are kept as backups. There is no way back."""
+    with _connected(address, "the old tables were cleared away") as connection:
+        present = existing_tables(connection)
+        for table in staged.tables:
+            if not table.replaces or not present.has(table.old):
+                continue
+            if not table.backup:
+                connection.execute(f"DROP TABLE IF EXISTS {quote(table.old)}")
+                continue
+            connection.execute(f"DROP TABLE IF EXISTS {quote(table.backup)}")
+            connection.execute(f"RENAME TABLE {quote(table.old)} TO {quote(table.backup)}")
+
+
+def discard(address: DatabaseAddress, staged: StagedLoad) -> None:
+    """Drop what was staged and not swapped in."""
+    with _connected(address, "the temporary tables were dropped") as connection:
+        _drop_new(connection, staged)
+
+
+def _drop_new(connection: Connection, staged: StagedLoad) -> None:
+    for table in staged.tables:
+        if table.new != table.name or not table.replaces:
+            if table.new == table.name and not _is_sequence(connection, table.name):
+                continue
+            connection.execute(f"DROP TABLE IF EXISTS {quote(table.new)}")
+
+
+def _is_sequence(connection: Connection, name: str) -> bool:
+    listed = connection.rows(
+        "SELECT table_type AS kind FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s",
+        name,
+    )
+    return bool(listed) and listed[0]["kind"] == "SEQUENCE"
+
+
+def _forward(connection: Connection, staged: StagedLoad) -> list[tuple[str, str]]:
+    present = existing_tables(connection)
+    steps = []
+    for table in staged.tables:
+        if table.new == table.name or not present.has(table.new):
+            continue
+        if present.has(table.name) and not present.has(table.old):
+            steps.append((table.name, table.old))
+        steps.append((table.new, table.name))
+    return steps
+
+
+def _backward(connection: Connection, staged: StagedLoad) -> list[tuple[str, str]]:
+    present = existing_tables(connection)
+    steps = []
+    for table in staged.tables:
+        if table.new == table.name:
+            continue
+        if present.has(table.name) and not present.has(table.new):
+            steps.append((table.name, table.new))
+        if present.has(table.old):
+            steps.append((table.old, table.name))
+    return steps
+
+
+def _rename(connection: Connection, steps: list[tuple[str, str]]) -> None:
+    if steps:
+        connection.execute("RENAME TABLE " + ", ".join(f"{quote(old)} TO {quote(new)}" for old, new in steps))
+
+
+def _drop_constraints(connection: Connection, staged: StagedLoad, tables: list[tuple[str, str]]) -> None:
+    """Drop the foreign keys of tables that were moved away, for their names are the database's."""
+    moved = {name: old for old, name in tables}
+    for constraint in staged.previous_constraints:
+        if constraint.table in moved:
+            _drop_constraint(connection, moved[constraint.table], constraint)
+
+
+def _drop_constraint(connection: Connection, table: str, constraint: Constraint) -> None:
+    name = constraint.name
+    if _NAMED_BY_SERVER.search(name) and name.startswith(constraint.table):
+        # Names that the server made follow the table's.
+        name = table + name[len(constraint.table) :]
+    for attempt in dict.fromkeys((name, constraint.name)):
+        try:
+            connection.execute(f"ALTER TABLE {quote(table)} DROP FOREIGN KEY {quote(attempt)}")
+        except pymysql.err.Error as error:
+            if code_of(error) != _NO_SUCH_KEY:
+                raise
+
+
+def _add_constraints(connection: Connection, constraints: Iterable[Constraint]) -> None:
+    by_table: dict[str, list[Constraint]] = {}
+    for constraint in constraints:
+        by_table.setdefault(constraint.table, []).append(constraint)
+    for table, wanted in by_table.items():
+        created = str(connection.rows(f"SHOW CREATE TABLE {quote(table)}")[0]["create table"])
+        missing = [c.clause for c in wanted if not c.name or f"CONSTRAINT {quote(c.name)} " not in created]
+        if missing:
+            connection.execute(f"ALTER TABLE {quote(table)} " + ", ".join(f"ADD {clause}" for clause in missing))
+
+
+def _renew_constraints(connection: Connection, constraints: Iterable[Constraint]) -> None:
+    """Point foreign keys of other tables at the tables that now have the names they refer to."""
+    for constraint in constraints:
+        _drop_constraint(connection, constraint.table, constraint)
+        _add_constraints(connection, [constraint])
+
+
+def _make(connection: Connection, entity: StagedEntity, on_warning: OnWarning) -> None:
+    if entity.kind == "TABLE":
+        if existing_tables(connection).has(entity.name):
+            return
+    else:
+        connection.execute(f"DROP {entity.kind} IF EXISTS {quote(entity.name)}")
+    try:
+        _set_session(connection, entity.session)
+        connection.execute(entity.statement)
+    except pymysql.err.Error as error:
+        if entity.kind != "EVENT" or not _may_be_left_out(entity.kind, error):
+            raise LoadError(f"The {entity.kind.lower()} {entity.name} was refused: {message_of(error)}.") from error
+        on_warning(f"The event {entity.name} could not be made: {message_of(error)}.")
+    finally:
+        _set_session(connection, Session())
