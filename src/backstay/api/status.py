@@ -67,6 +67,8 @@ class ApiError(BackstayError):
         message: the text for the reply's ``data``.
     """
 
+    exit_code = 61
+
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = int(status)
