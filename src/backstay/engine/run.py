@@ -305,7 +305,7 @@ class BackupRun:
         size = max(1, self._survey.size)
         substep = ""
         rows = 0
-        fraction = min(1.0, self._bytes_read / size)
+        fraction = 0.0 if domain == "finale" else min(1.0, self._bytes_read / size)
         if dumping is not None and dumping.progress is not None:
             # The dump runs beside the packing: while it lasts, its domain is the one that is told.
             domain, step = "PackDB", dumping.progress.table

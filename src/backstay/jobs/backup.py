@@ -113,6 +113,7 @@ def start_backup(
             tag=tag,
             backupid=plan.backupid,
         )
+        catalogue.backups.update(backup.id, archivename=Path(plan.archive).name)
         catalogue.jobs.create(backup.id, plan.to_json())
         launch(installation, backup.id)
     return step_backup(installation, plan.backupid)
