@@ -16,7 +16,7 @@ UNKNOWN_RECORD = 2_000_000_000
 
 @checks
 def version(probe: Probe) -> None:
-    """getVersion tells a level of at least 319, version, date and edition."""
+    """`getVersion` tells a level of at least 319, version, date and edition."""
     with probe.client() as client:
         told = client.get_version()
     require(told.api >= 319, f"the level is {told.api}")
@@ -27,7 +27,7 @@ def version(probe: Probe) -> None:
 
 @checks
 def profiles(probe: Probe) -> None:
-    """getProfiles lists profiles by number."""
+    """`getProfiles` lists profiles by number."""
     with probe.client() as client:
         numbers = [profile.id for profile in client.get_profiles()]
     require(numbers == sorted(numbers), "they are not in order")
@@ -36,7 +36,7 @@ def profiles(probe: Probe) -> None:
 
 @checks
 def listing(probe: Probe) -> None:
-    """listBackups lists records newest first, and keeps to from and limit."""
+    """`listBackups` lists records newest first, and keeps to from and limit."""
     with probe.client() as client:
         found = [record.id for record in client.list_backups(0, 3)]
         later = [record.id for record in client.list_backups(1, 2)]
@@ -59,7 +59,7 @@ def unknown_record(probe: Probe) -> None:
 
 @checks
 def unknown_backup(probe: Probe) -> None:
-    """stepBackup without a backupid, or with an unknown one, is refused."""
+    """`stepBackup` without a backupid, or with an unknown one, is refused."""
     with probe.client() as client:
         _refuses(client.step_backup, RemoteError)
         _refuses(lambda: client.step_backup("id-20000101-000000-000000"), RemoteError)
@@ -84,7 +84,7 @@ def _with_files(client: Client) -> BackupInfo:
 
 @checks
 def parts(probe: Probe) -> None:
-    """getBackupInfo numbers the parts from 1, the main file last."""
+    """`getBackupInfo` numbers the parts from 1, the main file last."""
     with probe.client() as client:
         info = _with_files(client)
     require([file.part for file in info.filenames] == list(range(1, len(info.filenames) + 1)), "they are not in order")
@@ -93,7 +93,7 @@ def parts(probe: Probe) -> None:
 
 @checks
 def segments(probe: Probe) -> None:
-    """download gives segments that follow one another, and status 404 behind the end."""
+    """`download` gives segments that follow one another, and status 404 behind the end."""
     with probe.client() as client:
         info = _with_files(client)
         file = info.filenames[-1]
@@ -104,7 +104,7 @@ def segments(probe: Probe) -> None:
 
 @checks
 def direct(probe: Probe) -> None:
-    """downloadDirect gives the file with its size and name."""
+    """`downloadDirect` gives the file with its size and name."""
     with probe.client() as client:
         info = _with_files(client)
         file = info.filenames[-1]
@@ -118,7 +118,7 @@ def direct(probe: Probe) -> None:
 
 @checks
 def ranges(probe: Probe) -> None:
-    """downloadDirect answers a range with that range."""
+    """`downloadDirect` answers a range with that range."""
     with probe.client() as client:
         info = _with_files(client)
         with client.open_part(info.id, info.filenames[-1].part, "bytes=1-3") as stream:
@@ -134,6 +134,6 @@ def _check_range(stream: PartStream) -> None:
 
 @checks
 def direct_unknown(probe: Probe) -> None:
-    """downloadDirect of an unknown record is an HTTP error."""
+    """`downloadDirect` of an unknown record is an HTTP error."""
     with probe.client() as client, client.open_part(UNKNOWN_RECORD, 1) as stream:
         require(stream.status >= 400, f"the HTTP status is {stream.status}")
