@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from backstay.cli import archive, backup, profile, records, restore, secret, serve, token
+from backstay.cli import archive, backup, profile, records, remote, restore, secret, serve, token
 from backstay.cli.output import stderr
 from backstay.errors import BackstayError, UsageError
 from backstay.version import __version__
@@ -64,6 +64,7 @@ app.add_typer(archive.app, name="archive")
 app.add_typer(profile.app, name="profile")
 app.add_typer(secret.app, name="secret")
 app.add_typer(token.app, name="token")
+app.add_typer(remote.app, name="remote")
 
 
 def main() -> None:
