@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Iterator
-from typing import Any
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 from backstay.cli import app
 from reference_page import write_or_check
@@ -28,42 +33,61 @@ def main() -> int:
     return write_or_check("command-line.md", "\n".join([HEAD, *page()]))
 
 
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument or option, as the page shows it.
+
+    Attributes:
+        is_argument: whether it is given by its place.
+        names: what the user writes, with the word for the value.
+        meaning: the help, and the variables that do the same.
+        default: the words for it; empty where there is none to speak of.
+        required: whether the command does not work without it.
+    """
+
+    is_argument: bool
+    names: tuple[str, ...]
+    meaning: str
+    default: str
+    required: bool
+
+
 def page() -> Iterator[str]:
     """Give the lines of the page after its head: a list of the commands, then a section for each."""
-    found = list(commands(typer.main.get_command(app), "backstay"))
-    for name, command in found:
-        yield f"* [`{name}`](#{name.replace(' ', '-')}) – {summary(command)}"
-    for name, command in found:
+    found = list(commands(app, "backstay"))
+    for name, function in found:
+        yield f"* [`{name}`](#{name.replace(' ', '-')}) – {summary(function)}"
+    for name, function in found:
         yield f"\n## {name}\n"
-        yield from section(name, command)
+        yield from section(name, function)
 
 
-# What Typer gives are objects of click's, which it carries along under a name of its own: hence Any.
-def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Give every command below one, with its whole name, in the order they were added."""
-    if not hasattr(command, "commands"):
-        yield name, command
-        return
-    for child_name, child in command.commands.items():
-        if not child.hidden:
-            yield from commands(child, f"{name} {child_name}")
+def commands(group: typer.Typer, name: str) -> Iterator[tuple[str, Callable[..., object]]]:
+    """Give every command of a group with its whole name, in the order they were added."""
+    for command in group.registered_commands:
+        if command.callback is not None and not command.hidden:
+            yield f"{name} {command.name or command.callback.__name__.replace('_', '-')}", command.callback
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            yield from commands(inner.typer_instance, f"{name} {inner.name}")
 
 
-def summary(command: Any) -> str:
+def summary(function: Callable[..., object]) -> str:
     """Give the first sentence of a command's help."""
-    return " ".join((command.help or "").partition("\n\n")[0].split())
+    return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
 
 
-def section(name: str, command: Any) -> Iterator[str]:
-    """Give the lines of one command's section: help, usage, examples, arguments and options."""
-    told, examples = told_and_examples(command.help or "")
-    yield told
-    context = command.make_context(name, [], resilient_parsing=True)
-    yield f"\n```\n{name} {' '.join(command.collect_usage_pieces(context))}\n```\n"
-    parameters = [parameter for parameter in command.get_params(context) if is_worth_a_row(parameter)]
-    if parameters:
+def section(name: str, function: Callable[..., object]) -> Iterator[str]:
+    """Give the lines of one command's section: help, usage, arguments and options, examples."""
+    told, examples = told_and_examples(inspect.getdoc(function) or "")
+    found = [parameter for parameter in parameters(function) if parameter.names]
+    arguments = [entry.names[0] if entry.required else f"[{entry.names[0]}]" for entry in found if entry.is_argument]
+    options = [entry.names[0] for entry in found if not entry.is_argument and entry.required]
+    rest = ["[OPTIONS]"] if any(not entry.is_argument and not entry.required for entry in found) else []
+    yield f"{told}\n\n```\n{' '.join([name, *arguments, *options, *rest])}\n```\n"
+    if found:
         yield "| | | Default |\n|---|---|---|"
-        yield from (row(parameter, context) for parameter in parameters)
+        yield from (row(parameter) for parameter in found)
         yield ""
     if examples:
         yield "For example:\n\n```\n" + "\n".join(examples) + "\n```"
@@ -78,42 +102,61 @@ def told_and_examples(text: str) -> tuple[str, list[str]]:
     return text.strip(), []
 
 
-def is_worth_a_row(parameter: Any) -> bool:
-    """Tell what is the same for every command: ``--help``."""
-    return "--help" not in parameter.opts and not getattr(parameter, "hidden", False)
+def parameters(function: Callable[..., object]) -> Iterator[Parameter]:
+    """Give the parameters of a command, read from the function that is the command."""
+    for parameter in inspect.signature(function, eval_str=True).parameters.values():
+        kind = parameter.annotation
+        if get_origin(kind) is Annotated:
+            kind, info = get_args(kind)[0], get_args(kind)[1]
+            if isinstance(info, ArgumentInfo | OptionInfo) and not info.hidden:
+                yield described(parameter, kind, info)
 
 
-def row(parameter: Any, context: Any) -> str:
-    """Give one parameter's row."""
-    metavar = parameter.make_metavar(context)
-    if parameter.param_type_name == "argument":
-        names = f"`{metavar.strip('[]').removesuffix('...')}`"
-    else:
-        value = "" if getattr(parameter, "is_flag", False) else f" {metavar}"
-        names = ", ".join(f"`{name}{value}`" for name in [*parameter.opts, *parameter.secondary_opts])
-    help_text = " ".join((getattr(parameter, "help", None) or "").split())
-    variables = parameter.envvar if isinstance(parameter.envvar, list) else [parameter.envvar] * bool(parameter.envvar)
-    if variables:
-        help_text += " Also by " + " or ".join(f"`{variable}`" for variable in variables) + "."
-    return f"| {escaped(names)} | {escaped(help_text)} | {escaped(default(parameter))} |"
+def described(parameter: inspect.Parameter, kind: Any, info: ArgumentInfo | OptionInfo) -> Parameter:
+    """Give what the page says of one parameter."""
+    required = parameter.default is parameter.empty
+    variables = [info.envvar] if isinstance(info.envvar, str) else list(info.envvar or [])
+    also = f" Also by {' or '.join(f'`{variable}`' for variable in variables)}." if variables else ""
+    is_argument = isinstance(info, ArgumentInfo)
+    word = info.metavar or word_for(parameter.name, kind, is_argument=is_argument)
+    # Within Annotated, Typer takes the first positional for a name, although it is called default.
+    given = [name for name in (info.default, *(info.param_decls or ())) if isinstance(name, str)]
+    names = sorted(given or [f"--{parameter.name.replace('_', '-')}"], key=len, reverse=True)
+    return Parameter(
+        is_argument=is_argument,
+        names=(word,) if is_argument else tuple(f"{name} {word}".strip() for name in names),
+        meaning=" ".join((info.help or "").split()) + also,
+        default="required" if required else default_in_words(parameter.default, info.show_default),
+        required=required,
+    )
 
 
-def default(parameter: Any) -> str:
-    """Give a parameter's default the way the help shows it."""
-    shown = getattr(parameter, "show_default", None)
+def word_for(name: str, kind: Any, *, is_argument: bool) -> str:
+    """Give the word that stands for a value: empty for what is only switched on."""
+    if get_origin(kind) in {types.UnionType, Union}:
+        kind = next(choice for choice in get_args(kind) if choice is not types.NoneType)
+    if get_origin(kind) is list:
+        kind = get_args(kind)[0]
+    if is_argument:
+        return name.upper()
+    if get_origin(kind) is Literal:
+        return "|".join(str(choice) for choice in get_args(kind))
+    return {bool: "", int: "NUMBER", float: "NUMBER", Path: "PATH"}.get(kind, "TEXT")
+
+
+def default_in_words(default: object, shown: object) -> str:
+    """Give a default as the page shows it."""
     if isinstance(shown, str):
         return shown
-    value = parameter.default
-    if parameter.required:
-        return "required"
-    if getattr(parameter, "is_flag", False) or value is None or callable(value) or value in ("", [], ()):
+    if default in (None, False, "", (), []) or shown is False or callable(default):
         return ""
-    return f"`{getattr(value, 'value', value)}`"
+    return f"`{getattr(default, 'value', default)}`"
 
 
-def escaped(text: str) -> str:
-    """Give text that a cell of a Markdown table takes."""
-    return text.replace("|", "\\|")
+def row(parameter: Parameter) -> str:
+    """Give one parameter's row of the table."""
+    names = ", ".join(f"`{name}`" for name in parameter.names)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (names, parameter.meaning, parameter.default)) + " |"
 
 
 if __name__ == "__main__":

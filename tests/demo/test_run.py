@@ -72,7 +72,7 @@ def temporary(tmp_path: Path) -> Iterator[Path]:
 def test_the_sample_site_comes_back_identical(temporary: Path) -> None:
     code, output, errors = finish(start(temporary))
     assert code == 0, output + errors
-    positions = [output.find(f"│ {stage} ") for stage in STAGES]
+    positions = [output.find(f"\n{stage}  ") for stage in STAGES]
     assert -1 not in positions
     assert positions == sorted(positions)
     assert "identical" in output
@@ -90,7 +90,7 @@ def test_a_site_of_the_users_is_only_read(temporary: Path, tmp_path: Path) -> No
         assert traces(site) == before
     assert code == 0, output + errors
     assert "Make a sample site" not in output
-    assert "3 files, 1 directories" in output
+    assert "3 files, 1 folder," in output
 
 
 def test_a_site_that_changed_meanwhile_is_not_called_identical(temporary: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -23,6 +24,9 @@ def main() -> int:
     options = parser.parse_args()
     # The server is on the loopback interface: a proxy of the user's must not come between.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     try:

@@ -22,13 +22,15 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from backstay.archives import open_archive
 from backstay.cli.output import bar, shown
 from backstay.client import Client
+from backstay.databases import test_connection
 from backstay.demo.compare import Comparison, compare_trees, walk
 from backstay.demo.live_database import in_use, make_database
 from backstay.demo.sample_site import make_sample_site
 from backstay.demo.server_process import environment_of_its_own, running_server
-from backstay.demo.stages import Stages
-from backstay.errors import BackstayError, NotFoundError, VerificationError
+from backstay.demo.stages import Stages, counted
+from backstay.errors import BackstayError, DatabaseError, NotFoundError, VerificationError
 from backstay.jobs import open_installation, stop
+from backstay.sites import find_site
 
 MOST_SHOWN: Final = 20
 
@@ -77,6 +79,8 @@ def run_demo(site: Path | None, *, keep: bool, console: Console) -> int:
         finally:
             console.print(stages.table())
     _print_differences(comparison, console)
+    if comparison.others:
+        console.print(f"{counted(comparison.others, 'special file')} passed over: archives hold none.")
     return 0 if stages.passed and comparison.identical else VerificationError.exit_code
 
 
@@ -86,16 +90,16 @@ def _all_stages(site: Path | None, places: Places, stages: Stages, console: Cons
     with ExitStack() as stack:
         root = site.resolve() if site is not None else _make_sample(places, stages, stack)
         with stages.stage("Start the server") as stage:
-            profile = _make_profile(root, environment)
+            profile = _make_profile(root, environment, console)
             stack.callback(_stop_backups, places.home)
             url = stack.enter_context(running_server(environment, places.log))
             client = stack.enter_context(Client(url, secret, version=2))
             version = client.get_version()
-            stage.what = f"{url}, API level {version.api}"
+            stage.what = f"API level {version.api}, {url.partition('//')[2]}"
         record = _back_up(client, profile, stages, console)
         archive = _download(client, record, places.downloads, stages)
         _verify(archive, stages)
-        _restore(archive, places.restored, environment, stages)
+        _restore(archive, places.restored, environment, stages, console)
         return _compare(root, places.restored, stages)
 
 
@@ -107,13 +111,21 @@ def _make_sample(places: Places, stages: Stages, stack: ExitStack) -> Path:
         make_database(database)
         stack.enter_context(in_use(database))
         files = [path for path, kind in walk(places.sample) if kind == stat.S_IFREG]
-        stage.what = f"{len(files)} files and a SQLite database in use"
+        stage.what = f"{counted(len(files), 'file')}, a database in use"
         stage.size = sum((places.sample / path).stat().st_size for path in files)
     return places.sample
 
 
-def _make_profile(root: Path, environment: dict[str, str]) -> int:
+def _make_profile(root: Path, environment: dict[str, str], console: Console) -> int:
+    """Make the profile of a site, with nothing left out that a platform's defaults would leave out."""
     arguments = ["profile", "create", "--name", "Demonstration", "--root", os.fspath(root), "--json"]
+    arguments += ["--set", "platform_filters=0"]
+    try:
+        for found in find_site(root).databases:
+            test_connection(found.address)
+    except DatabaseError as error:
+        console.print(f"Warning: the site's database is left out. {shown(str(error))}", markup=False)
+        arguments += ["--database", "none"]
     return int(json.loads(_backstay(arguments, environment))["id"])
 
 
@@ -126,10 +138,9 @@ def _back_up(client: Client, profile: int, stages: Stages, console: Console) -> 
             warnings += reply.warnings
             show(reply.progress, reply.step)
         info = client.get_backup_info(record)
-        stage.what = f"record {record}, {len(info.filenames)} part(s), {len(warnings)} warning(s)"
+        stage.what = f"{counted(len(info.filenames), 'part')}{_warned(warnings)}"
         stage.size = info.total_size
-    for warning in warnings[:MOST_SHOWN]:
-        console.print(f"Warning: {shown(warning)}", markup=False)
+    _print_warnings(warnings, console)
     return record
 
 
@@ -138,36 +149,59 @@ def _download(client: Client, record: int, folder: Path, stages: Stages) -> Path
     with stages.stage("Download") as stage, bar("Download", transfer=True) as progress:
         files = client.download(record, folder, on_progress=lambda now: progress.update("", now.done, now.total))
         stage.size = sum(file.stat().st_size for file in files)
-        stage.what = files[-1].name
+        stage.what = counted(len(files), "file")
     return files[-1]
 
 
 def _verify(archive: Path, stages: Stages) -> None:
     with stages.stage("Verify") as stage, open_archive(archive) as reader:
         report = reader.verify()
-        stage.what = f"{report.entries} entries against their checksums"
+        stage.what = f"{report.entries} entries"
         stage.size = report.bytes
         if not report.ok:
             raise VerificationError(f"{archive.name} is damaged: {report.problems[0].message}")
 
 
-def _restore(archive: Path, target: Path, environment: dict[str, str], stages: Stages) -> None:
+def _restore(archive: Path, target: Path, environment: dict[str, str], stages: Stages, console: Console) -> None:
     with stages.stage("Restore") as stage:
-        _backstay(["restore", os.fspath(archive), "--to", os.fspath(target), "--yes"], environment)
-        stage.what = "into an empty folder"
+        arguments = ["restore", os.fspath(archive), "--to", os.fspath(target), "--yes", "--json"]
+        report = json.loads(_backstay(arguments, environment))
+        stage.what = f"{report['files']} entries{_warned(report['warnings'])}"
+        stage.size = report["bytes"]
+    _print_warnings(report["warnings"], console)
+    for name in report["not_restored"]:
+        console.print(
+            f"{name} was backed up and verified; there is no empty database here to load it into.", markup=False
+        )
 
 
 def _compare(root: Path, restored: Path, stages: Stages) -> Comparison:
     with stages.stage("Compare") as stage:
         comparison = compare_trees(root, restored)
-        stage.what = (
-            f"{comparison.files} files, {comparison.directories} directories, {comparison.links} links, "
-            f"{comparison.rows} rows in {comparison.databases} database(s)"
+        stage.what = ", ".join(
+            counted(number, noun)
+            for number, noun in (
+                (comparison.files, "file"),
+                (comparison.directories, "folder"),
+                (comparison.links, "link"),
+                (comparison.rows, "row"),
+            )
         )
         stage.size = comparison.bytes
         stage.passed = comparison.identical
-        stage.verdict = "identical" if comparison.identical else f"{len(comparison.differences)} differences"
+        stage.verdict = "identical" if comparison.identical else counted(len(comparison.differences), "difference")
     return comparison
+
+
+def _warned(warnings: list[str]) -> str:
+    return f", {counted(len(warnings), 'warning')}" if warnings else ""
+
+
+def _print_warnings(warnings: list[str], console: Console) -> None:
+    for warning in warnings[:MOST_SHOWN]:
+        console.print(f"Warning: {shown(warning)}", markup=False)
+    if len(warnings) > MOST_SHOWN:
+        console.print(f"… and {len(warnings) - MOST_SHOWN} more warnings")
 
 
 def _print_differences(comparison: Comparison, console: Console) -> None:

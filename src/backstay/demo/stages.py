@@ -62,13 +62,18 @@ class Stages:
 
     def table(self) -> Table:
         """Give the table for the terminal."""
-        table = Table(title="Backstay's main job", title_justify="left")
-        table.add_column("Stage")
-        table.add_column("What")
-        table.add_column("Size", justify="right")
-        table.add_column("Seconds", justify="right")
-        table.add_column("Verdict")
+        table = Table(title="Backstay's main job", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for heading in ("Stage", "What"):
+            table.add_column(heading, overflow="fold")
+        for heading in ("Size", "Seconds"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("Verdict", no_wrap=True)
         for stage in self.done:
             verdict = Text(stage.verdict, style="green" if stage.passed else "bold red")
             table.add_row(Text(stage.name), Text(stage.what), size(stage.size), f"{stage.seconds:.2f}", verdict)
         return table
+
+
+def counted(number: int, noun: str) -> str:
+    """Give a number of things in words: ``1 file``, ``12,110 rows``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
