@@ -56,11 +56,13 @@ class Target:
         self.fold = self._folds()
 
     def _folds(self) -> bool:
-        name = f".backstay-{os.getpid()}-Å"
+        # Written as escapes: an editor that normalises would make the two forms of the letter one.
+        composed, decomposed = "\u00c5", "A\u030a"
+        name = f".backstay-{os.getpid()}-{composed}"
         with disk_errors(self.root):
             os.close(os.open(name, _NEW_FILE, 0o600, dir_fd=self._root))
         try:
-            return any(self._exists(other) for other in (name.upper(), name.replace("Å", "Å")))
+            return any(self._exists(other) for other in (name.upper(), name.replace(composed, decomposed)))
         finally:
             os.unlink(name, dir_fd=self._root)
 

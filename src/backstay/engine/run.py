@@ -8,6 +8,7 @@ import glob
 import logging
 import os
 import shutil
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -204,6 +205,10 @@ class BackupRun:
         self._copies.mkdir(mode=0o700, exist_ok=True)
         copy = self._copies / str(time.monotonic_ns())
         copy_sqlite(Path(os.fsdecode(path)), copy)
+        # The entry gets the mode and time of the site's own file, and packing reads them from what it packs.
+        status = os.stat(path)  # noqa: PTH116 - the path is bytes
+        copy.chmod(stat.S_IMODE(status.st_mode))
+        os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
         return str(copy)
 
     def _pack_section(self, number: int, section: Section) -> Iterator[Progress]:
