@@ -14,7 +14,7 @@ LARGEST_FILE = 1024 * 1024
 
 # The brackets keep this file from finding itself.
 MACHINE_PATH = re.compile(
-    rb"(?<![\w.])/(?:[w]ork/(?:main|shared)|[r]oot/\w|[h]ome/(?!user/|www|example)[a-z]\w*/|[U]sers/\w+/)"
+    rb"(?<![\w.*}])/(?:[w]ork/(?:main|shared)|[r]oot/\w|[h]ome/(?!user/|www|example)[a-z]\w*/|[U]sers/\w+/)"
 )
 
 
