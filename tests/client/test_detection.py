@@ -43,8 +43,20 @@ def test_what_was_found_can_be_stored_and_used_again(server: FakeServer) -> None
     server.seen.clear()
     with Client(server.url, SECRET, endpoint=Endpoint.restored(stored)) as client:
         client.get_version()
-    assert len(server.seen) == 1
+    assert [seen.path for seen in server.seen] == ["/api/index.php/v3/akeebabackup/getVersion"] * 2
     assert SECRET not in str(stored)
+
+
+def test_what_was_found_and_does_not_work_any_more_is_looked_for_again(server: FakeServer) -> None:
+    with Client(server.url, SECRET) as client:
+        found = client.detect()
+    server.versions = (1, 2)
+    server.replies["startBackup"] = [{"HasRun": False, "BackupID": 5}]
+    with Client(server.url, SECRET, endpoint=found) as client:
+        assert client.start_backup().backup_id == 5
+        assert client.endpoint is not None
+        assert client.endpoint.version == 2
+    assert len(server.calls("startBackup")) == 1
 
 
 def test_the_secret_stands_in_no_address_where_a_header_works(server: FakeServer) -> None:

@@ -80,18 +80,20 @@ class VersionInfo(Reply):
 
     LEFT_OUT: ClassVar[frozenset[str]] = frozenset({"updateinfo"})
 
-    api: Integer = Field(0, description="API level, for example 400.")
-    component: Said = Field("", description="Version of the software that answers.")
-    date: Said = Field("", description="Its release date, YYYY-MM-DD.")
-    edition: Said = Field("", description="`pro` or `core`.")
-    updateinfo: dict[str, Any] | list[Any] | None = Field(None, description="Result of the update check; levels ≤ 400.")
+    api: Integer = Field(default=0, description="API level, for example 400.")
+    component: Said = Field(default="", description="Version of the software that answers.")
+    date: Said = Field(default="", description="Its release date, YYYY-MM-DD.")
+    edition: Said = Field(default="", description="`pro` or `core`.")
+    updateinfo: dict[str, Any] | list[Any] | None = Field(
+        default=None, description="Result of the update check; levels ≤ 400."
+    )
 
 
 class ProfileItem(Reply):
     """One profile in the reply of getProfiles."""
 
-    id: Integer = Field(1, description="Number of the profile.")
-    name: Said = Field("", description="Its title.")
+    id: Integer = Field(default=1, description="Number of the profile.")
+    name: Said = Field(default="", description="Its title.")
 
 
 class StepReply(Reply):
@@ -105,9 +107,11 @@ class StepReply(Reply):
     warnings: Names = _named("Warnings", [], "Warnings since the last reply.")
     error_exception: Any = _named("ErrorException", None, "Always null.")
     archive: Said = _named("Archive", "", "Base name of the archive.")
-    tag: Said = Field("json", description="Always `json`.")
+    tag: Said = Field(default="json", description="Always `json`.")
     progress: Integer = _named("Progress", 0, "0 to 100.")
-    backupid: MaybeSaid = Field(None, description="Give it to the next stepBackup; the same for the whole backup.")
+    backupid: MaybeSaid = Field(
+        default=None, description="Give it to the next stepBackup; the same for the whole backup."
+    )
     sleep_time: Integer = _named("sleepTime", 0, "Milliseconds to wait before the next call.")
     step_number: Integer = _named("stepNumber", 0, "Grows by one with each call.")
     step_state: Said = _named("stepState", "", "`init`, `prepared`, `running`, `postrun`, `finished` or `error`.")
@@ -118,25 +122,27 @@ class StepReply(Reply):
 class RawRecord(Reply):
     """A backup record's columns, in the order of the API (api-methods.md 3)."""
 
-    id: Integer = Field(0, description="Number of the record.")
+    id: Integer = Field(default=0, description="Number of the record.")
     description: Said = ""
-    comment: Said = Field("", description="May hold HTML.")
-    backupstart: MaybeSaid = Field(None, description="YYYY-MM-DD HH:MM:SS, UTC.")
-    backupend: MaybeSaid = Field(None, description="As backupstart; `0000-00-00 00:00:00` or null until finished.")
-    status: Said = Field("", description="`run`, `fail` or `complete`.")
-    origin: Said = Field("", description="Who asked for it: `json`, `cli`, `backend` …")
-    type: Said = Field("", description="Backup type: `full`, `dbonly`, `fileonly` …")
+    comment: Said = Field(default="", description="May hold HTML.")
+    backupstart: MaybeSaid = Field(default=None, description="YYYY-MM-DD HH:MM:SS, UTC.")
+    backupend: MaybeSaid = Field(
+        default=None, description="As backupstart; `0000-00-00 00:00:00` or null until finished."
+    )
+    status: Said = Field(default="", description="`run`, `fail` or `complete`.")
+    origin: Said = Field(default="", description="Who asked for it: `json`, `cli`, `backend` …")
+    type: Said = Field(default="", description="Backup type: `full`, `dbonly`, `fileonly` …")
     profile_id: Integer = 1
-    archivename: Said = Field("", description="Base name of the main part.")
-    absolute_path: Said = Field("", description="Path of the main part on the server.")
-    multipart: Integer = Field(0, description="Number of parts; 0 or 1 is one part.")
+    archivename: Said = Field(default="", description="Base name of the main part.")
+    absolute_path: Said = Field(default="", description="Path of the main part on the server.")
+    multipart: Integer = Field(default=0, description="Number of parts; 0 or 1 is one part.")
     tag: MaybeSaid = None
     backupid: MaybeSaid = None
-    filesexist: Integer = Field(0, description="1: the parts are on the server.")
-    remote_filename: MaybeSaid = Field(None, description="`engine://path` of a copy kept elsewhere.")
-    total_size: Integer = Field(0, description="Bytes; 0 until known.")
-    frozen: Integer = Field(0, description="1: protected from deletion.")
-    instep: Integer = Field(0, description="1: a step is being worked on.")
+    filesexist: Integer = Field(default=0, description="1: the parts are on the server.")
+    remote_filename: MaybeSaid = Field(default=None, description="`engine://path` of a copy kept elsewhere.")
+    total_size: Integer = Field(default=0, description="Bytes; 0 until known.")
+    frozen: Integer = Field(default=0, description="1: protected from deletion.")
+    instep: Integer = Field(default=0, description="1: a step is being worked on.")
 
 
 class BackupRecord(RawRecord):
@@ -144,19 +150,19 @@ class BackupRecord(RawRecord):
 
     LEFT_OUT: ClassVar[frozenset[str]] = frozenset({"size"})
 
-    meta: Said = Field("", description="`ok`, `obsolete`, `remote`, `pending` or `fail`.")
+    meta: Said = Field(default="", description="`ok`, `obsolete`, `remote`, `pending` or `fail`.")
     has_remote_files: Boolean = _named("hasRemoteFiles", False)
     size: Annotated[int | None, BeforeValidator(lambda value: None if value is None else integer(value))] = Field(
-        None, description="Bytes; only if the files are there."
+        default=None, description="Bytes; only if the files are there."
     )
 
 
 class PartFile(Reply):
     """One file of an archive."""
 
-    part: Integer = Field(1, description="From 1; the main file is the last.")
-    name: Said = Field("", description="Base name.")
-    size: Integer = Field(0, description="Bytes.")
+    part: Integer = Field(default=1, description="From 1; the main file is the last.")
+    name: Said = Field(default="", description="Base name.")
+    size: Integer = Field(default=0, description="Bytes.")
 
 
 class BackupInfo(RawRecord):
@@ -168,9 +174,9 @@ class BackupInfo(RawRecord):
 class ProfileExport(Reply):
     """Reply of exportConfiguration."""
 
-    description: Said = Field("", description="Title of the profile.")
-    configuration: Said = Field("", description="The configuration as JSON text, not encrypted.")
-    filters: Said = Field("", description="The filters as JSON text.")
+    description: Said = Field(default="", description="Title of the profile.")
+    configuration: Said = Field(default="", description="The configuration as JSON text, not encrypted.")
+    filters: Said = Field(default="", description="The filters as JSON text.")
 
 
 class Crumb(Reply):
@@ -183,8 +189,8 @@ class Crumb(Reply):
 class FolderListing(Reply):
     """Reply of browse."""
 
-    folder: Said = Field("", description="The folder, its variables replaced.")
-    folder_raw: Said = Field("", description="The folder as it was asked for.")
+    folder: Said = Field(default="", description="The folder, its variables replaced.")
+    folder_raw: Said = Field(default="", description="The folder as it was asked for.")
     parent: Said = ""
     exists: Boolean = False
     in_root: Boolean = _named("inRoot", False, "Whether it lies in the site's root.")
@@ -197,37 +203,43 @@ class FolderListing(Reply):
 class Root(Reply):
     """A root of databases or files that filters belong to."""
 
-    value: Said = Field("", description="Name of the root, for the `root` parameter.")
-    text: Said = Field("", description="What it is, for people.")
+    value: Said = Field(default="", description="Name of the root, for the `root` parameter.")
+    text: Said = Field(default="", description="What it is, for people.")
 
 
 class FilterItem(Reply):
     """A plain filter."""
 
-    node: Said = Field("", description="Table name or relative path.")
-    type: Said = Field("", description="`tables`, `tabledata`; `directories`, `skipdirs`, `skipfiles` or `files`.")
+    node: Said = Field(default="", description="Table name or relative path.")
+    type: Said = Field(
+        default="", description="`tables`, `tabledata`; `directories`, `skipdirs`, `skipfiles` or `files`."
+    )
 
 
 class RegexFilterItem(Reply):
     """A filter by regular expression."""
 
-    type: Said = Field("", description="`regextables`, `regextabledata`, `regexdirectories` …")
-    item: Said = Field("", description="PCRE with delimiters; a leading `!` negates.")
+    type: Said = Field(default="", description="`regextables`, `regextabledata`, `regexdirectories` …")
+    item: Said = Field(default="", description="PCRE with delimiters; a leading `!` negates.")
 
 
 class FilterChange(Reply):
     """Reply of a method that sets one filter."""
 
     success: Boolean = False
-    newstate: Boolean = Field(False, description="Whether the filter is set now.")
+    newstate: Boolean = Field(default=False, description="Whether the filter is set now.")
 
 
 class TableEntity(Reply):
     """One table, view or routine and how filters see it."""
 
-    type: Said = Field("table", description="`table`, `view`, `merge`, `temp`, `procedure`, `function` or `trigger`.")
-    tables: Integer = Field(0, description="0 backed up, 1 excluded, 2 excluded by an expression or the platform.")
-    tabledata: Integer = Field(0, description="The same for its rows; 2 where it has none.")
+    type: Said = Field(
+        default="table", description="`table`, `view`, `merge`, `temp`, `procedure`, `function` or `trigger`."
+    )
+    tables: Integer = Field(
+        default=0, description="0 backed up, 1 excluded, 2 excluded by an expression or the platform."
+    )
+    tabledata: Integer = Field(default=0, description="The same for its rows; 2 where it has none.")
     engine: MaybeSaid = None
     rows: Annotated[int | None, BeforeValidator(lambda value: None if value is None else integer(value))] = None
     data_length: Integer = _named("dataLength", 0, "Bytes.")
@@ -266,7 +278,7 @@ class FileEntity(Reply):
     """A file and how filters see it, as for folders."""
 
     files: Integer = 0
-    size: Annotated[int | str, BeforeValidator(_size)] = Field(0, description="Bytes.")
+    size: Annotated[int | str, BeforeValidator(_size)] = Field(default=0, description="Bytes.")
     link: Boolean = False
 
 
@@ -285,8 +297,8 @@ class DatabaseConnection(Reply):
     host: Said = ""
     port: Said = ""
     driver: Said = ""
-    username: Said = Field("", validation_alias=AliasChoices("username", "user"))
-    password: Annotated[str, BeforeValidator(_message)] = Field("", repr=False)
+    username: Said = Field(default="", validation_alias=AliasChoices("username", "user"))
+    password: Annotated[str, BeforeValidator(_message)] = Field(default="", repr=False)
     database: Said = ""
     prefix: Said = ""
     dump_file: Said = _named("dumpFile", "")

@@ -32,6 +32,9 @@ def conformance(
     changes: Annotated[
         bool, typer.Option("--changes", help="Also take a backup and make a profile; both are deleted again.")
     ] = False,
+    profile: Annotated[
+        int, typer.Option("--profile", min=1, help="Profile to back up and to copy, for --changes.")
+    ] = 1,
     only: Annotated[
         list[Group] | None, typer.Option("--only", help="Only checks about this; may be given often.")
     ] = None,
@@ -48,7 +51,9 @@ def conformance(
     """
     findings: list[Finding] = []
     given = read_secret(secret, secret_file)
-    for finding in run_checks(url, given, changes=changes, groups=only or (), timeout=timeout, verify=not insecure):
+    for finding in run_checks(
+        url, given, changes=changes, profile=profile, groups=only or (), timeout=timeout, verify=not insecure
+    ):
         if not as_json:
             _print(finding, new_group=not findings or findings[-1].group is not finding.group)
         findings.append(finding)

@@ -15,6 +15,7 @@ import typer
 from rich.text import Text
 
 from backstay.cli.output import shown, stderr
+from backstay.cli.remote_memory import remember, remembered
 from backstay.client import Client, Exchange
 from backstay.errors import NotFoundError, UsageError
 
@@ -90,6 +91,7 @@ def _options(
         read_secret(secret, secret_file),
         version=api,
         encapsulation=encapsulation,
+        endpoint=remembered(url) if api is None and encapsulation is None else None,
         timeout=timeout,
         verify=str(ca_file) if ca_file else not insecure,
         on_exchange=_show if verbose else None,
@@ -105,9 +107,14 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
-        remote = _options(**{name: values.pop(name) for name in names})
+        chosen = {name: values.pop(name) for name in names}
+        remote = _options(**chosen)
         with remote.client:
-            command(remote, **values)
+            try:
+                command(remote, **values)
+            finally:
+                if chosen["api"] is None and chosen["encapsulation"] is None:
+                    remember(chosen["url"], remote.client.endpoint)
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads the options from

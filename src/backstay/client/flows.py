@@ -80,6 +80,7 @@ class Session:
         version: the only version to use; None: the newest that works.
         envelope: how version 1 is written.
         endpoint: what worked; None: not known yet.
+        proven: whether ``endpoint`` has worked in this session; one that was remembered may have gone stale.
         attempts: how often a call that may be repeated is tried.
         tried: what detection tried and what came of it, for people.
     """
@@ -89,6 +90,7 @@ class Session:
     version: int | None = None
     envelope: Envelope = field(default_factory=Envelope)
     endpoint: Endpoint | None = None
+    proven: bool = False
     attempts: int = 4
     tried: list[str] = field(default_factory=list)
 
@@ -127,8 +129,8 @@ def message_of(data: Any) -> str:
 
 
 def _answered(session: Session, call: Call[Any]) -> Flow[tuple[Answer, int]]:
-    if session.endpoint is None:
-        yield from detect_flow(session)
+    if not session.proven:
+        yield from prove_flow(session)
     for tries in range(1, session.attempts + 1):
         endpoint = session.endpoint
         if endpoint is None:
@@ -218,6 +220,22 @@ def redirected(given: str, request: HttpRequest, status: int, location: str) -> 
 _VERSION_CALL = Call(GET_VERSION)
 
 
+def prove_flow(session: Session) -> Flow[Endpoint]:
+    """Tries the endpoint that was remembered, and looks for another if it does not work any more.
+
+    Raises:
+        BackstayError: as for ``detect_flow``.
+    """
+    remembered = session.endpoint
+    if remembered is not None:
+        session.tried.clear()
+        outcome = yield from _try_route(session, (remembered,))
+        if isinstance(outcome, Endpoint):
+            session.proven = True
+            return outcome
+    return (yield from detect_flow(session))
+
+
 def detect_flow(session: Session) -> Flow[Endpoint]:
     """Finds out how the server is called, newest version first, and keeps it in the session.
 
@@ -230,7 +248,7 @@ def detect_flow(session: Session) -> Flow[Endpoint]:
     for route in (*found, *(with_get(route) for route in found if route[0].version < 3)):
         outcome = yield from _try_route(session, route)
         if isinstance(outcome, Endpoint):
-            session.endpoint = outcome
+            session.endpoint, session.proven = outcome, True
             logger.info("The server answers %s", outcome)
             return outcome
         refusal = refusal or outcome

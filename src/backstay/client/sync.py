@@ -67,7 +67,7 @@ class Client:
         secret: the secret word, or a token.
         version: only use this version of the API, 1, 2 or 3.
         encapsulation: only use version 1, its requests written so: 1 (RAW) to 5 (AES-256-CBC).
-        endpoint: what an earlier client found, to spare the search.
+        endpoint: what an earlier client found, to be tried first.
         timeout: seconds to wait for the next bytes of a reply.
         verify: False to accept any certificate, or the path of a file of certificates to trust.
         on_exchange: called with every request and its reply, secrets blanked.

@@ -31,22 +31,22 @@ CHECK_FAILED = Failure(
 class StartBackupParameters(Parameters):
     """Parameters of startBackup."""
 
-    profile: ProfileId = Field(1, description="Profile to back up with.")
-    description: Text = Field("", description="Title of the record; empty: the date.")
-    comment: Text = Field("", description="Comment of the record; may hold HTML.")
-    backupid: Text = Field("", description="Ignored from level 400 on; the reply tells the real one.")
+    profile: ProfileId = Field(default=1, description="Profile to back up with.")
+    description: Text = Field(default="", description="Title of the record; empty: the date.")
+    comment: Text = Field(default="", description="Comment of the record; may hold HTML.")
+    backupid: Text = Field(default="", description="Ignored from level 400 on; the reply tells the real one.")
     overrides: Mapping = Field(
         default_factory=dict, description="Dotted configuration keys and their values, for this backup only."
     )
-    tag: Text = Field("", description="Ignored.")
+    tag: Text = Field(default="", description="Ignored.")
 
 
 class StepBackupParameters(Parameters):
     """Parameters of stepBackup."""
 
-    tag: Text = Field("json", description="Leave it out.")
-    backupid: Text = Field("", description="As the previous reply told it; mandatory.")
-    profile: ProfileId = Field(1, description="Ignored: the running record tells it.")
+    tag: Text = Field(default="json", description="Leave it out.")
+    backupid: Text = Field(default="", description="As the previous reply told it; mandatory.")
+    profile: ProfileId = Field(default=1, description="Ignored: the running record tells it.")
 
 
 _REPLY: dict[str, Any] = {

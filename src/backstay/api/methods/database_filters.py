@@ -20,23 +20,23 @@ FILTER_TYPE_MISSING = Failure(500, "Filter type is mandatory", "`type` is empty 
 class DatabaseRootParameters(ProfileParameters):
     """Parameters of methods about one database."""
 
-    root: Text = Field(SITE_DATABASE, description="A root that getDBRoots named.")
+    root: Text = Field(default=SITE_DATABASE, description="A root that getDBRoots named.")
 
 
 class DatabaseFilterParameters(DatabaseRootParameters):
     """Parameters of setDBFilter."""
 
-    table: Text = Field("", description="Name of the table; `#__` for the prefix.")
-    type: Text = Field("tables", description="`tables` or `tabledata`.")
-    status: Boolean = Field(True, description="Whether the filter is to be set or taken away.")
+    table: Text = Field(default="", description="Name of the table; `#__` for the prefix.")
+    type: Text = Field(default="tables", description="`tables` or `tabledata`.")
+    status: Boolean = Field(default=True, description="Whether the filter is to be set or taken away.")
 
 
 class DatabaseRegexParameters(DatabaseRootParameters):
     """Parameters of setRegexDBFilter."""
 
-    regex: Text = Field("", description="PCRE with delimiters.")
-    type: Text = Field("regextables", description="`regextables` or `regextabledata`.")
-    status: Boolean = Field(True, description="Whether the filter is to be set or taken away.")
+    regex: Text = Field(default="", description="PCRE with delimiters.")
+    type: Text = Field(default="regextables", description="`regextables` or `regextabledata`.")
+    status: Boolean = Field(default=True, description="Whether the filter is to be set or taken away.")
 
 
 GET_DB_ROOTS: Method[ProfileParameters, Roots] = Method(

@@ -20,31 +20,31 @@ UNKNOWN_REGEX_ROOT = Failure(500, "Unknown database root", "`root` is empty or n
 class FileRootParameters(ProfileParameters):
     """Parameters of methods about one root of files."""
 
-    root: PathText = Field(SITE_ROOT, description="A root that getFSRoots named.")
+    root: PathText = Field(default=SITE_ROOT, description="A root that getFSRoots named.")
 
 
 class FileEntitiesParameters(FileRootParameters):
     """Parameters of getFSEntities."""
 
-    subdirectory: PathText = Field("", description="Path in the root; empty: the root itself.")
+    subdirectory: PathText = Field(default="", description="Path in the root; empty: the root itself.")
 
 
 class FileFilterParameters(FileRootParameters):
     """Parameters of setFSFilter."""
 
-    path: PathText = Field("", description="Path in the root, without slashes at its ends.")
-    type: Text = Field("", description="`directories`, `skipdirs`, `skipfiles` or `files`.")
-    status: Boolean = Field(True, description="Whether the filter is to be set or taken away.")
+    path: PathText = Field(default="", description="Path in the root, without slashes at its ends.")
+    type: Text = Field(default="", description="`directories`, `skipdirs`, `skipfiles` or `files`.")
+    status: Boolean = Field(default=True, description="Whether the filter is to be set or taken away.")
 
 
 class FileRegexParameters(FileRootParameters):
     """Parameters of setRegexFSFilter."""
 
-    regex: Text = Field("", description="PCRE with delimiters; a leading `!` negates.")
+    regex: Text = Field(default="", description="PCRE with delimiters; a leading `!` negates.")
     type: Text = Field(
-        "regexdirectories", description="`regexdirectories`, `regexskipdirs`, `regexskipfiles` or `regexfiles`."
+        default="regexdirectories", description="`regexdirectories`, `regexskipdirs`, `regexskipfiles` or `regexfiles`."
     )
-    status: Boolean = Field(True, description="Whether the filter is to be set or taken away.")
+    status: Boolean = Field(default=True, description="Whether the filter is to be set or taken away.")
 
 
 GET_FS_ROOTS: Method[ProfileParameters, Roots] = Method(

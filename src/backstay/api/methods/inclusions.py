@@ -26,10 +26,10 @@ CONNECTION_KEYS = ("host", "driver", "database", "user", "password")
 class IncludedDirectoryParameters(ProfileParameters):
     """Parameters of setIncludedDirectory."""
 
-    uuid: Text = Field("", description="Which one to change; empty: a new one.")
-    path: PathText = Field("", description="Absolute path of the directory.")
+    uuid: Text = Field(default="", description="Which one to change; empty: a new one.")
+    path: PathText = Field(default="", description="Absolute path of the directory.")
     virtual_folder: PathText = Field(
-        "",
+        default="",
         validation_alias="virtualFolder",
         serialization_alias="virtualFolder",
         description="Folder in the archive; empty: the last part of the path.",
@@ -39,25 +39,25 @@ class IncludedDirectoryParameters(ProfileParameters):
 class UuidParameters(ProfileParameters):
     """Parameters of removeIncludedDirectory."""
 
-    uuid: Text = Field("", description="Which one to remove.")
+    uuid: Text = Field(default="", description="Which one to remove.")
 
 
 class IncludedDatabaseParameters(ProfileParameters):
     """Parameters of setIncludedDB."""
 
-    name: Text = Field("", description="Which one to change; empty: a new one.")
+    name: Text = Field(default="", description="Which one to change; empty: a new one.")
     connection: Mapping = Field(
         default_factory=dict,
         description="Object with host, port, driver, database, user, password, prefix.",
         repr=False,
     )
-    test: Boolean = Field(True, description="Whether to try the connection first.")
+    test: Boolean = Field(default=True, description="Whether to try the connection first.")
 
 
 class DatabaseNameParameters(ProfileParameters):
     """Parameters of removeIncludedDB."""
 
-    name: Text = Field("", description="Which one to remove.")
+    name: Text = Field(default="", description="Which one to remove.")
 
 
 class ConnectionParameters(Parameters):

@@ -20,13 +20,13 @@ IMPORT_INCOMPLETE = Failure(
 class ProfileParameters(Parameters):
     """Parameters of methods that only name a profile."""
 
-    profile: ProfileId = Field(1, description="Number of the profile; 0 means 1.")
+    profile: ProfileId = Field(default=1, description="Number of the profile; 0 means 1.")
 
 
 class ImportParameters(Parameters):
     """Parameters of importConfiguration."""
 
-    profile: Integer = Field(0, description="0: make a new profile; otherwise the profile to overwrite.")
+    profile: Integer = Field(default=0, description="0: make a new profile; otherwise the profile to overwrite.")
     data: Mapping = Field(
         default_factory=dict, description="An object with `description`, `configuration` and `filters`."
     )
@@ -35,7 +35,7 @@ class ImportParameters(Parameters):
 class SaveConfigurationParameters(Parameters):
     """Parameters of saveConfiguration."""
 
-    profile: Integer = Field(-1, description="Number of the profile.")
+    profile: Integer = Field(default=-1, description="Number of the profile.")
     engineconfig: Mapping = Field(
         default_factory=dict, description="Dotted configuration keys and their values; others stay as they are."
     )
@@ -44,23 +44,23 @@ class SaveConfigurationParameters(Parameters):
 class SaveProfileParameters(Parameters):
     """Parameters of saveProfile."""
 
-    profile: Integer = Field(0, description="Profile to change; 0: make a new one.")
-    description: Text = Field("", description="Title; needed for a new profile that is not a copy.")
-    quickicon: Boolean | None = Field(None, description="Whether it is offered as a one-click backup.")
-    source: Integer = Field(0, description="Profile to copy.")
+    profile: Integer = Field(default=0, description="Profile to change; 0: make a new one.")
+    description: Text = Field(default="", description="Title; needed for a new profile that is not a copy.")
+    quickicon: Boolean | None = Field(default=None, description="Whether it is offered as a one-click backup.")
+    source: Integer = Field(default=0, description="Profile to copy.")
 
 
 class NamedProfileParameters(Parameters):
     """Parameters of deleteProfile."""
 
-    profile: Integer = Field(0, description="Number of the profile.")
+    profile: Integer = Field(default=0, description="Number of the profile.")
 
 
 class BrowseParameters(Parameters):
     """Parameters of browse."""
 
-    folder: PathText = Field("", description="Absolute path; empty: the site's root.")
-    processfolder: Boolean = Field(False, description="Replace variables such as [SITEROOT] in it.")
+    folder: PathText = Field(default="", description="Absolute path; empty: the site's root.")
+    processfolder: Boolean = Field(default=False, description="Replace variables such as [SITEROOT] in it.")
 
 
 EXPORT_CONFIGURATION: Method[ProfileParameters, ProfileExport] = Method(

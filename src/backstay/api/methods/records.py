@@ -24,36 +24,39 @@ class ListParameters(Parameters):
     """Parameters of listBackups."""
 
     first: Integer = Field(
-        0, validation_alias="from", serialization_alias="from", description="How many of the newest to leave out."
+        default=0,
+        validation_alias="from",
+        serialization_alias="from",
+        description="How many of the newest to leave out.",
     )
-    limit: Integer = Field(50, description="How many at most; 0 with `from` 0 means all.")
+    limit: Integer = Field(default=50, description="How many at most; 0 with `from` 0 means all.")
 
 
 class RecordParameters(Parameters):
     """Parameters of methods about one record."""
 
-    backup_id: Integer = Field(0, description="Number of the record.")
+    backup_id: Integer = Field(default=0, description="Number of the record.")
 
 
 class PartParameters(RecordParameters):
     """Parameters of downloadDirect."""
 
     part_id: Integer = Field(
-        1, validation_alias=AliasChoices("part_id", "part"), description="Number of the part, from 1."
+        default=1, validation_alias=AliasChoices("part_id", "part"), description="Number of the part, from 1."
     )
 
 
 class DownloadParameters(PartParameters):
     """Parameters of download."""
 
-    segment: Integer = Field(1, description="Which piece of the part, from 1.")
-    chunk_size: Integer = Field(1, description="Size of a piece in MiB.")
+    segment: Integer = Field(default=1, description="Which piece of the part, from 1.")
+    chunk_size: Integer = Field(default=1, description="Size of a piece in MiB.")
 
 
 class LogParameters(Parameters):
     """Parameters of log."""
 
-    tag: Text = Field("remote", description="Which log: `json`, or `json.` and the backupid.")
+    tag: Text = Field(default="remote", description="Which log: `json`, or `json.` and the backupid.")
 
 
 _RECORD: dict[str, Any] = {

@@ -12,7 +12,7 @@ from backstay.api.replies import Flag, UpdateInformation
 class UpdateInformationParameters(Parameters):
     """Parameters of updateGetInformation."""
 
-    force: Boolean = Field(False, description="Look again instead of telling what is known.")
+    force: Boolean = Field(default=False, description="Look again instead of telling what is known.")
 
 
 UPDATE_GET_INFORMATION: Method[UpdateInformationParameters, UpdateInformation] = Method(

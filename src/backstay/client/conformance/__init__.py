@@ -25,6 +25,7 @@ def run_checks(
     secret: str,
     *,
     changes: bool = False,
+    profile: int = 1,
     groups: Sequence[Group] = (),
     timeout: float = 60.0,
     verify: bool | str = True,
@@ -35,6 +36,7 @@ def run_checks(
         url: address of the site, or of its API.
         secret: secret word or token.
         changes: also run the checks that take a backup and change profiles; all of them clean up.
+        profile: number of the profile to back up and to copy, for these.
         groups: only checks about these; empty: all.
         timeout: seconds to wait for the server.
         verify: False to accept any certificate, or the path of certificates to trust.
@@ -47,7 +49,7 @@ def run_checks(
     """
     trust = httpx2.create_ssl_context(verify=verify) if verify is not True else True
     with httpx2.Client(timeout=timeout, verify=trust, follow_redirects=False) as http:
-        probe = Probe(url, secret, http, timeout, verify)
+        probe = Probe(url, secret, http, timeout, verify, profile)
         probe.find_endpoints()
         for check in CHECKS:
             if (changes or not check.changes) and (not groups or check.group in groups):

@@ -18,7 +18,7 @@ _COMPARED = 4 * 1048576
 def whole_backup(probe: Probe) -> None:
     """A backup is taken, listed, downloaded in both ways and deleted."""
     with probe.client() as client:
-        record = _take(client)
+        record = _take(client, probe.profile)
         try:
             _look(client, record)
             _compare(client, record)
@@ -33,8 +33,8 @@ def whole_backup(probe: Probe) -> None:
     raise FailedError("the record is still there after delete")
 
 
-def _take(client: Client) -> int:
-    replies = list(client.backup(description=TITLE))
+def _take(client: Client, profile: int) -> int:
+    replies = list(client.backup(profile, TITLE))
     first, last = replies[0], replies[-1]
     require(first.backup_id > 0, "startBackup does not tell the number of the record")
     require(first.backupid, "startBackup does not tell the backupid")
@@ -75,7 +75,7 @@ def whole_profile(probe: Probe) -> None:
     """A profile is exported, imported again, found, and deleted."""
     with probe.client() as client:
         before = {profile.id for profile in client.get_profiles()}
-        exported = client.export_configuration(min(before, default=1))
+        exported = client.export_configuration(probe.profile)
         renamed = exported.model_copy(update={"description": TITLE})
         require(client.import_configuration(renamed), "importConfiguration does not answer true")
         fresh = [profile for profile in client.get_profiles() if profile.id not in before]
@@ -98,8 +98,12 @@ def filters(probe: Probe) -> None:
         raise NotOfferedError("the server has no filter methods at its level")
     path = "backstay-conformance-check"
     with probe.client() as client:
-        require(client.set_fs_filter(path, "directories").newstate, "it is not set")
-        listed = any(found.node.endswith(path) for found in client.get_fs_filters())
-        require(not client.set_fs_filter(path, "directories", status=False).newstate, "it is not taken away")
+        require(client.set_fs_filter(path, "directories", probe.profile).newstate, "it is not set")
+        listed = any(found.node.endswith(path) for found in client.get_fs_filters(probe.profile))
+        require(
+            not client.set_fs_filter(path, "directories", probe.profile, status=False).newstate, "it is not taken away"
+        )
         require(listed, "it is not listed")
-        require(not any(found.node.endswith(path) for found in client.get_fs_filters()), "it is still listed")
+        require(
+            not any(found.node.endswith(path) for found in client.get_fs_filters(probe.profile)), "it is still listed"
+        )

@@ -95,6 +95,7 @@ class Probe:
         http: sends raw requests.
         timeout: seconds to wait for the server.
         verify: as for ``Client``.
+        profile: number of the profile that may be backed up.
     """
 
     url: str
@@ -102,6 +103,7 @@ class Probe:
     http: httpx2.Client = field(repr=False)
     timeout: float = 60.0
     verify: bool | str = True
+    profile: int = 1
     endpoints: dict[int, Endpoint] = field(default_factory=dict)
     level: int = 0
 
