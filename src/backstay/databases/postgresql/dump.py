@@ -1,0 +1,204 @@
+"""Dump a PostgreSQL database: definitions by ``pg_dump``, rows by COPY, all in one exported snapshot.
+
+The parts are plain SQL, which ``psql`` reads too. Names are written as they are: a load under another prefix renames
+the tables when they are in place, and PostgreSQL carries every reference along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+
+import psycopg
+from isal import isal_zlib
+from psycopg import sql
+
+from backstay.databases import metadata
+from backstay.databases.address import DatabaseAddress
+from backstay.databases.filters import TableFilter
+from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
+from backstay.databases.parts import PartWriter
+from backstay.databases.postgresql.connection import Connection, connect, told_as
+from backstay.databases.postgresql.definitions import SchemaDump, find_pg_dump
+from backstay.databases.postgresql.schema import Relation, Schema, qualified, read_schema
+from backstay.errors import DumpError
+
+_LARGE_OBJECT_PIECE = 1 << 19
+
+
+def dump(
+    address: DatabaseAddress, sink: PartSink, *, name: str, options: DumpOptions, on_warning: OnWarning
+) -> Generator[DumpProgress, None, DumpSummary]:
+    """Dump one database; see :func:`backstay.databases.dump`."""
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(address))
+        parts = stack.enter_context(PartWriter(sink, name, options.part_size))
+        work = _Dump(address, options, on_warning, connection, parts)
+        with told_as(address, connection, DumpError, "its definitions were being read"):
+            work.begin()
+        yield from work.run()
+    return work.summary(name)
+
+
+class _Dump:
+    """One dump under way."""
+
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        options: DumpOptions,
+        on_warning: OnWarning,
+        connection: Connection,
+        parts: PartWriter,
+    ) -> None:
+        self._address = address
+        self._options = options
+        self._warn = on_warning
+        self._connection = connection
+        self._parts = parts
+        self._filter = TableFilter(options, self._abstract)
+        self._summaries: dict[str, TableSummary] = {}
+        self._rows_done = 0
+
+    def _abstract(self, name: str) -> str:
+        prefix = self._address.prefix
+        return "#__" + name[len(prefix) :] if prefix and name.startswith(prefix) else name
+
+    def begin(self) -> None:
+        """Take the snapshot, and read what there is and how it is defined."""
+        program = find_pg_dump(self._connection.info.server_version)
+        self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._connection.execute("SET row_security = off")
+        row = self._connection.execute("SELECT pg_export_snapshot()").fetchone()
+        found = read_schema(self._connection)
+        skipped = [relation for relation in found.relations if self._skipped(relation)]
+        self._schema = Schema(
+            [relation for relation in found.relations if relation not in skipped],
+            found.large_objects,
+            found.routines,
+        )
+        excluded = [_as_pattern(relation) for relation in skipped]
+        schema_dump = SchemaDump(program, self._address, row[0] if row else "", excluded)
+        self._before, self._after = schema_dump.section("pre-data"), schema_dump.section("post-data")
+        self._drops = schema_dump.drops()
+        self._tables = [relation for relation in self._schema.relations if relation.holds_rows]
+        self._rows_total = sum(relation.rows for relation in self._tables)
+
+    def _skipped(self, relation: Relation) -> bool:
+        reason = self._filter.reason_to_skip(relation.name)
+        if reason:
+            self._warn(reason)
+        return reason is not None
+
+    def run(self) -> Generator[DumpProgress]:
+        """Write everything: definitions, rows, sequences, large objects, then indexes, keys and triggers."""
+        if self._options.drop_statements:
+            self._parts.write(("".join(f"{statement};\n" for statement in self._drops)).encode())
+        self._parts.write(self._before.encode())
+        for done, relation in enumerate(self._tables):
+            yield self._progress(relation.name, done)
+            if self._filter.has_rows(relation.name, ""):
+                with told_as(self._address, self._connection, DumpError, f"the table {relation.name} was being dumped"):
+                    for _ in self._rows(relation):
+                        yield self._progress(relation.name, done)
+        with told_as(self._address, self._connection, DumpError, "sequences and large objects were being dumped"):
+            self._sequences()
+            self._large_objects()
+        self._parts.write(self._after.encode())
+        views = [relation for relation in self._schema.relations if relation.kind == "m" and relation.populated]
+        for relation in views:
+            self._parts.write(f"REFRESH MATERIALIZED VIEW {relation.quoted};\n".encode())
+        yield self._progress("", len(self._tables))
+
+    def _progress(self, table: str, done: int) -> DumpProgress:
+        total = max(self._rows_done, self._rows_total)
+        return DumpProgress(table, self._rows_done, total, done, len(self._tables), self._parts.bytes)
+
+    def _rows(self, relation: Relation) -> Iterator[int]:
+        columns = ", ".join(sql.Identifier(column).as_string() for column in relation.columns)
+        copied = f"COPY {relation.quoted}" + (f" ({columns})" if columns else "")
+        head = f"{copied} FROM stdin;\n".encode()
+        limit = self._block_size()
+        count = checksum = 0
+        crc32 = isal_zlib.crc32
+        block: list[bytes] = []
+        size = 0
+        try:
+            with self._connection.cursor().copy(f"{copied} TO STDOUT".encode()) as copy:
+                for row in copy:
+                    data = bytes(row)
+                    block.append(data)
+                    size += len(data)
+                    count += 1
+                    checksum += crc32(data)
+                    if size >= limit:
+                        self._write_block(head, block)
+                        self._rows_done += len(block)
+                        block, size = [], 0
+                        yield count
+        except psycopg.errors.InsufficientPrivilege:
+            self._warn(
+                f"The user {self._address.user!r} may not read the table {relation.name}: its rows are not in the dump."
+            )
+            raise
+        if block:
+            self._write_block(head, block)
+            self._rows_done += len(block)
+            yield count
+        self._summaries[relation.label] = TableSummary(count, checksum & 0xFFFF_FFFF_FFFF_FFFF)
+
+    def _block_size(self) -> int:
+        size = self._options.part_size or 1 << 20
+        return max(1 << 14, min(size, 1 << 20) - (1 << 12))
+
+    def _write_block(self, head: bytes, rows: list[bytes]) -> None:
+        self._parts.write(head + b"".join(rows) + b"\\.\n\n")
+
+    def _sequences(self) -> None:
+        for relation in self._schema.relations:
+            if relation.kind != "S":
+                continue
+            row = self._connection.execute(f"SELECT last_value, is_called FROM {relation.quoted}".encode()).fetchone()
+            if row is not None:
+                name = sql.Literal(relation.quoted).as_string()
+                called = "true" if row[1] else "false"
+                self._parts.write(f"SELECT pg_catalog.setval({name}, {row[0]}, {called});\n".encode())
+
+    def _large_objects(self) -> None:
+        for oid in self._schema.large_objects:
+            self._parts.write(f"SELECT pg_catalog.lo_create('{oid}');\n".encode())
+            offset = 0
+            while True:
+                row = self._connection.execute(
+                    "SELECT lo_get(%s, %s, %s)", (oid, offset, _LARGE_OBJECT_PIECE)
+                ).fetchone()
+                piece = bytes(row[0]) if row else b""
+                if not piece:
+                    break
+                self._parts.write(f"SELECT pg_catalog.lo_put('{oid}', {offset}, '\\x{piece.hex()}');\n".encode())
+                offset += len(piece)
+
+    def summary(self, name: str) -> DumpSummary:
+        """Return what was written."""
+        kinds = {"table": "rpf", "view": "vm", "sequence": "S"}
+        names = {
+            kind: [r.label for r in self._schema.relations if r.kind in letters] for kind, letters in kinds.items()
+        }
+        tables = {**names, "function": self._schema.routines}
+        entry = metadata.entry(
+            self._address,
+            name=name,
+            marker="",
+            parts=len(self._parts.names),
+            tables={kind: tables[kind] for kind in ("function", "table", "view", "sequence")},
+            summaries=self._summaries,
+            own={"time_zone": "UTC", "drops": self._drops},
+            blank_credentials=self._options.blank_credentials,
+        )
+        rows = sum(summary.rows for summary in self._summaries.values())
+        return DumpSummary(tuple(self._parts.names), self._summaries, entry, rows, self._parts.bytes)
+
+
+def _as_pattern(relation: Relation) -> str:
+    """Return a relation as ``pg_dump --exclude-table`` takes it; quotation marks make it exact."""
+    return qualified(relation.schema, relation.name)

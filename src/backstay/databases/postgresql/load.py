@@ -1,0 +1,268 @@
+"""Load a dump into PostgreSQL in one transaction: all of it or nothing, and what was there stays until the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from backstay.databases.address import DatabaseAddress
+from backstay.databases.metadata import own_facts
+from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
+from backstay.databases.postgresql.connection import Connection, connect, first_line, is_lost, told_as
+from backstay.databases.postgresql.schema import Relation, qualified, read_schema
+from backstay.databases.postgresql.statements import Statement, StatementReader
+from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
+
+# What a dump consists of: nothing else is executed, for an archive may come from anywhere.
+_ALLOWED = re.compile(
+    rb"(?:SET\s|SELECT\s+pg_catalog\.(?:set_config|setval|lo_create|lo_put)\(|CREATE\s|ALTER\s|COMMENT\s+ON\s|GRANT\s|REVOKE\s"
+    rb"|COPY\s(?:[^;\"]|\"[^\"]*\")*\sFROM\s+stdin\s*\Z|REFRESH\s+MATERIALIZED\s+VIEW\s|SECURITY\s+LABEL\s|DROP\s[^;]*\sIF\s+EXISTS\s"
+    rb"|ALTER\s+TABLE\s+IF\s+EXISTS\s)",
+    re.IGNORECASE,
+)
+_FORBIDDEN = re.compile(
+    rb"(?:CREATE|ALTER)\s+(?:DATABASE|ROLE|USER|TABLESPACE|SYSTEM|SUBSCRIPTION)\s|CREATE\s+TABLE\s[^(]*\sAS\s",
+    re.IGNORECASE,
+)
+_DROPS = re.compile(rb"(?:DROP\s|ALTER\s+TABLE\s+IF\s+EXISTS\s)", re.IGNORECASE)
+# What belongs to this server and its accounts more than to the site.
+_OF_THE_SERVER = re.compile(
+    rb"(?:GRANT|REVOKE)\s|ALTER\s[^;]*\sOWNER\s+TO\s|ALTER\s+DEFAULT\s+PRIVILEGES\s|COMMENT\s+ON\s+EXTENSION\s"
+    rb"|SET\s|SECURITY\s+LABEL\s|CREATE\s+EXTENSION\s",
+    re.IGNORECASE,
+)
+_UNLINK = re.compile(rb"SELECT\s+pg_catalog\.lo_create\('(\d+)'\)", re.IGNORECASE)
+_SCHEMA = re.compile(rb"CREATE\s+SCHEMA\s+(?!IF\s)", re.IGNORECASE)
+_PROGRESS_AFTER = 1 << 20
+
+
+def load(
+    address: DatabaseAddress,
+    parts: Iterable[Part],
+    *,
+    metadata: Json | None,
+    policy: ExistingTables,
+    on_warning: OnWarning,
+) -> Generator[LoadProgress, None, LoadSummary]:
+    """Load a dump; see :func:`backstay.databases.load`."""
+    with connect(address) as connection:
+        work = _Load(address, connection, metadata or {}, policy, on_warning)
+        with told_as(address, connection, LoadError, "the load was being prepared"):
+            connection.execute("BEGIN")
+            work.make_room()
+        yield from work.run(parts)
+        with told_as(address, connection, LoadError, "the load was being completed"):
+            summary = work.complete()
+            connection.execute("COMMIT")
+    return summary
+
+
+class _Load:
+    """One load under way, in one transaction."""
+
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        connection: Connection,
+        metadata: Json,
+        policy: ExistingTables,
+        on_warning: OnWarning,
+    ) -> None:
+        self._address = address
+        self._connection = connection
+        self._metadata = metadata
+        self._policy = policy
+        self._warn = on_warning
+        self._backups: dict[str, str] = {}
+        self._part = self._table = ""
+        self._rows = self._statements = self._bytes = 0
+        self._before = {(relation.schema, relation.name) for relation in read_schema(connection).relations}
+
+    def make_room(self) -> None:
+        """Look for what the dump would make and the database already holds, and do as the policy says."""
+        listed: Any = self._metadata.get("tables") or {}
+        wanted = {name for names in listed.values() for name in names} if isinstance(listed, dict) else set()
+        present = [r for r in read_schema(self._connection).relations if r.label in wanted]
+        if not present:
+            return
+        if self._policy is ExistingTables.REFUSE:
+            raise TablesExistError(
+                f"The database {self._address.name!r} already holds {present[0].label}: load into an empty database, "
+                "or say that its tables may be replaced or backed up."
+            )
+        if self._policy is ExistingTables.BACK_UP:
+            self._move_away()
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
+        for statement in own_facts(self._metadata).get("drops", ()):
+            text = str(statement)
+            if not _DROPS.match(text.encode()) or re.match(r"DROP (?:EXTENSION|DATABASE|ROLE) ", text):
+                continue
+            if re.match(r"DROP (?:TABLE|VIEW|MATERIALIZED|TYPE|FUNCTION|SEQUENCE|DOMAIN|AGGREGATE|PROCEDURE) ", text):
+                text += " CASCADE"
+            self._soften(text.encode(), tell=False)
+
+    def _move_away(self) -> None:
+        """Move every object of the schemas, but for extensions, into schemas of the same names with ``bak_`` before."""
+        relations = read_schema(self._connection).relations
+        for schema in sorted({relation.schema for relation in relations}):
+            backup = f"bak_{schema}"
+            self._execute(f"DROP SCHEMA IF EXISTS {_quoted(backup)} CASCADE")
+            self._execute(f"CREATE SCHEMA {_quoted(backup)}")
+            for relation in relations:
+                if relation.schema == schema:
+                    self._move(relation, backup)
+            for kind, name in self._connection.execute(_OTHERS, (schema, schema)).fetchall():
+                self._soften(f"ALTER {kind} {name} SET SCHEMA {_quoted(backup)}".encode(), tell=True)
+
+    def _move(self, relation: Relation, backup: str) -> None:
+        kind = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE", "f": "FOREIGN TABLE"}.get(
+            relation.kind, "TABLE"
+        )
+        # A sequence that a column owns goes with its table, before or after: then this one is done already.
+        if self._soften(f"ALTER {kind} IF EXISTS {relation.quoted} SET SCHEMA {_quoted(backup)}".encode(), tell=False):
+            self._backups[relation.label] = f"{backup}.{relation.name}"
+
+    def run(self, parts: Iterable[Part]) -> Generator[LoadProgress]:
+        """Execute every statement of the parts."""
+        reported = 0
+        for name, opener in parts:
+            self._part = name
+            offset = 0
+            with closing(opener()) as file:
+                reader = StatementReader(file)
+                try:
+                    for statement in reader.statements():
+                        offset = statement.offset
+                        self._one(statement, reader)
+                        self._statements += 1
+                        if self._bytes - reported >= _PROGRESS_AFTER:
+                            reported = self._bytes
+                            yield self._progress()
+                except psycopg.Error as error:
+                    if is_lost(self._connection, error):
+                        raise DatabaseConnectionError(
+                            f"The connection to {self._address.redacted()} was lost while {name} was being loaded, "
+                            f"at byte {offset}: {first_line(error)}."
+                        ) from error
+                    raise LoadError(
+                        f"{name}, byte {offset}: the server refused a statement: {first_line(error)}."
+                    ) from error
+                except LoadError as error:
+                    if type(error) is not LoadError or str(error).startswith(name):
+                        raise
+                    raise LoadError(f"{name}: {error}.") from error
+        yield self._progress()
+
+    def _progress(self) -> LoadProgress:
+        return LoadProgress(self._part, self._table, self._rows, self._statements, self._bytes)
+
+    def _one(self, statement: Statement, reader: StatementReader) -> None:
+        text = statement.text
+        self._bytes += len(text)
+        if not _ALLOWED.match(text) or _FORBIDDEN.match(text):
+            shown = text[:60].decode("utf-8", "backslashreplace")
+            raise LoadError(
+                f"{self._part}, byte {statement.offset}: a statement that no dump holds was not executed: {shown!r}"
+            )
+        if statement.copies:
+            self._copy(text, reader)
+        elif _DROPS.match(text) and not re.match(rb"ALTER TABLE (?!IF EXISTS)", text):
+            return
+        elif _OF_THE_SERVER.match(text):
+            self._soften(text, tell=True)
+        elif match := _UNLINK.match(text):
+            self._make_large_object(int(match[1]))
+        else:
+            self._connection.execute(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1))
+
+    def _copy(self, text: bytes, reader: StatementReader) -> None:
+        self._table = text.split(None, 2)[1].decode("utf-8", "replace")
+        cursor = self._connection.cursor()
+        with cursor.copy(text) as copy:
+            for block in reader.rows():
+                copy.write(block)
+                self._bytes += len(block)
+        self._rows += max(0, cursor.rowcount)
+
+    def _make_large_object(self, oid: int) -> None:
+        found = self._connection.execute("SELECT 1 FROM pg_largeobject_metadata WHERE oid = %s", (oid,)).fetchone()
+        if found:
+            if self._policy is ExistingTables.REFUSE:
+                raise TablesExistError(
+                    f"The database {self._address.name!r} already holds a large object of number {oid}: "
+                    "load into an empty database, or say that it may be replaced."
+                )
+            self._connection.execute("SELECT lo_unlink(%s)", (oid,))
+        self._connection.execute("SELECT lo_create(%s)", (oid,))
+
+    def _execute(self, text: str) -> None:
+        self._connection.execute(text.encode())
+
+    def _soften(self, text: bytes, *, tell: bool) -> bool:
+        """Execute what the load can do without; return whether it was done."""
+        self._connection.execute("SAVEPOINT backstay")
+        try:
+            self._connection.execute(text)
+        except psycopg.Error as error:
+            if is_lost(self._connection, error):
+                raise
+            self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
+            if tell:
+                shown = " ".join(text.decode("utf-8", "backslashreplace").split())[:80]
+                self._warn(f"A statement of the dump was left out ({shown}): {first_line(error)}.")
+            return False
+        self._connection.execute("RELEASE SAVEPOINT backstay")
+        return True
+
+    def complete(self) -> LoadSummary:
+        """Give the tables the prefix asked for, and let the server learn about their rows."""
+        self._execute("RESET search_path")
+        old, new = str(self._metadata.get("prefix") or ""), self._address.prefix
+        schema = read_schema(self._connection)
+        made = [r for r in schema.relations if (r.schema, r.name) not in self._before or self._backups]
+        made = [r for r in made if not r.schema.startswith("bak_")] if self._backups else made
+        if old and new and old != new:
+            for relation in made:
+                if relation.name.startswith(old):
+                    self._rename(relation, new + relation.name[len(old) :])
+        return LoadSummary(
+            tables=tuple(r.label for r in made if r.kind in "rp"),
+            entities=tuple(r.label for r in made if r.kind not in "rp"),
+            rows=self._rows,
+            bytes=self._bytes,
+            backups=self._backups,
+        )
+
+    def _rename(self, relation: Relation, name: str) -> None:
+        kind = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE", "f": "FOREIGN TABLE"}.get(
+            relation.kind, "TABLE"
+        )
+        self._execute(f"ALTER {kind} {qualified(relation.schema, relation.name)} RENAME TO {_quoted(name)}")
+
+
+_OTHERS = """
+SELECT CASE WHEN p.prokind = 'p' THEN 'PROCEDURE' WHEN p.prokind = 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END,
+       p.oid::regprocedure::text
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = %s AND NOT EXISTS (SELECT 1 FROM pg_depend d
+      WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+UNION ALL
+SELECT CASE WHEN t.typtype = 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.oid::regtype::text
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname = %s AND t.typtype IN ('e', 'd', 'r', 'c') AND t.typelem = 0
+  AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
+  AND NOT EXISTS (SELECT 1 FROM pg_depend d
+      WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype IN ('e', 'i'))
+"""
+
+
+def _quoted(name: str) -> str:
+    return sql.Identifier(name).as_string()
