@@ -1,5 +1,24 @@
 """SQLite: a consistent copy of the file, and the form as SQL text."""
 
-from backstay.databases.sqlite.copy import copy_sqlite, is_sqlite_file
+from __future__ import annotations
 
-__all__ = ["copy_sqlite", "is_sqlite_file"]
+import sqlite3
+from contextlib import closing
+
+from backstay.databases.address import DatabaseAddress
+from backstay.databases.sqlite.copy import copy_sqlite, is_sqlite_file, open_read_only
+from backstay.databases.sqlite.dump import dump
+from backstay.databases.sqlite.load import load
+
+
+def server_version(address: DatabaseAddress) -> str:
+    """Open the file and return SQLite's version.
+
+    Raises:
+        DatabaseConnectionError: the file is not there or is not a SQLite database.
+    """
+    with closing(open_read_only(address.name)):
+        return f"SQLite {sqlite3.sqlite_version}"
+
+
+__all__ = ["copy_sqlite", "dump", "is_sqlite_file", "load", "server_version"]
