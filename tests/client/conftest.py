@@ -7,6 +7,7 @@ import pytest
 
 from backstay.client import flows
 from client.fake_server import FakeServer, running
+from client.real_server import RealServer, serving
 
 
 @pytest.fixture
@@ -19,3 +20,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     with running(fake) as url:
         fake.url = url
         yield fake
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """Backstay's own server, for all tests of a module."""
+    with serving(tmp_path_factory.mktemp("real")) as server:
+        yield server
