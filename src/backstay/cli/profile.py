@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from backstay.catalogue import Profile
+from backstay.catalogue import Profile, write_private
 from backstay.cli import options
-from backstay.cli.output import console, print_json, shown, table
+from backstay.cli.output import console, print_json, say, shown, table, warn
 from backstay.errors import UsageError
-from backstay.jobs import create_profile, delete_profile, edit_profile
+from backstay.jobs import create_profile, delete_profile, edit_profile, export_profile, import_profile
 from backstay.jobs.profiles import DATABASE_KEY, ROOT_KEY
 from backstay.profiles import SettingFact, setting_facts
+from backstay.server.encrypted_settings import decrypted_settings
 
 app = typer.Typer(help="Make and change profiles: one for each site.", no_args_is_help=True)
 
@@ -142,6 +145,67 @@ def edit(
         print_json(_json(profile))
     else:
         console.print(f"Profile {profile.id} is changed.")
+
+
+@app.command()
+def export(
+    number: Number,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="File to write; left out: standard output.")
+    ] = None,
+    home: options.Home = None,
+) -> None:
+    """Export a profile as JSON, for this or any other server of the API. It holds passwords in clear.
+
+    Example:
+        backstay profile export 2 --to shop.json
+    """
+    with options.opened(home) as installation:
+        exported = export_profile(installation, number)
+    if to is None:
+        print_json(exported)
+        return
+    if not write_private(to, json.dumps(exported, indent=2).encode()):
+        raise UsageError(f"{to} is there already: choose another name.")
+    console.print(f"Profile {number} is in {to}; only you can read it, and it holds passwords.", markup=False)
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An exported profile; - for standard input.")],
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key", envvar="BACKSTAY_IMPORT_KEY", metavar="TEXT", help="Server key of an encrypted configuration."
+        ),
+    ] = "",
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
+    """Import a profile that this or any other server of the API exported. It becomes a new one.
+
+    Example:
+        backstay profile import shop.json
+    """
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        exported = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is not an exported profile: {error}.") from error
+    if not isinstance(exported, dict):
+        raise UsageError(f"{file} is not an exported profile: it holds no JSON object.")
+    with options.opened(home) as installation:
+        profile, unknown = import_profile(
+            installation, exported, (lambda stored: decrypted_settings(stored, key)) if key else None
+        )
+    if unknown:
+        warn(f"Kept, but not honoured by Backstay: {', '.join(unknown)}.")
+    if json_output:
+        print_json({**_json(profile), "not_honoured": unknown})
+    else:
+        console.print(f"Profile {profile.id} ({shown(profile.description)}) is imported.", markup=False)
+        if not profile.configuration.get(ROOT_KEY):
+            say(f"Say which folder it backs up: backstay profile edit {profile.id} --root PATH.")
 
 
 @app.command()

@@ -5,7 +5,14 @@ from backstay.jobs.backup import StepState, acknowledge, start_backup, step_back
 from backstay.jobs.configuration import Configuration
 from backstay.jobs.installation import Installation, api_secret, open_installation, set_secret
 from backstay.jobs.launch import resume_dead, stop
-from backstay.jobs.profiles import create_profile, delete_profile, edit_profile, profile_of_site
+from backstay.jobs.profiles import (
+    create_profile,
+    delete_profile,
+    edit_profile,
+    export_profile,
+    import_profile,
+    profile_of_site,
+)
 from backstay.jobs.records import (
     ListedBackup,
     backup_files,
@@ -31,8 +38,10 @@ __all__ = [
     "delete_backup_files",
     "delete_profile",
     "edit_profile",
+    "export_profile",
     "freeze_backup",
     "get_backup",
+    "import_profile",
     "list_backups",
     "open_installation",
     "profile_of_site",

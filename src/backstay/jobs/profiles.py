@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from backstay.catalogue import Profile
 from backstay.errors import ConfigurationError, NotFoundError, UsageError
 from backstay.jobs.installation import Installation
-from backstay.profiles import Settings, as_stored
+from backstay.profiles import Settings, as_stored, setting_facts
+from backstay.profiles.transfer import (
+    configuration_text,
+    filters_text,
+    read_configuration,
+    read_filters,
+    with_retention,
+)
 
 ROOT_KEY = "akeeba.platform.newroot"
 DATABASE_KEY = "backstay.site.database"
@@ -92,6 +99,55 @@ def delete_profile(installation: Installation, profile_id: int) -> None:
         raise UsageError("You cannot delete the default backup profile: other clients count on profile 1.")
     if not installation.catalogue.profiles.delete(profile_id):
         raise NotFoundError(f"There is no backup profile {profile_id}: see them with 'backstay profile list'.")
+
+
+def export_profile(installation: Installation, profile_id: int) -> dict[str, str]:
+    """Return a profile as other servers of the API export one; it holds passwords in clear.
+
+    Returns:
+        ``description``, ``configuration`` (JSON text) and ``filters`` (JSON text).
+
+    Raises:
+        NotFoundError: there is no such profile.
+    """
+    profile = installation.catalogue.profiles.get(profile_id)
+    return {
+        "description": profile.description,
+        "configuration": configuration_text(with_retention(profile.configuration)),
+        "filters": filters_text(profile.filters),
+    }
+
+
+def import_profile(
+    installation: Installation, exported: Mapping[str, object], decrypt: Callable[[str], str] | None = None
+) -> tuple[Profile, list[str]]:
+    """Store an exported profile as a new one; it keeps its rules, retention among them.
+
+    Args:
+        installation: whose.
+        exported: with ``description``, ``configuration`` and ``filters``, of whatever generation of the API.
+        decrypt: turns an encrypted configuration into text; None: there is no key.
+
+    Returns:
+        The new profile, and the keys in it that Backstay keeps and does not honour.
+
+    Raises:
+        ConfigurationError: a piece is missing, encrypted without a key, or cannot be used.
+    """
+    missing = [key for key in ("description", "configuration", "filters") if exported.get(key) is None]
+    if missing:
+        raise ConfigurationError(
+            f"An exported profile has a description, a configuration and filters: {missing[0]} is missing."
+        )
+    configuration = read_configuration(exported["configuration"], decrypt=decrypt)
+    known = {fact.key for fact in setting_facts()}
+    profile = Profile(
+        id=0,
+        description=str(exported["description"]),
+        configuration=configuration,
+        filters=read_filters(exported["filters"]),
+    )
+    return installation.catalogue.profiles.create(profile), sorted(configuration.keys() - known)
 
 
 def checked_values(values: Mapping[str, str]) -> dict[str, str]:
