@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from backstay.cli import app
+from backstay.cli import application
 from reference_page import write_or_check
 
 HEAD = """# The command line
@@ -54,7 +54,7 @@ class Parameter:
 
 def page() -> Iterator[str]:
     """Give the lines of the page after its head: a list of the commands, then a section for each."""
-    found = list(commands(app, "backstay"))
+    found = list(commands(application(), "backstay"))
     for name, function in found:
         yield f"* [`{name}`](#{name.replace(' ', '-')}) – {summary(function)}"
     for name, function in found:
