@@ -113,8 +113,15 @@ def test_a_site_that_is_not_there_is_one_sentence(temporary: Path, tmp_path: Pat
     assert errors.replace("\n", " ").startswith(f"There is no folder {tmp_path}/nowhere: name the folder of a site.")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["*/site", "*/server.log", "*/home/jobs/*", "*/downloads/*"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("*/site", signal.SIGINT),
+        ("*/server.log", signal.SIGTERM),
+        ("*/home/jobs/*", signal.SIGINT),
+        ("*/downloads/*", signal.SIGTERM),
+    ],
+)
 def test_stopped_at_any_moment_it_leaves_nothing_behind(temporary: Path, moment: str, number: signal.Signals) -> None:
     process = start(temporary)
     while process.poll() is None and not list(temporary.glob(moment)):

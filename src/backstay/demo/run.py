@@ -95,7 +95,7 @@ def _all_stages(site: Path | None, places: Places, stages: Stages, console: Cons
             url = stack.enter_context(running_server(environment, places.log))
             client = stack.enter_context(Client(url, secret, version=2))
             version = client.get_version()
-            stage.what = f"API level {version.api}, {url.partition('//')[2]}"
+            stage.what = f"API level {version.api}, port {url.rpartition(':')[2]}"
         record = _back_up(client, profile, stages, console)
         archive = _download(client, record, places.downloads, stages)
         _verify(archive, stages)
@@ -237,7 +237,7 @@ def _stop_backups(home: Path) -> None:
 def _progress(console: Console, title: str) -> Iterator[Callable[[int, str], None]]:
     """Show a bar of percent, and what is being worked on."""
     columns = (SpinnerColumn(), TextColumn(title), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[step]}"))
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=100, step="")
         yield lambda percent, step: progress.update(task, completed=percent, step=shown(step)[:60])
 

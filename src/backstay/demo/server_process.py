@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -34,27 +35,44 @@ def running_server(environment: dict[str, str], log: Path) -> Iterator[str]:
     """
     port = _free_port()
     command = [sys.executable, "-m", "backstay", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches the demo alone, which then stops the server in order.
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = None
     try:
+        # A session of its own: Ctrl-C reaches the demonstration alone, which then stops the server in order.
+        with log.open("wb") as output, _signals_held_back():
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         _wait_until_it_answers(process, port, log)
         yield f"http://127.0.0.1:{port}"
     finally:
-        _stop(process)
+        if process is not None:
+            _stop(process)
 
 
 def environment_of_its_own(home: Path, secret: str) -> dict[str, str]:
     """Give this process's environment with its own Backstay settings in place of the caller's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BACKSTAY_")}
     return {**kept, "BACKSTAY_HOME": str(home), "BACKSTAY_SECRET": secret}
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let no signal come between a process and the variable that holds it: it arrives when the block is left."""
+    received: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in received:
+            signal.raise_signal(late)
 
 
 def _free_port() -> int:
