@@ -48,13 +48,14 @@ class Driven:
     installation: Installation
     http: httpx2.Client
 
-    def v2(self, method: str, *, verb: str = "GET", endpoint: str = "/index.php", **data: Any) -> Reply:
+    def v2(self, method: str, data: Mapping[str, Any] | None = None, /, verb: str = "GET", **named: Any) -> Reply:
         """Call over version 2 as the vendor's clients do: the secret in the URL, of a POST the rest in the body."""
-        fields = [*encode_parameters(data), ("view", "Api"), ("method", method), ("option", "com_akeebabackup")]
+        given = {**(data or {}), **named}
+        fields = [*encode_parameters(given), ("view", "Api"), ("method", method), ("option", "com_akeebabackup")]
         secret = [("_akeebaAuth", self.secret)]
         if verb == "GET":
-            return json_reply(self.http.get(f"{self.url}{endpoint}?{urlencode(secret + fields)}"))
-        return json_reply(self.http.post(f"{self.url}{endpoint}?{urlencode(secret)}", data=dict(fields)))
+            return json_reply(self.http.get(f"{self.url}/index.php?{urlencode(secret + fields)}"))
+        return json_reply(self.http.post(f"{self.url}/index.php?{urlencode(secret)}", data=dict(fields)))
 
     def v1(self, method: str, data: Any = None, *, salt: str = "foo", endpoint: str = "/index.php") -> Reply:
         """Call over version 1, RAW."""
@@ -136,7 +137,9 @@ def driven(home: Path, **settings: Any) -> Iterator[Driven]:
 
 
 def make_record(
-    installation: Installation, contents: Mapping[str, bytes], *, backupid: str = "id-20240102-030405-678901", **values: Any
+    installation: Installation,
+    contents: Mapping[str, bytes],
+    **values: Any,
 ) -> Backup:
     """Put a complete backup into the catalogue whose parts hold given bytes, the main file last."""
     folder = installation.home.archives
@@ -151,7 +154,7 @@ def make_record(
         description="Before the update",
         origin="json",
         tag="json",
-        backupid=backupid,
+        backupid="id-20240102-030405-678901",
     )
     columns: dict[str, Any] = {
         "status": "complete",
@@ -162,7 +165,7 @@ def make_record(
         "total_size": sum(map(len, contents.values())),
         "proof": {"parts": [{"name": name, "size": len(content)} for name, content in contents.items()]},
     }
-    backups.update(made.id, **{**columns, **values})
+    backups.update(made.id, **(columns | values))
     found = backups.get(made.id)
     assert found is not None
     return found

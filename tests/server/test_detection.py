@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import httpx2
 import pytest
+
 from server.driving import Driven, challenge
 
 STOPS = (401, 403, 404, 500)

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import httpx2
 import pytest
-from server.driving import Driven, challenge, envelope_reply, json_reply
 
 from backstay.server.routes import Door, route_of
+from server.driving import Driven, challenge, envelope_reply, json_reply
 
 CLASSIC = (
     "/index.php",
@@ -87,8 +87,18 @@ def test_version_2_beside_version_3(server: Driven, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/index.php?option=com_content&view=api&method=getVersion", "/index.php", "/nothing", "/index.phpx", "/x/"]
-    + ["/index.php?format=raw", "/index.php?view=article", "/wp-admin/", "/wp-json/v2", "/" + "a" * 3000],
+    [
+        "/index.php?option=com_content&view=api&method=getVersion",
+        "/index.php",
+        "/index.phpx",
+        "/index.php?format=raw",
+        "/index.php?view=article",
+        "/nothing",
+        "/x/",
+        "/wp-admin/",
+        "/wp-json/v2",
+        "/" + "a" * 3000,
+    ],
 )
 def test_unknown_routes_answer_a_page(server: Driven, path: str) -> None:
     response = server.http.get(server.url + path)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server.driving import Driven, challenge, driven, envelope_reply, make_record
 
 from backstay.api.envelope import Encapsulation, read_reply, write_request
+from server.driving import Driven, challenge, driven, envelope_reply, make_record
 
 DENIED = (401, "Authentication failed")
 

@@ -6,9 +6,9 @@ import json
 from urllib.parse import urlencode
 
 import pytest
-from server.driving import Driven, json_reply
 
 from backstay.profiles import Filters
+from server.driving import Driven, json_reply
 
 
 def test_get_with_the_secret_in_the_query(server: Driven) -> None:
@@ -19,7 +19,7 @@ def test_get_with_the_secret_in_the_query(server: Driven) -> None:
 
 
 def test_post_with_the_secret_in_the_url_and_the_rest_in_the_body(server: Driven) -> None:
-    reply = server.v2("listBackups", verb="POST", **{"from": 0, "limit": 10})
+    reply = server.v2("listBackups", {"from": 0, "limit": 10}, verb="POST")
     assert reply.pair == (200, [])
 
 
@@ -125,6 +125,6 @@ def test_no_mark_of_version_1_in_a_reply(server: Driven) -> None:
 
 
 def test_text_of_any_script_comes_back(server: Driven) -> None:
-    name = "Größe ☃ 𝄞 </script> \\ \" \n"
+    name = 'Größe ☃ 𝄞 </script> \\ " \n'
     server.v2("saveProfile", verb="POST", description=name)
     assert server.v2("getProfiles").data[1]["name"] == name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from server.driving import ALL, Driven, json_reply, make_record
 
 ROUTES = ("/api/index.php/v3/akeebabackup/", "/api/v3/akeebabackup/", "/sub/path/api/index.php/v3/akeebabackup/")

@@ -35,7 +35,7 @@ _WORKING_THREADS = 20
 _HEAVY_THREADS = 4
 """Calls with large replies that may be worked on at once: each holds its reply in memory."""
 
-_UNEXPECTED = "An unexpected error occurred: the log of the server tells more."
+UNEXPECTED = "An unexpected error occurred: the log of the server tells more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Dispatcher:
         except Exception:  # noqa: BLE001 - the boundary, see below
             # The boundary of the process: a bug must answer as the API answers, and be told in full in the log.
             _log.exception("%s failed in a way that nobody foresaw.", method.name)
-            raise ApiError(Status.ERROR, _UNEXPECTED) from None
+            raise ApiError(Status.ERROR, UNEXPECTED) from None
 
     async def _run(self, pace: Pace, function: Callable[[], Answer]) -> Answer:
         if pace is Pace.AT_ONCE:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backstay.api.status import Status
 from backstay.jobs import Installation
 from backstay.server import monitor, v2, v3
 from backstay.server.authentication import Doorkeeper
 from backstay.server.browser import browser_page, openapi_response
-from backstay.server.dispatch import Dispatcher
+from backstay.server.dispatch import UNEXPECTED, Dispatcher
 from backstay.server.incoming import Incoming, RefusedRequestError, read_request
 from backstay.server.pages import not_found, refused, route_not_found, start_page
 from backstay.server.routes import Door, Route, route_of
 from backstay.server.v1 import VersionOne
+
+_log = logging.getLogger(__name__)
 
 _OPTIONS = ("", "com_akeebabackup", "com_akeeba")
 """Names of the component in the host application; a request for another one is not ours."""
@@ -46,6 +51,9 @@ class Gate:
                 answer = await self._answer(route, incoming, scope)
         except RefusedRequestError as error:
             answer = refused(error.status, error.sentence)
+        except Exception:  # noqa: BLE001 - the boundary of the process: a bug answers as the API does, and is logged
+            _log.exception("A request failed in a way that nobody foresaw.")
+            answer = v2.reply(Status.ERROR, UNEXPECTED)
         await answer(scope, receive, send)
 
     async def _answer(self, route: Route, incoming: Incoming, scope: Scope) -> ASGIApp:

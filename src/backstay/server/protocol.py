@@ -44,6 +44,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin: the first request is awaited."""
         super().connection_made(transport)
+        self.access_log = False  # uvicorn's own shows queries, and with them secrets
         self._head_bytes = 0
         self._reading_head = True
         self._hurry: asyncio.TimerHandle | None = None

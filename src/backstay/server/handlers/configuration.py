@@ -34,10 +34,11 @@ _ENGINES = (
 )
 _GROUPS = {
     "basic": ("akeeba.basic.",),
-    "advanced": ("akeeba.advanced.", "backstay.archiver.", "backstay.verify", "backstay.job."),
+    "advanced": ("akeeba.advanced.", "backstay.archiver.", "backstay.verify"),
     "site": ("akeeba.platform.", "backstay.site."),
     "quota": ("akeeba.quota.",),
     "tuning": ("akeeba.tuning.",),
+    "filters": ("core.filters.", "backstay.filters."),
 }
 _FORM_TYPES = {"bool": "bool", "int": "integer", "str": "string", "enum": "enum", "secret": "password"}
 
@@ -53,6 +54,8 @@ def describe(call: Call, parameters: ProfileParameters) -> str:
             "parameters": _form(facts, prefixes, stored),
         }
     groups = {title: _form(facts, prefixes, stored) for title, prefixes in _GROUPS.items()}
+    told = json.dumps([engines, groups])
+    groups["other"] = _form([fact for fact in facts if f'"{fact.key}"' not in told], ("",), stored)
     installers = {"none": {"name": "none", "description": "No restoration script: Backstay restores by itself."}}
     return json.dumps({"engines": engines, "installers": installers, "gui": groups})
 
@@ -65,7 +68,7 @@ def save(call: Call, parameters: SaveConfigurationParameters) -> bool:
 
     def with_them(profile: Profile) -> Profile:
         changed = profile.with_values(values)
-        if values.get(_OUTPUT_KEY) in (SITE_ROOT, changed.settings().root or None):
+        if values.get(_OUTPUT_KEY) in (SITE_ROOT, changed.settings().root or SITE_ROOT):
             changed = changed.with_values({_OUTPUT_KEY: _DEFAULT_OUTPUT})
         return changed
 

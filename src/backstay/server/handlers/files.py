@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from backstay.api.methods.database_filters import FILTER_TYPE_MISSING, REGEX_MISSING
 from backstay.api.methods.file_filters import (
@@ -17,12 +18,14 @@ from backstay.api.methods.file_filters import (
 )
 from backstay.api.methods.model import Failure
 from backstay.api.methods.profiles import ProfileParameters
-from backstay.api.replies import FileEntities, FileEntity, FilterChange, FilterItem, FolderEntity, RegexFilterItem, Root
+from backstay.api.replies import FileEntity, FilterChange, FilterItem, FolderEntity, RegexFilterItem, Root
 from backstay.catalogue import Profile
 from backstay.engine.filters import FileRules, parse_regex
+from backstay.engine.platforms import with_platform_defaults
 from backstay.profiles import SITE_ROOT
 from backstay.server.handlers.editing import change_filters, found_profile
 from backstay.server.handlers.model import Call, Handler
+from backstay.sites import find_site
 
 _PLAIN = ("directories", "skipdirs", "skipfiles", "files")
 _REGEX = ("regexdirectories", "regexskipdirs", "regexskipfiles", "regexfiles")
@@ -43,8 +46,11 @@ def filters(call: Call, parameters: FileRootParameters) -> list[FilterItem]:
     ]
 
 
-def entities(call: Call, parameters: FileEntitiesParameters) -> FileEntities:
-    """List a folder and how the filters see what is in it: 0 taken, 1 left out, 2 left out by an expression."""
+def entities(call: Call, parameters: FileEntitiesParameters) -> dict[str, Any]:
+    """List a folder and how the filters see what is in it: 0 taken, 1 left out, 2 left out by an expression.
+
+    An empty map is an empty list, as the reference writes it.
+    """
     profile = _profile(call, parameters, UNKNOWN_FILE_ROOT)
     place = _roots(profile)[parameters.root]
     if not place:
@@ -54,10 +60,11 @@ def entities(call: Call, parameters: FileEntitiesParameters) -> FileEntities:
     folder = (top / path).resolve()
     if not folder.is_relative_to(top) or not folder.is_dir():
         raise UNKNOWN_PATH.error()
+    settings = profile.settings()
     rules = FileRules(
-        profile.filters,
+        with_platform_defaults(profile.filters, find_site(Path(settings.root)).kind, settings),
         parameters.root,
-        patterns=profile.settings().exclude.splitlines(),
+        patterns=settings.exclude.splitlines(),
         on_warning=lambda _message: None,
     )
     folders: dict[str, FolderEntity] = {}
@@ -72,7 +79,12 @@ def entities(call: Call, parameters: FileEntitiesParameters) -> FileEntities:
                     files[entry.name] = _file_entity(profile, parameters.root, rules, where, entry)
     except OSError as error:
         raise UNKNOWN_PATH.error() from error
-    return FileEntities(folders=folders, files=files, root=parameters.root, crumbs=path.split("/") if path else [])
+    return {
+        "folders": folders or [],
+        "files": files or [],
+        "root": parameters.root,
+        "crumbs": path.split("/") if path else [],
+    }
 
 
 def set_filter(call: Call, parameters: FileFilterParameters) -> FilterChange:

@@ -143,7 +143,7 @@ def _tested(connection: Mapping[str, Any]) -> ConnectionTest:
     if missing:
         return ConnectionTest(status=False, message=f"Information is missing for the connection: {', '.join(missing)}.")
     try:
-        version = test_connection(address(_database(connection)))
+        version = test_connection(address_of(_database(connection)))
     except DatabaseConnectionError as error:
         return ConnectionTest(status=False, message=str(error))
     except BackstayError as error:
@@ -151,7 +151,7 @@ def _tested(connection: Mapping[str, Any]) -> ConnectionTest:
     return ConnectionTest(status=True, message=f"Connected to {version}.")
 
 
-def address(database: ExtraDatabase) -> DatabaseAddress:
+def address_of(database: ExtraDatabase) -> DatabaseAddress:
     """Return the address of a database that is backed up besides the site's."""
     kind = _KINDS.get(database.driver.lower(), "mysql")
     host, _, socket = database.host.partition(":") if ":/" in database.host else (database.host, "", "")

@@ -1,0 +1,77 @@
+"""The bookkeeping of failed log-ins."""
+
+from __future__ import annotations
+
+from backstay.server.throttle import FORGIVEN_AFTER, FREE_FAILURES, LONGEST_QUEUE, Throttle
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_few_failures_cost_nothing_and_further_ones_a_second_each() -> None:
+    throttle = Throttle(Clock())
+    delays = [throttle.delay_after_failure("192.0.2.1") for _ in range(FREE_FAILURES + 3)]
+    assert delays == [0.0] * FREE_FAILURES + [1.0, 2.0, 3.0]
+
+
+def test_addresses_are_counted_apart() -> None:
+    throttle = Throttle(Clock())
+    for _ in range(FREE_FAILURES + 1):
+        throttle.delay_after_failure("192.0.2.1")
+    assert throttle.delay_after_failure("192.0.2.2") == 0.0
+
+
+def test_one_customer_has_a_whole_network_of_version_6() -> None:
+    throttle = Throttle(Clock())
+    for number in range(FREE_FAILURES):
+        throttle.delay_after_failure(f"2001:db8::{number:x}")
+    assert throttle.delay_after_failure("2001:db8::ffff:1") > 0
+    assert throttle.delay_after_failure("2001:db8:0:1::1") == 0
+    assert throttle.delay_after_failure("fe80::1%eth0") == 0
+
+
+def test_an_address_of_version_4_is_the_same_however_it_is_written() -> None:
+    throttle = Throttle(Clock())
+    for _ in range(FREE_FAILURES):
+        throttle.delay_after_failure("::ffff:192.0.2.1")
+    assert throttle.delay_after_failure("192.0.2.1") > 0
+
+
+def test_a_quiet_while_is_forgiveness() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    for _ in range(FREE_FAILURES + 5):
+        throttle.delay_after_failure("192.0.2.1")
+    clock.now += FORGIVEN_AFTER + 1
+    assert throttle.delay_after_failure("192.0.2.1") == 0.0
+
+
+def test_a_flood_is_not_listened_to_until_it_has_drained() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    while not throttle.is_flooding("192.0.2.1"):
+        throttle.delay_after_failure("192.0.2.1")
+    assert not throttle.is_flooding("192.0.2.2")
+    clock.now += LONGEST_QUEUE
+    assert not throttle.is_flooding("192.0.2.1")
+
+
+def test_memory_is_bounded() -> None:
+    throttle = Throttle(Clock())
+    for number in range(30_000):
+        throttle.delay_after_failure(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(throttle._records) == 10_000
+
+
+def test_what_is_no_address_counts_as_one() -> None:
+    throttle = Throttle(Clock())
+    assert throttle.delay_after_failure("") == 0.0
+    assert throttle.delay_after_failure("x" * 10_000) == 0.0
+    throttle.forgive("")
