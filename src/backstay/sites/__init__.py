@@ -1,1 +1,6 @@
-"""What a directory is: Joomla, WordPress or plain, and which databases it uses."""
+"""What a directory is: a Joomla or WordPress site, or any other, and which databases belong to it."""
+
+from backstay.sites.find import find_site
+from backstay.sites.model import FoundDatabase, Site, SiteKind
+
+__all__ = ["FoundDatabase", "Site", "SiteKind", "find_site"]
