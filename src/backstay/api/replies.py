@@ -7,7 +7,7 @@ a text is meant (api-methods.md 1 to 3); all of that is read too, and keys that 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import (
     AliasChoices,
@@ -15,8 +15,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
 )
 
 from backstay.api.conversion import Boolean, Integer, boolean, clean_text, integer, mapping
@@ -58,34 +56,25 @@ def _named(key: str, default: Any, description: str = "") -> Any:
 
 
 class Reply(BaseModel):
-    """Base of all replies that are objects.
-
-    ``LEFT_OUT`` names keys that are left out of the JSON while they are None.
-    """
+    """Base of all replies that are objects."""
 
     model_config = ConfigDict(extra="allow", frozen=True, validate_by_name=True, serialize_by_alias=True)
-    LEFT_OUT: ClassVar[frozenset[str]] = frozenset()
 
-    @model_serializer(mode="wrap")
-    def _serialized(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        for key in self.LEFT_OUT:
-            if values.get(key, ...) is None:
-                del values[key]
-        return values
+
+def _is_missing(value: object) -> bool:
+    """Whether a key is left out of the JSON because it has no value."""
+    return value is None
 
 
 class VersionInfo(Reply):
     """Reply of getVersion."""
-
-    LEFT_OUT: ClassVar[frozenset[str]] = frozenset({"updateinfo"})
 
     api: Integer = Field(default=0, description="API level, for example 400.")
     component: Said = Field(default="", description="Version of the software that answers.")
     date: Said = Field(default="", description="Its release date, YYYY-MM-DD.")
     edition: Said = Field(default="", description="`pro` or `core`.")
     updateinfo: dict[str, Any] | list[Any] | None = Field(
-        default=None, description="Result of the update check; levels ≤ 400."
+        default=None, exclude_if=_is_missing, description="Result of the update check; up to level 400."
     )
 
 
@@ -148,12 +137,10 @@ class RawRecord(Reply):
 class BackupRecord(RawRecord):
     """A record as listBackups answers it."""
 
-    LEFT_OUT: ClassVar[frozenset[str]] = frozenset({"size"})
-
     meta: Said = Field(default="", description="`ok`, `obsolete`, `remote`, `pending` or `fail`.")
     has_remote_files: Boolean = _named("hasRemoteFiles", False)
     size: Annotated[int | None, BeforeValidator(lambda value: None if value is None else integer(value))] = Field(
-        default=None, description="Bytes; only if the files are there."
+        default=None, exclude_if=_is_missing, description="Bytes; only if the files are there."
     )
 
 
