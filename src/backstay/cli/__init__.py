@@ -67,6 +67,7 @@ _COMMANDS = {
     "secret": _Command("secret", "app", group=True),
     "token": _Command("token", "app", group=True),
     "remote": _Command("remote", "app", group=True),
+    "conformance": _Command("conformance", "conformance"),
 }
 
 
