@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from backstay.databases.mysql.tokens import Token, tokens
 
 _COMMENT = rb"(?:\s|--[\x00-\x20][^\n]*\n|\#(?!__\w)[^\n]*\n|/\*(?!M?!)(?:[^*]|\*(?!/))*\*/)*"
-_NAME = rb"(?:`(?:[^`]|``)+`|[\w$#\x80-\xff]+)"
+_NAME = rb"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$#\x80-\xff]+)"
 _INSERT = re.compile(
     _COMMENT + rb"(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+(" + _NAME + rb")\s*"
     rb"(\((?:`(?:[^`]|``)*`|[^`)'\"])*\))?\s*VALUES?\b",
     re.IGNORECASE,
 )
 _CREATE = re.compile(
-    _COMMENT + rb"(?:/\*M?!\d*\s*)?CREATE\s+(?:[^'\"`(]|`(?:[^`]|``)*`|'[^']*')*?\b"
+    _COMMENT + rb"(?:/\*M?!\d*\s*)?CREATE\s+(?:[^'\"`(]|`(?:[^`]|``)*`|'[^']*'|\"[^\"]*\")*?\b"
     rb"(TABLE|SEQUENCE|VIEW|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE\s+BODY|PACKAGE)\s+(?:IF\s+NOT\s+EXISTS\s+)?"
     rb"(?:" + _NAME + rb"\s*\.\s*)?(" + _NAME + rb")",
     re.IGNORECASE,
