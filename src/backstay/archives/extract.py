@@ -47,10 +47,6 @@ def matches(path: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
-class _FolderTimes(dict[str, tuple[int | None, int | None]]):
-    """Modes and times of folders by path, applied when all else is written."""
-
-
 class Extraction:
     """One extraction of one archive.
 
@@ -68,7 +64,9 @@ class Extraction:
         self._limits = limits
         self._lines_of = lines_of
         self._options = options
-        self._folders = _FolderTimes()
+        # Modes and times of folders by path, given when all else is written.
+        self._folders: dict[str, tuple[int | None, int | None]] = {}
+        self._unwanted_folders: dict[str, tuple[int | None, int | None]] = {}
         self._damaged: list[str] = []
         self._damage_count = 0
         self._entries = self._bytes = self._refused = 0
@@ -108,6 +106,8 @@ class Extraction:
             # Links come last: until then there is nothing that could lead out.
             again = ManifestCursor(self._lines_of(found.manifest)) if lines else None
             self._process(_Selection(self, found, target.fold, quiet=True).jobs(again, EntryType.SYMLINK), target)
+        for path in target.made & self._unwanted_folders.keys():
+            self._folders.setdefault(path, self._unwanted_folders[path])
         for path in sorted(self._folders, key=lambda path: path.count("/"), reverse=True):
             target.attributes(path, *self._folders[path])
         return lines is not None
@@ -137,20 +137,22 @@ class Extraction:
 
     def _take_directories(self, cursor: ManifestCursor, target: Target) -> None:
         for line in cursor.directories:
-            path = self._path_of(_entry_of(line))
+            entry = Entry(line.path, line.type, line.size, 0, line.mode, line.mtime)
+            path = self.path_of(entry)
             if path is None:
-                # A folder that was not asked for, but had to be made for what is in it.
-                path = self._renamed(line.path)
-                path = path if path in target.made else None
-            if path is None:
+                self.note_unwanted(entry, line)
                 continue
-            path = safe_path(path)
             try:
                 target.folder(path)
             except RefusedError as error:
                 self.refuse(path, str(error))
             self._folders.setdefault(path, (line.mode, line.mtime))
         cursor.directories.clear()
+
+    def note_unwanted(self, entry: Entry, line: ManifestLine | None) -> None:
+        """Keep what is known of a folder that was not asked for: it may have to be made for what is in it."""
+        attributes = (line.mode, line.mtime) if line else (entry.mode, entry.mtime)
+        self._unwanted_folders[self._renamed(entry.path)] = attributes
 
     def _path_of(self, entry: Entry) -> str | None:
         options = self._options
@@ -183,10 +185,6 @@ class Extraction:
             self._damaged.append(message)
 
 
-def _entry_of(line: ManifestLine) -> Entry:
-    return Entry(line.path, line.type, line.size, 0, line.mode, line.mtime)
-
-
 class _Selection:
     """Goes through the entries and picks what is written."""
 
@@ -206,6 +204,8 @@ class _Selection:
                     raise DamagedArchiveError(f"{shown(entry.path)} is not in the archive's manifest.")
             path = self._extraction.path_of(entry)
             if path is None:
+                if entry.type is EntryType.DIRECTORY:
+                    self._extraction.note_unwanted(entry, line)
                 continue
             reason = self._why_not(entry, path)
             if reason:

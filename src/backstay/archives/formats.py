@@ -127,6 +127,14 @@ class FormatReader(Protocol):
             DamagedArchiveError: where the structure is not what it should be, or the archive ends before its end.
         """
 
+    def wrong_totals(self, size: int, compressed_size: int) -> str | None:
+        """Compare the totals that the archive tells of with what it holds.
+
+        Returns:
+            None if they agree, or else the end of a sentence. The vendor's totals are not always right, so this is no
+            reason not to read an archive.
+        """
+
     def content(self, entry: Entry) -> Iterator[bytes]:
         """Read an entry's content, never more than its size, in pieces of at most a megabyte or so.
 

@@ -19,7 +19,7 @@ from backstay.archives.names import shown
 from backstay.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from concurrent.futures import Future
 
     from backstay.archives.entries import Source
@@ -234,7 +234,7 @@ def pack(
     *,
     workers: int | None = None,
     on_warning: Callable[[PackWarning], None] = lambda _: None,
-) -> Iterator[PackProgress]:
+) -> Generator[PackProgress]:
     """Write sources into an archive, in their order.
 
     After a crash, give the sources from the checkpoint's ``last_path`` on: a file in the middle of which the checkpoint

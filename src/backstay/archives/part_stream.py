@@ -125,16 +125,14 @@ class PartStream:
         return self.read(offset, size)
 
     def _read_part(self, index: int, offset: int, size: int) -> bytes:
-        with self._part(index) as descriptor:
-            data = os.pread(descriptor, size, offset)
-            if len(data) == size:
-                return data
-            pieces = [data]
-            while data and sum(map(len, pieces)) < size:
-                done = sum(map(len, pieces))
-                data = os.pread(descriptor, size - done, offset + done)
-                pieces.append(data)
-        data = b"".join(pieces)
+        data = b""
+        try:
+            with self._part(index) as descriptor:
+                # One read gives at most 2 GiB, and fewer than asked for only at the end.
+                while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
+                    data = data + more if data else more
+        except OSError as error:
+            raise ArchiveError(f"{self.paths[index]} cannot be read: {error.strerror}.") from error
         if len(data) < size:
             raise DamagedArchiveError(f"{self.paths[index]} became shorter while it was read.")
         return data

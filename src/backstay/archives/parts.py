@@ -13,6 +13,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from backstay.archives.names import shown
 from backstay.errors import ArchiveError, DiskFullError, UsageError
 
 if TYPE_CHECKING:
@@ -32,31 +33,33 @@ class Position(NamedTuple):
 
 @contextlib.contextmanager
 def disk_errors(path: Path | str) -> Iterator[None]:
-    """Turn a full disk into the error a user can read.
+    """Turn what the operating system says into errors a user can read.
 
     Args:
         path: what is being written.
 
     Raises:
-        DiskFullError: where the operating system says that there is no room left.
+        DiskFullError: where there is no room left.
+        ArchiveError: where something else stands in the way.
     """
     try:
         yield
     except OSError as error:
+        name = shown(os.fspath(path))
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-            message = f"There is no room left to write {shown}: free some space there and try again."
+            message = f"There is no room left to write {name}: free some space there and try again."
             raise DiskFullError(message) from error
-        raise
+        raise ArchiveError(f"{name} cannot be written: {error.strerror or error}.") from error
 
 
 def sync_folder(folder: Path) -> None:
     """Make names that were made, changed or removed in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with disk_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def part_path(main: Path, number: int) -> Path:
@@ -113,7 +116,9 @@ class PartWriter:
         Raises:
             ArchiveError: if an archive or a part of this name is there already.
         """
-        if self.main.exists() or numbered_parts(self.main):
+        with disk_errors(self.main.parent):
+            taken = self.main.exists() or numbered_parts(self.main)
+        if taken:
             raise ArchiveError(f"{self.main} is there already: give another name, or delete it with its parts.")
         self._open_next()
 

@@ -22,14 +22,16 @@ class Spool:
         offset: where to go on; 0 to begin.
 
     Raises:
-        ArchiveError: if the file is shorter than that.
+        ArchiveError: if the file is gone, or shorter than that.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         self.offset = offset
         self._pending: list[bytes] = []
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if offset else os.O_CREAT)
+        if offset and not path.exists():
+            raise ArchiveError(f"{path} is gone: the archive has to be started anew.")
         with disk_errors(path):
             self._file = os.open(path, flags, 0o600)
         if os.fstat(self._file).st_size < offset:

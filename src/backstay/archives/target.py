@@ -7,6 +7,7 @@ they may be linked from elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import posixpath
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING
 from backstay.archives.names import shown
 from backstay.archives.parts import disk_errors
 from backstay.archives.process import RefusedError
+from backstay.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -47,7 +49,7 @@ class Target:
         self.root = root
         with disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
-        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._mask = (_SPECIAL if special_modes else _PERMISSIONS) if permissions else 0
         self._opened: list[OrderedDict[str, int]] = []
         self._own = threading.local()
@@ -93,20 +95,22 @@ class Target:
         return descriptor
 
     def _open_folder(self, above: int, name: str, path: str) -> int:
-        try:
-            return os.open(name, _DIRECTORY, dir_fd=above)
-        except FileNotFoundError:
-            return self._make_folder(above, name, path)
-        except OSError as error:
-            if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-                raise RefusedError(f"lies beneath {shown(path)}, which is a link or a file, not a folder") from error
-            raise
+        with _errors(path):
+            try:
+                return os.open(name, _DIRECTORY, dir_fd=above)
+            except FileNotFoundError:
+                return self._make_folder(above, name, path)
+            except OSError as error:
+                if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+                    text = f"lies beneath {shown(path)}, which is a link or a file, not a folder"
+                    raise RefusedError(text) from error
+                raise
 
     def _make_folder(self, above: int, name: str, path: str) -> int:
         try:
-            with disk_errors(path):
-                os.mkdir(name, 0o755, dir_fd=above)
+            os.mkdir(name, 0o755, dir_fd=above)
         except FileExistsError:
+            # Another thread was faster.
             return os.open(name, _DIRECTORY, dir_fd=above)
         descriptor = os.open(name, _DIRECTORY, dir_fd=above)
         if self._mask:
@@ -141,7 +145,7 @@ class Target:
         parent, name = posixpath.split(path)
         folder = self._folder(parent)
         written = 0
-        with disk_errors(path):
+        with _errors(path):
             descriptor = self._new_file(folder, name)
             try:
                 for piece in pieces:
@@ -164,8 +168,6 @@ class Target:
         except FileExistsError:
             self._remove(folder, name)
             return os.open(name, _NEW_FILE, mode, dir_fd=folder)
-        except OSError as error:
-            raise _refused(error) from error
 
     def _remove(self, folder: int, name: str) -> None:
         try:
@@ -189,38 +191,35 @@ class Target:
         """
         parent, name = posixpath.split(path)
         folder = self._folder(parent)
-        try:
-            with disk_errors(path):
-                try:
-                    os.symlink(target, name, dir_fd=folder)
-                except FileExistsError:
-                    self._remove(folder, name)
-                    os.symlink(target, name, dir_fd=folder)
-        except (OSError, ValueError) as error:
-            raise _refused(error) from error
-        if mtime is not None:
-            times = (mtime * 1_000_000_000, mtime * 1_000_000_000)
-            os.utime(name, ns=times, dir_fd=folder, follow_symlinks=False)
+        with _errors(path):
+            try:
+                os.symlink(target, name, dir_fd=folder)
+            except FileExistsError:
+                self._remove(folder, name)
+                os.symlink(target, name, dir_fd=folder)
+            if mtime is not None:
+                times = (mtime * 1_000_000_000, mtime * 1_000_000_000)
+                os.utime(name, ns=times, dir_fd=folder, follow_symlinks=False)
 
     def attributes(self, path: str, mode: int | None, mtime: int | None) -> None:
         """Give a folder its permissions and time, when nothing more is written into it; do nothing if there is none."""
-        parent, name = posixpath.split(path)
-        above = self._root
-        opened = []
+        above = os.dup(self._root)
         try:
-            for step in [*parent.split("/"), name] if parent else [name]:
-                above = os.open(step, _DIRECTORY, dir_fd=above)
-                opened.append(above)
-            if mode is not None and self._mask:
-                os.fchmod(above, mode & self._mask)
-            if mtime is not None:
-                os.utime(above, ns=(mtime * 1_000_000_000, mtime * 1_000_000_000))
+            for step in path.split("/"):
+                found = os.open(step, _DIRECTORY, dir_fd=above)
+                os.close(above)
+                above = found
+            with _errors(path):
+                if mode is not None and self._mask:
+                    os.fchmod(above, mode & self._mask)
+                if mtime is not None:
+                    os.utime(above, ns=(mtime * 1_000_000_000, mtime * 1_000_000_000))
         except OSError as error:
+            # It was left out, or another entry has taken its place; a warning has told of that.
             if error.errno not in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
-                raise
+                raise ArchiveError(f"{shown(path)} cannot be written: {error.strerror}.") from error
         finally:
-            for descriptor in opened:
-                os.close(descriptor)
+            os.close(above)
 
     def dropped_bits(self, mode: int | None) -> bool:
         """Say whether a mode has special bits that are not given."""
@@ -237,9 +236,16 @@ class Target:
             self._root = -1
 
 
-def _refused(error: OSError | ValueError) -> RefusedError:
-    if isinstance(error, OSError):
-        if error.errno in {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}:
-            return RefusedError(f"cannot be made here: {error.strerror}")
-        raise error
-    return RefusedError(f"cannot be made here: {error}")
+@contextlib.contextmanager
+def _errors(path: str) -> Iterator[None]:
+    """Tell names that this system does not take from a disk that is full or cannot be written."""
+    try:
+        with disk_errors(path):
+            try:
+                yield
+            except OSError as error:
+                if error.errno in {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}:
+                    raise RefusedError(f"cannot be made here: {error.strerror}") from error
+                raise
+    except (ValueError, OverflowError) as error:
+        raise RefusedError(f"cannot be made here: {error}") from error

@@ -54,6 +54,9 @@ def verify(
     entries = size = 0
     try:
         found = survey(reader.entries(), limits, fold=False, wanted=lambda _: None)
+        totals = reader.wrong_totals(found.size, found.compressed_size)
+        if totals:
+            problems.add(None, f"{reader.stream.paths[-1]} {totals}.")
         lines = lines_of(found.manifest) if found.manifest else None
         cursor = ManifestCursor(lines) if lines else None
         jobs = _jobs(reader, cursor, problems)

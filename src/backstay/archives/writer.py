@@ -22,7 +22,7 @@ from backstay.errors import ArchiveError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STORE_ABOVE = 24 << 20
+STORE_ABOVE = 30 << 20
 """Content of more bytes is stored unless asked for otherwise.
 
 The vendor's PHP extractor holds an entry twice, as it is in the archive and inflated, within the 128 MiB that PHP
@@ -236,7 +236,9 @@ class ArchiveWriter:
 
     def abort(self) -> None:
         """Delete every part and all that was kept beside the archive."""
-        self._parts.remove()
+        # Without a part of its own, what has this name is somebody else's.
+        if self._parts.part:
+            self._parts.remove()
         self._format.discard()
         self._spool.remove()
 
@@ -316,7 +318,7 @@ def create_archive(
     try:
         archive.begin()
     except BaseException:
-        archive.release()
+        archive.abort()
         raise
     return archive
 

@@ -87,14 +87,16 @@ class JpaReader:
         """Walk over the entity blocks; see `FormatReader.entries`."""
         window = Window(self.stream)
         offset = self._start + self.header.length
-        count = size = compressed_size = 0
+        count = 0
         while offset < self.stream.length:
             entry, offset = self._entry(window, offset)
             count += 1
-            size += entry.size
-            compressed_size += entry.compressed_size
             yield entry
-        self._compare_totals(count, size, compressed_size)
+        if count & _LOW != self.header.entries:
+            raise DamagedArchiveError(
+                f"{self._name} holds {count} entries where its header tells of {self.header.entries}: it was cut short "
+                "or never finished."
+            )
 
     def _entry(self, window: Window, offset: int) -> tuple[Entry, int]:
         length_field = window.exactly(offset, 7)
@@ -132,15 +134,13 @@ class JpaReader:
             target = raw.decode("utf-8", "surrogateescape")
         return Entry(path, block.type, block.size, block.compressed_size, block.mode, block.mtime, target, location)
 
-    def _compare_totals(self, count: int, size: int, compressed_size: int) -> None:
+    def wrong_totals(self, size: int, compressed_size: int) -> str | None:
+        """Compare with the header's totals; see `FormatReader.wrong_totals`."""
         header = self.header
         mask = (1 << 64) - 1 if header.wide else _LOW
-        found = (count & _LOW, size & mask, compressed_size & mask)
-        if found != (header.entries, header.size, header.compressed_size):
-            raise DamagedArchiveError(
-                f"{self._name} holds {count} entries of {size} bytes where its header tells of {header.entries} "
-                f"entries of {header.size} bytes: it was cut short or never finished."
-            )
+        if (size & mask, compressed_size & mask) == (header.size, header.compressed_size):
+            return None
+        return f"holds {size} bytes of content, and its header tells of {header.size}"
 
     def content(self, entry: Entry) -> Iterator[bytes]:
         """Read an entry's content; see `FormatReader.content`."""

@@ -129,6 +129,10 @@ class ZipReader:
         kind = EntryType.DIRECTORY if folder else EntryType.FILE
         return Entry(path, kind, record.size, record.compressed_size, record.mode, record.mtime, None, location)
 
+    def wrong_totals(self, size: int, compressed_size: int) -> str | None:  # noqa: ARG002 - ZIP has none to compare
+        """ZIP has no totals; see `FormatReader.wrong_totals`."""
+        return None
+
     def content(self, entry: Entry) -> Iterator[bytes]:
         """Read an entry's content; see `FormatReader.content`."""
         location = entry.location

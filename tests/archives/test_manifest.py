@@ -1,0 +1,126 @@
+"""The manifest proves content, stays small, and is just more files to everyone else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archives.trees import TIME, file_source, write
+from backstay.archives import EntryType, ManifestLine, Source, open_archive
+from backstay.archives.manifest import PIECE_SIZE, ManifestCursor, ManifestLines, pack_line, parse_line, piece_name
+from backstay.errors import DamagedArchiveError
+
+
+@given(
+    path=st.text(min_size=1),
+    kind=st.sampled_from(EntryType),
+    size=st.integers(0, 1 << 62),
+    mode=st.integers(0, 0o177777),
+    mtime=st.integers(-(1 << 40), 1 << 40),
+    target=st.text(),
+    implied=st.booleans(),
+)
+def test_lines_survive(
+    path: str, kind: EntryType, size: int, mode: int, mtime: int, target: str, implied: bool
+) -> None:
+    digest = "0" * 64 if kind is EntryType.FILE else None
+    aim = target if kind is EntryType.SYMLINK else None
+    line = ManifestLine(path, kind, size, mode, mtime, digest, aim, implied and kind is EntryType.DIRECTORY)
+    text = pack_line(line)
+    assert text.isascii()
+    assert text.count(b"\n") == 1
+    assert parse_line(text) == line
+
+
+@given(
+    st.one_of(
+        st.binary(),
+        st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(
+            lambda value: json.dumps(value).encode()
+        ),
+    )
+)
+def test_other_lines_are_damage(text: bytes) -> None:
+    with pytest.raises(DamagedArchiveError):
+        parse_line(text)
+
+
+def test_lines_tell_everything_and_the_hash_is_that_of_all_files(tmp_path: Path) -> None:
+    sources = [
+        file_source("a.txt", b"Hello"),
+        Source("d", EntryType.DIRECTORY, 0o040755, TIME + 1, implied=True),
+        Source("d/l", EntryType.SYMLINK, 0o120777, TIME + 2, target="../a.txt"),
+    ]
+    summary = write(tmp_path, "jpa", sources)
+    with open_archive(summary.parts[0]) as archive:
+        assert archive.has_manifest
+        assert list(archive.manifest()) == [
+            ManifestLine("a.txt", EntryType.FILE, 5, 0o100644, TIME, blake3(b"Hello").hexdigest()),
+            ManifestLine("d", EntryType.DIRECTORY, 0, 0o040755, TIME + 1, implied=True),
+            ManifestLine("d/l", EntryType.SYMLINK, 8, 0o120777, TIME + 2, target="../a.txt"),
+        ]
+        text = b"".join(archive.read(archive.entry("installation/backstay/manifest-0001.jsonl")))
+    assert blake3(text).hexdigest() == summary.manifest_hash
+    assert all(json.loads(line) for line in text.splitlines())
+
+
+def test_it_comes_in_files_of_a_megabyte(tmp_path: Path) -> None:
+    sources = (file_source(f"{'n' * 150}/{number}", b"") for number in range(12_000))
+    summary = write(tmp_path, "jpa", sources)
+    with open_archive(summary.parts[0]) as archive:
+        pieces = [entry for entry in archive if entry.path.startswith("installation/backstay/")]
+        assert [piece.path for piece in pieces] == [piece_name(number) for number in range(1, len(pieces) + 1)]
+        assert len(pieces) > 2
+        assert all(piece.size <= PIECE_SIZE for piece in pieces)
+        report = archive.verify()
+        assert (report.ok, report.manifest_hash) == (True, summary.manifest_hash)
+        assert sum(1 for _ in archive.manifest()) == 12_000
+    assert summary.entries == 12_000
+
+
+LINES = [ManifestLine(f"{number}", EntryType.FILE, 1, 0o100644, TIME, "0" * 64) for number in range(50)]
+
+
+def test_a_missing_entry_does_not_make_all_others_wrong() -> None:
+    cursor = ManifestCursor(LINES)
+    taken = [cursor.take(line.path) for line in LINES if line.path not in {"7", "8", "49"}]
+    cursor.finish()
+    assert None not in taken
+    assert cursor.missing == ["7", "8", "49"]
+
+
+def test_an_entry_too_many_does_not_make_all_others_wrong() -> None:
+    cursor = ManifestCursor(LINES)
+    assert cursor.take("0") == LINES[0]
+    assert cursor.take("extra") is None
+    assert [cursor.take(line.path) for line in LINES[1:]] == LINES[1:]
+    cursor.finish()
+    assert cursor.missing == []
+
+
+@pytest.mark.parametrize("change", ["line", "end", "cut", "more", "blank"])
+def test_a_manifest_that_was_changed_is_not_believed(tmp_path: Path, change: str) -> None:
+    summary = write(tmp_path, "jpa", [file_source(f"{number}.txt", b"x") for number in range(20)])
+    with open_archive(summary.parts[0]) as archive:
+        text = b"".join(archive.read(archive.entry(piece_name(1))))
+    lines = text.splitlines(keepends=True)
+    changed = {
+        "line": text.replace(b'"mtime":17', b'"mtime":16', 1),
+        "end": text.replace(b'{"end":20', b'{"end":19'),
+        "cut": b"".join(lines[:-1]),
+        "more": text + lines[0],
+        "blank": b"".join(lines[:3]) + b"\n" + b"".join(lines[3:]),
+    }[change]
+    assert list(ManifestLines([[text]])) == list(ManifestLines([[text[:99], text[99:]]]))
+    with pytest.raises(DamagedArchiveError):
+        list(ManifestLines([[changed]]))
+
+
+def test_a_line_without_an_end_is_not_gathered_for_ever() -> None:
+    with pytest.raises(DamagedArchiveError):
+        list(ManifestLines([(b"x" * 100_000 for _ in range(1000))]))
