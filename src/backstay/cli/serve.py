@@ -59,14 +59,14 @@ def serve(
         set_up_log(logging.WARNING if quiet else logging.INFO)
         for number in resume_dead(installation):
             say(f"Backup {number} had died: it is taken up again.")
-        url = url_of(listening, encrypted=tls is not None)
-        console.print(f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word.")
-        console.file.flush()
         if tls is None and not is_loopback(listening):
             warn(
                 "Other machines can reach this server, and without TLS everyone on the way reads the secret word: give "
                 "--tls-certificate and --tls-key, or listen on 127.0.0.1 behind a reverse proxy."
             )
+        url = url_of(listening, encrypted=tls is not None)
+        console.print(f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word.")
+        console.file.flush()
         run(installation, listening, tls)
 
 

@@ -22,6 +22,7 @@ ENCRYPTED = ("###AES128###", "###CTR128###")
 _MOST_DEPTH = 16
 _RETENTION = "akeeba.quota."
 _NOT_STORED = "volatile"
+_INI = re.compile(r"(?:;[^\n]*\s+)*\[[A-Za-z][^\[\]\n]*\]")
 _SECTION = re.compile(r"\[([^\[\]]+)\]")
 _LINE = re.compile(r"([^=\s]+)\s*=\s*(.*)", re.DOTALL)
 _ESCAPES = {"\\n": "\n", "\\r": "\r", "\\t": "\t", '\\"': '"'}
@@ -51,7 +52,7 @@ def read_configuration(stored: object, *, decrypt: Callable[[str], str] | None =
         text = decrypt(text).strip()
     if not text:
         return {}
-    if _SECTION.match(text):
+    if _INI.match(text):
         return _cleaned(_read_ini(text))
     try:
         decoded = json.loads(text)

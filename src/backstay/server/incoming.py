@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope
 
 from backstay.api.wire import MAX_PARAMETERS
 
-_BODY_SECONDS = 60.0
+BODY_SECONDS = 60.0
 """How long a body may take from one piece to the next."""
 
 Pairs = list[tuple[str, str]]
@@ -133,7 +133,7 @@ async def _read_body(headers: Headers, receive: Receive, maximum_body: int) -> b
     more = True
     while more:
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
+            async with asyncio.timeout(BODY_SECONDS):
                 message = await receive()
         except TimeoutError:
             raise RefusedRequestError(408, "The body of the request did not arrive in time.") from None
