@@ -17,6 +17,7 @@ from backstay.client.calls import backups, configuration, filters
 from backstay.errors import (
     AuthenticationError,
     BackstayError,
+    BackupFailedError,
     ConnectionFailedError,
     NotFoundError,
     PermissionDeniedError,
@@ -160,6 +161,19 @@ def test_a_backup_that_fails_says_why(server: FakeServer) -> None:
     server.replies["startBackup"] = [STEP]
     server.replies["stepBackup"] = [STEP | {"Error": "No space\nleft"}]
     with Client(server.url, SECRET) as client, pytest.raises(BackstayError, match="No space left"):
+        list(client.backup())
+
+
+def test_a_step_that_fails_is_a_failed_backup(server: FakeServer) -> None:
+    server.replies["startBackup"] = [STEP]
+    server.replies["stepBackup"] = [ApiError(500, "A backup error has occurred: the disk is full")]
+    with (
+        Client(server.url, SECRET) as client,
+        pytest.raises(BackupFailedError, match=r"on the server: the disk is full$"),
+    ):
+        list(client.backup())
+    server.replies["startBackup"] = [ApiError(500, "Failed configuration check Q001")]
+    with Client(server.url, SECRET) as client, pytest.raises(RemoteError, match="Q001"):
         list(client.backup())
 
 

@@ -74,6 +74,9 @@ def test_a_redirected_call_reaches_its_target(server: FakeServer, version: int, 
     )
     with Client(server.url, SECRET, version=version) as client:
         assert client.get_version().api == 350
+        asked = len(server.seen)
+        client.get_version()
+        assert len(server.seen) == asked + 1, "the redirect is followed once and then remembered"
 
 
 def test_nothing_is_sent_where_a_redirect_must_not_lead(server: FakeServer) -> None:

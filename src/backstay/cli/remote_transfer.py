@@ -59,14 +59,18 @@ def backup(
     settings = dict(pair(override) for override in overrides or ())
     warnings: list[str] = []
     last: StepReply | None = None
-    with _steps(quiet=remote.as_json) as show:
-        for reply in remote.client.backup(profile, description, comment, settings):
-            for warning in reply.warnings:
-                warnings.append(warning)
-                if not remote.as_json:
+    try:
+        with _steps(quiet=remote.as_json) as show:
+            for reply in remote.client.backup(profile, description, comment, settings):
+                last = reply
+                warnings += reply.warnings
+                for warning in () if remote.as_json else reply.warnings:
                     warn(warning)
-            show(reply)
-            last = reply
+                show(reply)
+    except KeyboardInterrupt:
+        if last is not None:
+            say(f"The server may go on without you: look with 'backstay remote show {last.backup_id}'.")
+        raise
     if last is None:
         raise BackupFailedError("The server answered the start of the backup with nothing.")
     files = _fetch(remote, last.backup_id, download_to) if download_to else []

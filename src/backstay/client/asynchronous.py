@@ -19,6 +19,7 @@ from backstay.client.flows import Flow, Pause, Send, TransportError, call_flow, 
 from backstay.client.messages import Call, HttpReply, HttpRequest
 from backstay.client.options import session_of
 from backstay.client.secrecy import keep_secrets_out_of_logs
+from backstay.client.signatures import show_as
 from backstay.client.sync import Client
 from backstay.client.transport import (
     MAX_REPLY,
@@ -29,6 +30,7 @@ from backstay.client.transport import (
     problem_of,
     reply_of,
 )
+from backstay.errors import RemoteError
 
 R = TypeVar("R")
 P = ParamSpec("P")
@@ -40,9 +42,7 @@ def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate[AsyncClient, P]
     async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await self.run(build(*args, **kwargs))
 
-    method.__name__ = build.__name__
-    method.__doc__ = build.__doc__
-    method.__wrapped__ = build  # type: ignore[attr-defined]  # functools' own mark: help() shows the signature by it
+    show_as(method, build)
     return method
 
 
@@ -154,12 +154,17 @@ class AsyncClient:
     ) -> AsyncIterator[StepReply]:
         """Takes a backup and yields every reply; arguments and errors as for ``Client.backup``."""
         loop = BackupLoop()
-        reply = loop.take(await self.run(backups.start_backup(profile, description, comment, overrides)))
-        yield reply
-        while reply.has_run:
-            await asyncio.sleep(loop.pause(reply))
-            reply = loop.take(await self.run(loop.next_call()))
+        call = backups.start_backup(profile, description, comment, overrides)
+        while True:
+            try:
+                reply = loop.take(await self.run(call))
+            except RemoteError as error:
+                raise loop.failed(error) from None
             yield reply
+            if not reply.has_run:
+                return
+            await asyncio.sleep(loop.pause(reply))
+            call = loop.next_call()
 
     async def download(
         self,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from backstay.api.replies import StepReply
 from backstay.client.calls.backups import step_backup
 from backstay.client.messages import Call
-from backstay.errors import BackupFailedError
+from backstay.errors import BackstayError, BackupFailedError, RemoteError
 
 LONGEST_SLEEP = 60.0
+_FAILED = re.compile(r"backup error ha[sd] occurred: (.*?)(?: \(status \d+\))?$", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -38,6 +40,13 @@ class BackupLoop:
         if reply.error:
             raise BackupFailedError(f"The backup failed on the server: {' '.join(reply.error.split())}")
         return reply.model_copy(update={"backup_id": self.record, "backupid": self.backupid})
+
+    def failed(self, error: RemoteError) -> BackstayError:
+        """The error of a call as what it means: a failed backup, where the server's message says so."""
+        told = _FAILED.search(str(error))
+        if told is None:
+            return error
+        return BackupFailedError(f"The backup failed on the server: {told[1]}")
 
     def next_call(self) -> Call[StepReply]:
         """The step to ask for next."""

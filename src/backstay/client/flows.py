@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import ValidationError
 
 from backstay.api.ciphers import BlockForm
+from backstay.api.methods.backups import STEP_BACKUP
 from backstay.api.methods.information import GET_VERSION
 from backstay.api.methods.records import DELETE, DELETE_FILES
 from backstay.api.status import Status, error_of_status
@@ -81,7 +82,8 @@ class Session:
         envelope: how version 1 is written.
         endpoint: what worked; None: not known yet.
         proven: whether ``endpoint`` has worked in this session; one that was remembered may have gone stale.
-        attempts: how often a call that may be repeated is tried.
+        attempts: how often a call that may be repeated is tried; a step of a backup twice as often, as much is lost
+            with it.
         tried: what detection tried and what came of it, for people.
     """
 
@@ -131,27 +133,24 @@ def message_of(data: Any) -> str:
 def _answered(session: Session, call: Call[Any]) -> Flow[tuple[Answer, int]]:
     if not session.proven:
         yield from prove_flow(session)
-    for tries in range(1, session.attempts + 1):
+    most = session.attempts * 2 if call.method is STEP_BACKUP else session.attempts
+    for tries in range(1, most + 1):
         endpoint = session.endpoint
         if endpoint is None:
             raise ProtocolError("No endpoint is known.")
         try:
             return (yield from ask(session, endpoint, call)), tries
         except TransportError as problem:
-            if not _may_repeat(session, call, problem, tries):
+            if tries == most or (problem.sent and not call.method.repeatable):
                 raise _unanswered(session, call, problem) from None
             logger.info("%s was not answered, try %d", call.method.name, tries)
         except _TemporaryError as problem:
-            if tries == session.attempts or not call.method.repeatable:
+            if tries == most or not call.method.repeatable:
                 raise ProtocolError(_no_answer(session, call, str(problem))) from None
         except NotTheApiError as problem:
             raise ProtocolError(_no_answer(session, call, str(problem))) from None
         yield Pause(min(0.5 * 2 ** (tries - 1), LONGEST_PAUSE))
     raise ProtocolError(_no_answer(session, call, "nothing"))
-
-
-def _may_repeat(session: Session, call: Call[Any], problem: TransportError, tries: int) -> bool:
-    return tries < session.attempts and (call.method.repeatable or not problem.sent)
 
 
 def _unanswered(session: Session, call: Call[Any], problem: TransportError) -> BackstayError:
@@ -193,7 +192,7 @@ def ask(session: Session, endpoint: Endpoint, call: Call[Any]) -> Flow[Answer]:
             request = redirected(session.url, request, reply.status, location)
             continue
         try:
-            return read_answer(endpoint, request, reply)
+            return replace(read_answer(endpoint, request, reply), url=request.url)
         except NotTheApiError as problem:
             if reply.status in TEMPORARY_HTTP_ERRORS:
                 raise _TemporaryError(str(problem)) from None
@@ -283,11 +282,27 @@ def _try_route(session: Session, route: tuple[Endpoint, ...]) -> Flow[Endpoint |
             said = session.blanked(message_of(answer.data)) if answer.status != Status.OK else "it works"
             session.tried.append(f"{endpoint}: status {answer.status}, {said}")
             if answer.status in (Status.OK, Status.NOT_ALLOWED):
-                return endpoint
+                return moved(endpoint, answer.url)
             if answer.status in (Status.UNKNOWN_METHOD, Status.NOT_SUPPORTED):
                 return refusal
             refusal = error_of_status(answer.status, said)
     return refusal
+
+
+def moved(endpoint: Endpoint, url: str) -> Endpoint:
+    """The endpoint at the address that answered: so a redirect to HTTPS is not asked for with every call.
+
+    Args:
+        endpoint: what was asked.
+        url: the address that answered a getVersion.
+    """
+    parts = urlsplit(url)
+    base = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+    if endpoint.version == 3:
+        base, slash, method = base.rpartition("/")
+        if not slash or method != GET_VERSION.name:
+            return endpoint
+    return replace(endpoint, url=base)
 
 
 def _envelopes(session: Session, endpoint: Endpoint) -> list[Envelope]:

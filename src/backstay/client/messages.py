@@ -91,10 +91,17 @@ class HttpReply:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API answered: its status and value (for errors the message)."""
+    """What the API answered.
+
+    Attributes:
+        status: status of the API.
+        data: the value; for errors the message.
+        url: address that answered, after any redirects, with its query.
+    """
 
     status: int
     data: Any = field(repr=False)
+    url: str = field(default="", repr=False)
 
 
 class NotTheApiError(ValueError):

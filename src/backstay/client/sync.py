@@ -23,6 +23,7 @@ from backstay.client.messages import Call, HttpReply, HttpRequest, build_request
 from backstay.client.options import session_of
 from backstay.client.redirects import MAX_REDIRECTS, REDIRECT_STATUSES
 from backstay.client.secrecy import keep_secrets_out_of_logs
+from backstay.client.signatures import show_as
 from backstay.client.transport import (
     MAX_REPLY,
     Connection,
@@ -32,6 +33,7 @@ from backstay.client.transport import (
     problem_of,
     reply_of,
 )
+from backstay.errors import RemoteError
 
 R = TypeVar("R")
 P = ParamSpec("P")
@@ -43,9 +45,7 @@ def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate[Client, P], R]:
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.run(build(*args, **kwargs))
 
-    method.__name__ = build.__name__
-    method.__doc__ = build.__doc__
-    method.__wrapped__ = build  # type: ignore[attr-defined]  # functools' own mark: help() shows the signature by it
+    show_as(method, build)
     return method
 
 
@@ -237,16 +237,21 @@ class Client:
             overrides: dotted configuration keys and values, for this backup only.
 
         Raises:
-            BackupFailedError: the server reports an error of the backup in a reply.
-            RemoteError: it answers with an error instead.
+            BackupFailedError: the server says that the backup failed.
+            RemoteError: it answers with another error.
         """
         loop = BackupLoop()
-        reply = loop.take(self.run(backups.start_backup(profile, description, comment, overrides)))
-        yield reply
-        while reply.has_run:
-            time.sleep(loop.pause(reply))
-            reply = loop.take(self.run(loop.next_call()))
+        call = backups.start_backup(profile, description, comment, overrides)
+        while True:
+            try:
+                reply = loop.take(self.run(call))
+            except RemoteError as error:
+                raise loop.failed(error) from None
             yield reply
+            if not reply.has_run:
+                return
+            time.sleep(loop.pause(reply))
+            call = loop.next_call()
 
     def download(
         self,

@@ -8,6 +8,7 @@ import httpx2
 
 from backstay.client.conformance import changing, records, routes, version_1, version_2, version_3
 from backstay.client.conformance.probe import Check, Finding, Group, Outcome, Probe
+from backstay.client.transport import Connection
 
 CHECKS: tuple[Check, ...] = (
     *routes.checks,
@@ -47,8 +48,8 @@ def run_checks(
     Raises:
         BackstayError: the server does not answer the API at all, or does not know the secret.
     """
-    trust = httpx2.create_ssl_context(verify=verify) if verify is not True else True
-    with httpx2.Client(timeout=timeout, verify=trust, follow_redirects=False) as http:
+    connection = Connection(secret, timeout, verify)
+    with httpx2.Client(timeout=connection.timeouts(), verify=connection.trust(), follow_redirects=False) as http:
         probe = Probe(url, secret, http, timeout, verify, profile)
         probe.find_endpoints()
         for check in CHECKS:
