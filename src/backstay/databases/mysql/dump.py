@@ -5,6 +5,7 @@ One InnoDB snapshot covers the whole. What no snapshot covers is dumped under it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -79,6 +80,7 @@ class _Dump:
         self._definitions = Definitions(self._naming, self._options)
         self._filter = TableFilter(self._options, self._naming.abstract)
         self._schema = self._wanted(schema)
+        self._defined = {table.name: self._definition_now(table.name) for table in self._schema.tables}
         self._rows_total = sum(table.rows for table in self._schema.tables)
         self._tables_total = len(self._schema.tables) + len(self._schema.views)
         if self._options.entities and (hidden := hidden_kinds(self._connection, self._address.name)):
@@ -92,6 +94,19 @@ class _Dump:
                 f"No snapshot covers what is not transactional: rows of {', '.join(loose)} that change during the dump "
                 "may be in it or not. ALTER TABLE … ENGINE=InnoDB mends that."
             )
+
+    def _definition_now(self, table: str) -> str:
+        """Return how a table is defined, but for what rows change; empty if it cannot be seen."""
+        try:
+            text = self._definitions.table(self._connection, table).text or ""
+        except pymysql.err.Error as error:
+            if code_of(error) not in _DENIED | _GONE:
+                raise
+            return ""
+        finally:
+            # What was looked at is not kept from being altered.
+            self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
+        return re.sub(r" AUTO_INCREMENT=\d+", "", text)
 
     def _wanted(self, schema: Schema) -> Schema:
         def keep(names: Iterable[str]) -> list[str]:
@@ -169,10 +184,7 @@ class _Dump:
             self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
 
     def _altered_table(self, table: Table) -> Generator[DumpProgress]:
-        self._warn(
-            f"The table {table.name} was altered during the dump: it is dumped as it is now, "
-            "and may not fit the other tables."
-        )
+        """Dump a table that the snapshot cannot read any more, as it is now."""
         with connect(self._address) as later:
             begin_snapshot(later)
             yield from self._write_table(later, table)
@@ -186,6 +198,11 @@ class _Dump:
             self._warn(f"The user {self._address.user!r} may not see how {table.name} is defined: it is not dumped.")
             return
         assert definition.text is not None  # noqa: S101 - a table's definition is never withheld without an error
+        if re.sub(r" AUTO_INCREMENT=\d+", "", definition.text) != self._defined[table.name]:
+            self._warn(
+                f"The table {table.name} was altered during the dump: it is dumped as it is now, "
+                "and may not fit the other tables."
+            )
         abstract = self._naming.abstract(table.name)
         if self._options.drop_statements:
             self._writer.statement(f"DROP TABLE IF EXISTS {quote(abstract)}")

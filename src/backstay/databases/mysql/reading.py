@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from backstay.databases.mysql.tokens import Token, tokens
 
 _COMMENT = rb"(?:\s|--[\x00-\x20][^\n]*\n|\#(?!__\w)[^\n]*\n|/\*(?!M?!)(?:[^*]|\*(?!/))*\*/)*"
-_NAME = rb"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$#\x80-\xff]+)"
+# Atomic, so that no shorter name is found in a longer one; and never with a database before it.
+_NAME = rb"(?>`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$#\x80-\xff]+)(?!\s*\.)"
+_ACCOUNT = rb"(?:`(?:[^`]|``)*`|'[^']*'|[\w$%.-]+(?:\(\))?)"
 _INSERT = re.compile(
     _COMMENT + rb"(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+(" + _NAME + rb")\s*"
     rb"(\((?:`(?:[^`]|``)*`|[^`)'\"])*\))?\s*VALUES?\b",
     re.IGNORECASE,
 )
 _CREATE = re.compile(
-    _COMMENT + rb"(?:/\*M?!\d*\s*)?CREATE\s+(?:[^'\"`(]|`(?:[^`]|``)*`|'[^']*'|\"[^\"]*\")*?\b"
+    _COMMENT + rb"(?:/\*M?!\d*\s*)?CREATE\s+(?:OR\s+REPLACE\s+|TEMPORARY\s+|AGGREGATE\s+|ALGORITHM\s*=\s*\w+\s+"
+    rb"|DEFINER\s*=\s*" + _ACCOUNT + rb"(?:\s*@\s*" + _ACCOUNT + rb")?\s*|SQL\s+SECURITY\s+\w+\s+|/\*M?!\d*\s*|\*/\s*)*"
     rb"(TABLE|SEQUENCE|VIEW|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE\s+BODY|PACKAGE)\s+(?:IF\s+NOT\s+EXISTS\s+)?"
-    rb"(?:" + _NAME + rb"\s*\.\s*)?(" + _NAME + rb")",
+    rb"(" + _NAME + rb")(?!\s+RETURNS\s+\w+\s+SONAME\b)",
     re.IGNORECASE,
 )
 _SET = re.compile(_COMMENT + rb"(?:/\*M?!\d*\s*)?SET\s+(.*)", re.IGNORECASE | re.DOTALL)

@@ -19,6 +19,7 @@ _DELIMITER_LINE = re.compile(rb"\s*delimiter[ \t]+(\S+)[ \t]*(?:\r?\n|\Z)", re.I
 _MAY_BE_DELIMITER_LINE = re.compile(
     rb"\s*(?:d|de|del|deli|delim|delimi|delimit|delimite|delimiter[^\n]*)?\Z", re.IGNORECASE
 )
+_LINE_END = re.compile(rb"[ \t\r]*(?:\n|\Z)")
 _COMPOUND = re.compile(
     rb"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(?:AGGREGATE\s+)?(?:PROCEDURE|FUNCTION|TRIGGER|EVENT)\b",
     re.IGNORECASE,
@@ -138,4 +139,4 @@ def _next_statement(buffer: bytes, position: int, delimiter: bytes, *, ended: bo
 
 
 def _ends_line(buffer: bytes, position: int) -> bool:
-    return buffer[position : position + 2].lstrip(b" \t\r")[:1] in {b"", b"\n"}
+    return _LINE_END.match(buffer, position) is not None
