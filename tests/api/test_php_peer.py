@@ -20,7 +20,8 @@ pytestmark = pytest.mark.skipif(shutil.which("php") is None, reason="php is not 
 
 def php(program: str, value: Any) -> Any:
     """Runs a program on ``$value`` and gives what it returns."""
-    code = f"$run = function($value) {{ {program} }}; echo json_encode($run(json_decode(stream_get_contents(STDIN), true)));"
+    read = "$value = json_decode(stream_get_contents(STDIN), true);"
+    code = f"{read} $run = function($value) {{ {program} }}; echo json_encode($run($value));"
     done = subprocess.run(["php", "-r", code], input=json.dumps(value), capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
