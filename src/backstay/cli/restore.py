@@ -1,4 +1,4 @@
-"""``backstay restore``: bring a site back."""
+"""``backstay restore``: bring a site back, and finish, take back or confirm what was begun."""
 
 from __future__ import annotations
 
@@ -8,19 +8,45 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from backstay.archives import open_archive
 from backstay.cli import options
-from backstay.cli.output import bar, console, print_json, say, shown, size, warn
-from backstay.databases import DatabaseAddress, ExistingTables
-from backstay.errors import BackstayError, NotFoundError, UsageError
-from backstay.jobs import Installation, backup_files, get_backup
-from backstay.restore import MAIN_DUMP, RestoreProgress, RestoreReport, restore_site
+from backstay.cli.output import bar, console, moment, print_json, say, shown, table, warn
+from backstay.cli.restore_plan import Wishes, make_plan, preview, resolve_source
+from backstay.cli.restore_report import tell, tell_preview
+from backstay.errors import UsageError
+from backstay.jobs import (
+    Installation,
+    begin_restore,
+    confirm_overdue,
+    confirm_restore,
+    pending_restores,
+    run_restore,
+    take_up_restore,
+    undo_restore,
+)
+from backstay.restore import RestoreProgress, RestoreReport, RestoreRun
 
 
 def restore(
-    source: Annotated[str, typer.Argument(metavar="ID|ARCHIVE", help="Number of a backup, or an archive's main file.")],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to bring the files back to.")],
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID|ARCHIVE|URL",
+            help="Number of a backup, an archive's main file, or the address of a server. "
+            "With --resume, --undo and --confirm: the name of a restore.",
+            show_default=False,
+        ),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="DIR",
+            help="Folder to bring the files back to.",
+            show_default="where the backup's site was",
+        ),
+    ] = None,
     database: Annotated[
         list[str] | None,
         typer.Option(
@@ -33,110 +59,205 @@ def restore(
     existing: Annotated[
         str,
         typer.Option(
-            "--existing-tables", metavar="refuse|replace|backup", help="What to do with tables that are there already."
+            "--existing-tables",
+            metavar="ask|refuse|replace|backup",
+            help="What to do with tables that are there already: replaced ones can come back until the restore is "
+            "confirmed, and with backup stay beside the new ones for good.",
         ),
-    ] = "refuse",
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="GLOB", help="Only these paths.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write over what is there without asking.")] = False,
+    ] = "ask",
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--replace",
+            metavar="OLD=NEW",
+            help="Replace a text, such as an address or a path, in the databases and files; may be given often.",
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="URL", help="New address of the site, for its own configuration."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="GLOB", help="Only these paths; what else is there stays. May be given often."),
+    ] = None,
+    only_tables: Annotated[
+        list[str] | None,
+        typer.Option("--only-tables", metavar="GLOB", help="Only these tables, such as '#__users' or 'users*'."),
+    ] = None,
+    no_files: Annotated[bool, typer.Option("--no-files", help="Databases only.")] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Keep files that the folder holds and the backup does not.")
+    ] = False,
+    keep_configuration: Annotated[
+        bool, typer.Option("--keep-configuration", help="Leave the site's own configuration as it was backed up.")
+    ] = False,
+    rename_server_files: Annotated[
+        bool,
+        typer.Option(
+            "--rename-server-files",
+            help="Give .htaccess, web.config, php.ini and .user.ini in the root other names, as Akeeba's restore does.",
+        ),
+    ] = False,
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            "--owner",
+            metavar="USER[:GROUP]",
+            help="Give the files to this user; needs root.",
+            show_default="root gives them to the owner of the folder that is replaced",
+        ),
+    ] = None,
+    keep_days: Annotated[
+        float,
+        typer.Option("--keep-days", min=0, help="Days for which what was replaced is kept unless it is confirmed."),
+    ] = 7.0,
+    backup: Annotated[
+        int | None,
+        typer.Option("--backup", metavar="ID", help="Of a server: which backup.", show_default="the newest"),
+    ] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            "--secret",
+            metavar="TEXT",
+            help="Of a server: its secret word or a token. Other users can see command lines: prefer the variable "
+            "BACKSTAY_SECRET, --secret-file, or the prompt.",
+        ),
+    ] = None,
+    secret_file: Annotated[
+        Path | None, typer.Option("--secret-file", metavar="FILE", help="File whose first line is the secret.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Finish a restore that was interrupted.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take a restore back: what was there before is again.")] = False,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Remove what a restore replaced, for good.")] = False,
+    pending: Annotated[bool, typer.Option("--pending", help="List restores that can be finished or undone.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace what is there without asking.")] = False,
     password: options.Password = None,
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
-    """Bring a site back from a backup: its files into a folder, its databases into servers.
+    """Bring a site back: its files into a folder, its databases into servers, its configuration to fit.
 
-    Nothing of the backup itself is left among the site's files.
+    Everything is made ready beside the old site and changes places in a moment at the end. What it replaces is kept
+    for seven days or until --confirm; until then --undo brings it back. Nothing is replaced without being asked about.
 
     Examples:
         backstay restore 12 --to /var/www/site --database mysql://user:password@localhost/site
 
         backstay restore site.jpa --to /var/www/copy --only 'images/**'
+
+        backstay restore 12 --to /var/www/new --database mysql://… --replace https://old.example=https://new.example
+
+        backstay restore --undo
     """
-    databases = _databases(database or [])
-    policies = {"refuse": ExistingTables.REFUSE, "replace": ExistingTables.REPLACE, "backup": ExistingTables.BACK_UP}
-    if existing not in policies:
-        raise UsageError(f"--existing-tables takes refuse, replace or backup, not {existing!r}.")
-    path, secret = _archive(source, home, password)
-    occupied = to.is_dir() and any(to.iterdir())
-    if occupied and not yes:
-        if not sys.stdin.isatty() or json_output:
-            raise UsageError(f"{to} is not empty: choose another folder, or add --yes to write over what is there.")
-        typer.confirm(f"{to} is not empty. Write over files of the same names?", abort=True)
+    if sum((resume, undo, confirm, pending)) > 1:
+        raise UsageError("Give one of --resume, --undo, --confirm and --pending.")
+    with options.opened(home) as installation:
+        for name in confirm_overdue(installation, warn):
+            say(f"What the restore {name} replaced was kept long enough and is removed now.")
+        if pending:
+            _list(installation, json_output=json_output)
+            return
+        if undo or confirm:
+            _end(installation, source or "", undo=undo, json_output=json_output)
+            return
+        if resume:
+            _run(take_up_restore(installation, source or ""), json_output=json_output)
+            return
+        if source is None:
+            raise UsageError("Say what to restore: the number of a backup, an archive's main file, or an address.")
+        wishes = Wishes(
+            to=to,
+            databases=tuple(database or ()),
+            existing=existing,
+            replacements=tuple(replace or ()),
+            address=address,
+            only=tuple(only or ()),
+            only_tables=tuple(only_tables or ()),
+            files=not no_files,
+            merge=merge,
+            configuration=not keep_configuration,
+            rename_server_files=rename_server_files,
+            owner=owner,
+            keep_days=keep_days,
+        )
+        wishes.check()
+        found = resolve_source(installation, source, backup, (secret, secret_file), password, quiet=json_output)
+        plan = make_plan(found, wishes)
+        looked = preview(plan)
+        if dry_run:
+            tell_preview(looked, json_output=json_output)
+            return
+        if looked.replaces and not yes:
+            _ask(looked.question(), json_output=json_output)
+        plan = looked.decided(plan, wishes.existing, asked=looked.replaces)
+        _run(begin_restore(installation, plan), json_output=json_output)
+
+
+def _ask(question: str, *, json_output: bool) -> None:
+    if not sys.stdin.isatty() or json_output:
+        raise UsageError(f"{question} Add --yes to replace it, or choose another place.")
+    typer.confirm(f"{question} Replace it?", abort=True)
+
+
+def _run(run: RestoreRun, *, json_output: bool) -> None:
     started = time.monotonic()
     warnings: list[str] = []
     report: RestoreReport | None = None
-    with open_archive(path, password=secret) as archive, bar("Restore", quiet=json_output) as progress:
-        for step in restore_site(
-            archive,
-            to.absolute(),
-            databases=databases,
-            existing=policies[existing],
-            replace_files=occupied,
-            only=only or (),
-            on_warning=warnings.append,
-        ):
-            if isinstance(step, RestoreProgress):
-                progress.update(f"{step.stage} {step.what}", step.done, step.total)
-            else:
-                report = step
-    if report is not None:
-        _tell(report, warnings, time.monotonic() - started, json_output=json_output)
-
-
-def _databases(values: list[str]) -> dict[str, DatabaseAddress]:
-    found = {}
-    for value in values:
-        before, separator, after = value.partition("=")
-        named = bool(separator) and before.endswith(".sql")
-        found[before if named else MAIN_DUMP] = DatabaseAddress.parse(after if named else value)
-    return found
-
-
-def _archive(source: str, home: Path | None, password: str | None) -> tuple[Path, str | None]:
-    if not source.isdigit():
-        path = Path(source)
-        if not path.is_file():
-            raise NotFoundError(
-                f"There is no archive {shown(source)}: give the path of its main file, or a backup's number."
-            )
-        return path, password
-    with options.opened(home) as installation:
-        backup = get_backup(installation, int(source))
-        files = backup_files(installation, backup)
-        if not files:
-            raise NotFoundError(f"Backup {backup.id} has no files (its state is {backup.meta}): choose another one.")
-        return files[-1].path, password or _password(installation, backup.profile_id)
-
-
-def _password(installation: Installation, profile_id: int) -> str | None:
     try:
-        return installation.catalogue.profiles.get(profile_id).settings().archive_password.get_secret_value() or None
-    except BackstayError:
-        return None
+        with bar("Restore", quiet=json_output) as progress:
+            for step in run_restore(run, warnings.append):
+                if isinstance(step, RestoreProgress):
+                    progress.update(f"{step.stage} {step.what}", step.done, step.total or None)
+                else:
+                    report = step
+    except KeyboardInterrupt:
+        say(
+            f"Interrupted: finish it with 'backstay restore --resume {run.journal.name}', "
+            f"or take it back with 'backstay restore --undo {run.journal.name}'."
+        )
+        raise
+    if report is not None:
+        tell(report, warnings, time.monotonic() - started, json_output=json_output)
 
 
-def _tell(report: RestoreReport, warnings: list[str], seconds: float, *, json_output: bool) -> None:
+def _end(installation: Installation, name: str, *, undo: bool, json_output: bool) -> None:
+    run = take_up_restore(installation, name)
+    name, target = run.journal.name, run.plan.target
+    if undo:
+        undo_restore(run, warn)
+    else:
+        confirm_restore(run)
+    if json_output:
+        print_json({"name": name, "target": target, "undone": undo, "confirmed": not undo})
+        return
+    done = "is taken back: what was there before is there again" if undo else "is confirmed: what it replaced is gone"
+    console.print(f"The restore {name} of {shown(target)} {done}.", markup=False)
+
+
+def _list(installation: Installation, *, json_output: bool) -> None:
+    found = pending_restores(installation)
     if json_output:
         print_json(
-            {
-                "target": str(report.target),
-                "files": report.files,
-                "bytes": report.bytes,
-                "databases": {
-                    name: {"tables": len(summary.tables), "rows": summary.rows, "backups": dict(summary.backups)}
-                    for name, summary in report.databases.items()
-                },
-                "not_restored": list(report.not_restored),
-                "seconds": round(seconds, 3),
-                "warnings": warnings,
-            }
+            [
+                {
+                    "name": one.name,
+                    "target": shown(one.target),
+                    "archive": shown(one.archive),
+                    "state": one.state,
+                    "begun": one.begun,
+                    "kept_until": one.kept_until.isoformat() if one.kept_until else None,
+                }
+                for one in found
+            ]
         )
         return
-    for warning in warnings:
-        warn(warning)
-    console.print(f"{report.files} entries, {size(report.bytes)}, are back in {report.target}.", markup=False)
-    for name, summary in report.databases.items():
-        console.print(f"{name}: {len(summary.tables)} tables, {summary.rows} rows are back.", markup=False)
-    for name in report.not_restored:
-        option = "--database URL" if name == MAIN_DUMP else f"--database {name}=URL"
-        say(f"The archive also holds the database dump {name}, which was not loaded: give {option} to load it.")
-    console.print(f"{seconds:.1f} s")
+    if not found:
+        console.print("All restores are over: there is nothing to finish or to take back.")
+        return
+    rows = table("Name", "State", "Folder", "Kept until (UTC)")
+    for one in found:
+        rows.add_row(one.name, one.state, Text(shown(one.target)), moment(one.kept_until))
+    console.print(rows)

@@ -1,6 +1,30 @@
 """Giving a site back: files, databases, its configuration."""
 
-from backstay.restore.layout import ArchivedDatabase, Layout, read_layout
-from backstay.restore.site import MAIN_DUMP, RestoreProgress, RestoreReport, restore_site
+from backstay.restore.configuration import Move, Rewritten, rewrite_configuration
+from backstay.restore.databases import present_tables, scratch_database
+from backstay.restore.journal import Journal, open_journals, read_lines, take_up
+from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
+from backstay.restore.plan import MAIN_DUMP, RestorePlan, RestoreProgress, RestoreReport
+from backstay.restore.run import RestoreRun, begin
 
-__all__ = ["MAIN_DUMP", "ArchivedDatabase", "Layout", "RestoreProgress", "RestoreReport", "read_layout", "restore_site"]
+__all__ = [
+    "MAIN_DUMP",
+    "ArchivedDatabase",
+    "Journal",
+    "Layout",
+    "Move",
+    "RestorePlan",
+    "RestoreProgress",
+    "RestoreReport",
+    "RestoreRun",
+    "Rewritten",
+    "begin",
+    "open_journals",
+    "open_part",
+    "present_tables",
+    "read_layout",
+    "read_lines",
+    "rewrite_configuration",
+    "scratch_database",
+    "take_up",
+]

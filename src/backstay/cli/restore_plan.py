@@ -1,0 +1,300 @@
+"""What ``backstay restore`` was asked for, made into a plan, and what that plan would change."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from backstay.archives import ArchiveReader, EntryType, open_archive
+from backstay.cli.output import bar, shown, size
+from backstay.databases import DatabaseAddress, ExistingTables
+from backstay.errors import NotFoundError, UsageError
+from backstay.jobs import Installation, RestoreSource, source_of_backup, source_of_server
+from backstay.restore import (
+    MAIN_DUMP,
+    ArchivedDatabase,
+    Layout,
+    Move,
+    RestorePlan,
+    Rewritten,
+    present_tables,
+    read_layout,
+    rewrite_configuration,
+)
+
+_POLICIES = {"refuse": ExistingTables.REFUSE, "replace": ExistingTables.REPLACE, "backup": ExistingTables.BACK_UP}
+_CONFIGURATION = ("configuration.php", "wp-config.php", ".env")
+_LARGEST_CONFIGURATION = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The options of a restore as they were given."""
+
+    to: Path | None = None
+    databases: tuple[str, ...] = field(default=(), repr=False)
+    existing: str = "ask"
+    replacements: tuple[str, ...] = ()
+    address: str | None = None
+    only: tuple[str, ...] = ()
+    only_tables: tuple[str, ...] = ()
+    files: bool = True
+    merge: bool = False
+    configuration: bool = True
+    rename_server_files: bool = False
+    owner: str | None = None
+    keep_days: float = 7.0
+
+    def check(self) -> None:
+        """Refuse what makes no sense, before anything is downloaded.
+
+        Raises:
+            UsageError: an option cannot be used.
+        """
+        if self.existing not in (*_POLICIES, "ask"):
+            raise UsageError(f"--existing-tables takes ask, refuse, replace or backup, not {self.existing!r}.")
+        if self.address is not None and not urlsplit(self.address).netloc:
+            raise UsageError(f"--address takes a whole address such as https://example.com, not {self.address!r}.")
+        pairs(self.replacements)
+        named_databases(self.databases)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a restore would change.
+
+    Attributes:
+        plan: the restore.
+        occupied: the target holds something.
+        in_the_way: dump file → tables that would be replaced; None: not known before the dump is read.
+        files: entries that would be written.
+        bytes: bytes of their content.
+        configuration: files of the site's configuration that would change.
+        not_restored: dumps for which no database is given.
+    """
+
+    plan: RestorePlan
+    occupied: bool
+    in_the_way: Mapping[str, list[str] | None]
+    files: int
+    bytes: int
+    configuration: tuple[Rewritten, ...]
+    not_restored: tuple[str, ...]
+
+    @property
+    def replaces(self) -> bool:
+        """Whether anything that is there would give way."""
+        return (self.occupied and self.plan.files) or any(self.in_the_way.values())
+
+    def question(self) -> str:
+        """Return what is there, in a sentence."""
+        found = []
+        if self.occupied and self.plan.files:
+            how = "some files of" if self.plan.only or self.plan.way == "merge" else "all that is in"
+            found.append(f"{how} {self.plan.target}")
+        for dump_file, tables in self.in_the_way.items():
+            if tables and (address := self.plan.database(dump_file)):
+                found.append(f"{len(tables)} tables of {address.redacted()}")
+        return f"The restore replaces {' and '.join(found)}."
+
+    def decided(self, plan: RestorePlan, existing: str, *, asked: bool) -> RestorePlan:
+        """Return the plan with what becomes of existing tables: what nobody was asked about is not replaced."""
+        if existing != "ask":
+            return replace(plan, existing=_POLICIES[existing].value)
+        known = all(tables is not None for tables in self.in_the_way.values())
+        policy = ExistingTables.REPLACE if asked or known else ExistingTables.REFUSE
+        return replace(plan, existing=policy.value)
+
+
+def resolve_source(
+    installation: Installation,
+    source: str,
+    backup: int | None,
+    secret: tuple[str | None, Path | None],
+    password: str | None,
+    *,
+    quiet: bool,
+) -> RestoreSource:
+    """Return the archive that a number, a path or an address names; what lies elsewhere is downloaded."""
+    if source.isdigit():
+        return source_of_backup(installation, int(source), password)
+    if source.startswith(("http://", "https://")):
+        from backstay.cli.remote_connection import read_secret
+        from backstay.client import Client
+
+        with Client(source, read_secret(*secret)) as client, bar("Download", transfer=True, quiet=quiet) as progress:
+            return source_of_server(
+                installation,
+                client,
+                backup,
+                password,
+                lambda arrived: progress.update(arrived.name, arrived.done, arrived.total),
+            )
+    path = Path(source)
+    if not path.is_file():
+        raise NotFoundError(
+            f"There is no archive {shown(source)}: give the path of its main file, a backup's number, or an address."
+        )
+    return RestoreSource(path.resolve(), password)
+
+
+def make_plan(source: RestoreSource, wishes: Wishes) -> RestorePlan:
+    """Return the plan of a restore; to the old place where no other is given.
+
+    Raises:
+        UsageError: no place is given and none is known.
+    """
+    target = wishes.to
+    databases = named_databases(wishes.databases)
+    if target is None:
+        if source.root is None:
+            raise UsageError("Say where the files go with --to DIR: the archive does not tell.")
+        target = source.root
+        if not databases and source.database:
+            databases = {MAIN_DUMP: source.database}
+    target = target.absolute()
+    return RestorePlan(
+        archive=str(source.path),
+        target=str(target),
+        databases=databases,
+        password=source.password,
+        files=wishes.files,
+        way="merge" if wishes.merge else "whole",
+        only=wishes.only,
+        only_tables=wishes.only_tables,
+        replacements=pairs(wishes.replacements),
+        configuration=wishes.configuration,
+        address=wishes.address.rstrip("/") if wishes.address else None,
+        rename_server_files=wishes.rename_server_files,
+        owner=_owner(wishes.owner, target),
+        keep_days=wishes.keep_days,
+        fetched=source.fetched,
+    )
+
+
+def preview(plan: RestorePlan) -> Preview:
+    """Look what a restore would change; nothing is changed.
+
+    Raises:
+        ArchiveError: the archive cannot be read.
+        DatabaseError: a database cannot be looked at.
+    """
+    target = Path(plan.target)
+    with open_archive(plan.archive, password=plan.password) as archive:
+        layout = read_layout(archive)
+        in_the_way = {
+            database.dump_file: _in_the_way(database, address, plan.only_tables)
+            for database in layout.databases
+            if (address := plan.database(database.dump_file)) is not None
+        }
+        configuration = _configuration(archive, layout, plan) if plan.files and plan.configuration else ()
+    return Preview(
+        plan=plan,
+        occupied=target.is_dir() and any(target.iterdir()),
+        in_the_way=in_the_way,
+        files=layout.files if plan.files else 0,
+        bytes=layout.size if plan.files else 0,
+        configuration=configuration,
+        not_restored=tuple(one.dump_file for one in layout.databases if one.dump_file not in plan.databases),
+    )
+
+
+def _in_the_way(database: ArchivedDatabase, address: DatabaseAddress, only_tables: tuple[str, ...]) -> list[str] | None:
+    present = present_tables(address)
+    if not present:
+        return []
+    listed = database.metadata.get("tables")
+    kinds = list(listed.values()) if isinstance(listed, dict) else [listed]
+    names = [str(name) for kind in kinds if isinstance(kind, list) for name in kind]
+    if not names:
+        return None
+    old = str(database.metadata.get("prefix") or "")
+    prefix = address.prefix or old
+    if address.kind == "sqlite":
+        return sorted(present)
+    real = {prefix + name[3:] if name.startswith("#__") else name for name in names}
+    found = sorted(real & present)
+    return None if only_tables and found else found
+
+
+def _configuration(archive: ArchiveReader, layout: Layout, plan: RestorePlan) -> tuple[Rewritten, ...]:
+    """Return what of the site's configuration would change, found out on a copy."""
+    with tempfile.TemporaryDirectory(prefix="backstay-") as folder:
+        for entry in archive:
+            small = entry.type is EntryType.FILE and entry.size <= _LARGEST_CONFIGURATION
+            if entry.path in _CONFIGURATION and small and not layout.is_own(entry.path):
+                (Path(folder) / entry.path).write_bytes(b"".join(archive.read(entry)))
+        main = next((one for one in layout.databases if one.dump_file == MAIN_DUMP), None)
+        address = plan.database(MAIN_DUMP)
+        old = str(main.metadata.get("prefix") or "") if main else ""
+        root = layout.information.get("root")
+        move = Move(
+            address,
+            ((address.prefix or old) or None) if address else None,
+            root if isinstance(root, str) else "",
+            plan.target,
+            plan.address,
+        )
+        return tuple(rewrite_configuration(Path(folder), move, on_warning=lambda _message: None))
+
+
+def named_databases(values: tuple[str, ...]) -> dict[str, str]:
+    """Return the URL for each dump; one without a name is for the site's own.
+
+    Raises:
+        UsageError: a URL makes no sense, or a dump is given two.
+    """
+    found: dict[str, str] = {}
+    for value in values:
+        before, separator, after = value.partition("=")
+        named = bool(separator) and before.endswith(".sql")
+        name = before if named else MAIN_DUMP
+        if name in found:
+            raise UsageError(f"--database is given twice for {name}: give one.")
+        found[name] = DatabaseAddress.parse(after if named else value).url()
+    return found
+
+
+def pairs(values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return old and new texts of ``OLD=NEW``; the first equals sign parts them.
+
+    Raises:
+        UsageError: one has no equals sign, or no old text.
+    """
+    found = []
+    for value in values:
+        old, separator, new = value.partition("=")
+        if not separator or not old:
+            raise UsageError(
+                f"--replace takes OLD=NEW, such as https://old.example=https://new.example, not {value!r}."
+            )
+        found.append((old, new))
+    return tuple(found)
+
+
+def _owner(given: str | None, target: Path) -> tuple[int, int] | None:
+    if given:
+        import grp
+        import pwd
+
+        user, _, group = given.partition(":")
+        try:
+            entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+            number = (int(group) if group.isdigit() else grp.getgrnam(group).gr_gid) if group else entry.pw_gid
+        except KeyError:
+            raise UsageError(f"There is no user or group {given!r} on this machine.") from None
+        return entry.pw_uid, number
+    if os.geteuid() != 0 or not target.is_dir():
+        return None
+    status = target.stat()
+    # What root restores over somebody's site stays theirs; a server that can't read its site is no site.
+    return (status.st_uid, status.st_gid) if status.st_uid != 0 else None
+
+
+def total(found: Preview) -> str:
+    """Return how much a restore would write, for a person."""
+    return f"{found.files} entries, {size(found.bytes)}"

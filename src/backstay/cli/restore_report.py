@@ -1,0 +1,128 @@
+"""What a restore did, or would do, told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backstay.cli.output import console, print_json, say, shown, size, warn
+from backstay.cli.restore_plan import Preview, total
+from backstay.restore import MAIN_DUMP, RestoreReport, Rewritten
+
+_LISTED = 10
+
+
+def tell(report: RestoreReport, warnings: list[str], seconds: float, *, json_output: bool) -> None:
+    """Tell what came of a restore."""
+    if json_output:
+        print_json({**as_json(report), "seconds": round(seconds, 3), "warnings": [shown(one) for one in warnings]})
+        return
+    for warning in warnings:
+        warn(warning)
+    _line(f"{report.files} entries, {size(report.bytes)}, are back in {report.target}.")
+    for name, summary in report.databases.items():
+        _line(f"{name}: {len(summary.tables)} tables, {summary.rows} rows are back.")
+    _tell_configuration(report.configuration, "now has its new")
+    for path, count in list(report.replaced_in_files.items())[:_LISTED]:
+        _line(f"Texts replaced in {path}" + (f": {count} rows" if count > 1 else ""))
+    if len(report.replaced_in_files) > _LISTED:
+        _line(f"… and in {len(report.replaced_in_files) - _LISTED} other files: --json lists them all.")
+    for name, columns in report.replaced_in_databases.items():
+        for column, count in columns.items():
+            _line(f"Texts replaced in {name}, {column}: {count} rows")
+    for name in report.not_restored:
+        option = "--database URL" if name == MAIN_DUMP else f"--database {name}=URL"
+        say(f"The archive also holds the database dump {name}, which was not loaded: give {option} to load it.")
+    if report.window is not None:
+        _line(f"The old and the new site changed places within {report.window:.3f} s.")
+    if report.name:
+        _line(
+            f"What was replaced is kept until {report.kept_until[:16].replace('T', ' ')} UTC: "
+            f"'backstay restore --undo {report.name}' brings it back, --confirm removes it."
+        )
+    console.print(f"{seconds:.1f} s")
+
+
+def as_json(report: RestoreReport) -> dict[str, Any]:
+    """Return a report as the commands print it with ``--json``."""
+    return {
+        "target": shown(str(report.target)),
+        "files": report.files,
+        "bytes": report.bytes,
+        "databases": {
+            name: {"tables": len(summary.tables), "rows": summary.rows, "backups": dict(summary.backups)}
+            for name, summary in report.databases.items()
+        },
+        "not_restored": list(report.not_restored),
+        "configuration": _configuration_json(report.configuration),
+        "replaced": {
+            "files": {shown(path): count for path, count in report.replaced_in_files.items()},
+            "databases": _plain(report.replaced_in_databases),
+        },
+        "window": report.window,
+        "name": report.name,
+        "kept_until": report.kept_until,
+    }
+
+
+def tell_preview(found: Preview, *, json_output: bool) -> None:
+    """Tell what a restore would change."""
+    plan = found.plan
+    if json_output:
+        print_json(
+            {
+                "target": shown(plan.target),
+                "occupied": found.occupied,
+                "files": found.files,
+                "bytes": found.bytes,
+                "databases": {
+                    name: {"database": address.redacted(), "replaces": found.in_the_way.get(name)}
+                    for name in plan.databases
+                    if (address := plan.database(name))
+                },
+                "not_restored": list(found.not_restored),
+                "configuration": _configuration_json(found.configuration),
+                "replacements": [list(pair) for pair in plan.replacements],
+            }
+        )
+        return
+    if plan.files:
+        what = "some of" if plan.only else "all of"
+        _line(f"Would write {what} {total(found)}, to {plan.target}.")
+        if found.occupied and plan.way == "whole" and not plan.only:
+            _line(f"{plan.target} holds something: it would be set aside as a whole, and kept {plan.keep_days:g} days.")
+        elif found.occupied:
+            _line("Files of the same names would be set aside; others stay as they are.")
+    for name, tables in found.in_the_way.items():
+        if (address := plan.database(name)) is None:
+            continue
+        if tables is None:
+            _line(f"Would load {name} into {address.redacted()}, which holds tables; the dump does not list its own.")
+        elif tables:
+            listed = ", ".join(tables[:_LISTED]) + (" …" if len(tables) > _LISTED else "")
+            _line(f"Would load {name} into {address.redacted()}, in place of {len(tables)} tables: {listed}")
+        else:
+            _line(f"Would load {name} into {address.redacted()}; nothing there is replaced.")
+    _tell_configuration(found.configuration, "would get its new")
+    for old, new in plan.replacements:
+        _line(f"Would replace {old} by {new} in the text columns and text files.")
+    for name in found.not_restored:
+        _line(f"Would not load the database dump {name}: no database is given for it.")
+    console.print("Nothing was changed.")
+
+
+def _tell_configuration(rewritten: tuple[Rewritten, ...], verb: str) -> None:
+    for item in rewritten:
+        _line(f"{item.path} {verb} {', '.join(item.names)}.")
+
+
+def _configuration_json(rewritten: tuple[Rewritten, ...]) -> dict[str, list[str]]:
+    return {item.path: list(item.names) for item in rewritten}
+
+
+def _plain(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    return {name: dict(columns) for name, columns in counts.items()}
+
+
+def _line(text: str) -> None:
+    console.print(shown(text), markup=False)

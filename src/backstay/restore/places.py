@@ -1,0 +1,115 @@
+"""Where the files of a restore wait, and where what they replace is kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from backstay.errors import RestoreError
+from backstay.restore import slots
+from backstay.restore.slots import Slots
+
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of one restore, all on one file system.
+
+    Attributes:
+        target: the site's folder.
+        beside: hidden folder that holds the other two; nothing else lies in it.
+        way: ``whole``: the target changes places; ``content``: what is in it does; ``merge``: file by file.
+    """
+
+    target: str
+    beside: str
+    way: Literal["whole", "content", "merge"]
+
+    @property
+    def staged(self) -> Path:
+        """Where the new files are made ready."""
+        new = Path(self.beside) / "new"
+        return new / Path(self.target).name if self.way == "whole" else new
+
+    @property
+    def old(self) -> Path:
+        """Where what was there is kept."""
+        return Path(self.beside) / "old"
+
+    def slots(self) -> Slots:
+        """Return what changes places, once the new files are ready."""
+        target, new = Path(self.target), Path(self.beside) / "new"
+        if self.way == "whole":
+            return slots.whole(target, new, self.old)
+        target.mkdir(parents=True, exist_ok=True)
+        if self.way == "content":
+            return slots.content(target, new, self.old, apart=Path(self.beside).name)
+        return slots.merged(target, new, self.old)
+
+    def remove(self) -> None:
+        """Remove the hidden folder with all that is in it."""
+        if Path(self.beside).is_dir():
+            _make_removable(self.beside)
+            shutil.rmtree(self.beside)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` gave."""
+        return cls(**stored)
+
+
+def choose_places(target: Path, name: str, *, merge: bool) -> Places:
+    """Choose how a folder's content changes places.
+
+    A folder changes places as a whole, in one rename, where it can: its parent must be writable and on the same file
+    system. Where it is a mount point, or its parent belongs to somebody else, its content does, from within.
+
+    Args:
+        target: absolute; need not exist.
+        name: of the restore.
+        merge: what has no namesake among the new files stays.
+
+    Raises:
+        RestoreError: neither the target nor its parent can be written to.
+    """
+    parent = target.parent
+    while not parent.exists():
+        parent = parent.parent
+    hidden = f".{_shortened(target.name)}.backstay-{name}"
+    beside_it = os.access(parent, os.W_OK | os.X_OK) and not os.path.ismount(target)
+    if target.exists() and not target.is_dir():
+        raise RestoreError(f"{target} is no folder: choose another place, or move it away.")
+    if not target.exists() and beside_it:
+        return Places(str(target), str(target.parent / hidden), "whole")
+    if beside_it and target.stat().st_dev == parent.stat().st_dev:
+        return Places(str(target), str(target.parent / hidden), "merge" if merge else "whole")
+    if target.is_dir() and os.access(target, os.W_OK | os.X_OK):
+        return Places(str(target), str(target / f".backstay-{name}"), "merge" if merge else "content")
+    raise RestoreError(
+        f"Neither {target} nor the folder above it can be written to: run the restore as their owner, "
+        "or choose another place."
+    )
+
+
+def _shortened(name: str) -> str:
+    return os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
+
+
+def _make_removable(folder: str) -> None:
+    """Let its owner enter and empty every folder below: sites hold folders that nobody may write to."""
+    if os.geteuid() == 0:
+        return
+    for base, names, _files in os.walk(folder):
+        for name in names:
+            path = Path(base) / name
+            if not path.is_symlink():
+                path.chmod(0o700)

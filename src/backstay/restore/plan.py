@@ -1,0 +1,135 @@
+"""What one restore is to do, settled before it begins, and what it tells on its way: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from backstay.databases import DatabaseAddress, ExistingTables, LoadSummary
+from backstay.restore.configuration import Rewritten
+
+MAIN_DUMP = "site.sql"
+SERVER_FILES: Mapping[str, str] = {
+    ".htaccess": "htaccess.bak",
+    "web.config": "web.config.bak",
+    "php.ini": "php.ini.bak",
+    ".user.ini": ".user.ini.bak",
+}
+"""Names that the reference restore gives to files of the web server in the site's root (archive-formats, 1.8)."""
+
+Way = Literal["whole", "merge"]
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """One restore.
+
+    Attributes:
+        archive: main file of the archive.
+        target: folder of the site, absolute; links in it resolved.
+        databases: dump file (``site.sql`` for the site's own) → URL it is loaded to.
+        password: of the archive, where it needs one.
+        files: bring files back at all.
+        way: ``whole``: the folder becomes what the archive holds; ``merge``: what has no namesake there stays.
+        only: patterns of paths; empty: everything.
+        only_tables: patterns of tables' names; empty: every table.
+        existing: what becomes of tables that are replaced: refused, dropped in the end, or kept under other names.
+        replacements: old and new texts, for databases and files.
+        configuration: change the site's own configuration for its new place.
+        address: new address of the site; None: it keeps its own.
+        rename_server_files: give ``.htaccess`` and its like other names, as the reference restore does.
+        owner: number of the user and of the group that files are given to; None: whoever restores.
+        keep_days: how long what was replaced is kept unless it is confirmed before.
+        fetched: folder that the archive was downloaded to, removed when the restore is over; empty for none.
+    """
+
+    archive: str
+    target: str
+    databases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    password: str | None = field(default=None, repr=False)
+    files: bool = True
+    way: Way = "whole"
+    only: tuple[str, ...] = ()
+    only_tables: tuple[str, ...] = ()
+    existing: str = ExistingTables.REPLACE.value
+    replacements: tuple[tuple[str, str], ...] = ()
+    configuration: bool = True
+    address: str | None = None
+    rename_server_files: bool = False
+    owner: tuple[int, int] | None = None
+    keep_days: float = 7.0
+    fetched: str = ""
+
+    @property
+    def policy(self) -> ExistingTables:
+        """What becomes of tables that are replaced."""
+        return ExistingTables(self.existing)
+
+    def database(self, dump_file: str) -> DatabaseAddress | None:
+        """Return where a dump is loaded to; None where it is not."""
+        url = self.databases.get(dump_file)
+        return DatabaseAddress.parse(url) if url else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain JSON, secrets in it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` gave."""
+        values = dict(stored)
+        for name in ("only", "only_tables"):
+            values[name] = tuple(values[name])
+        values["replacements"] = tuple((old, new) for old, new in values["replacements"])
+        values["owner"] = tuple(values["owner"]) if values["owner"] else None
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreProgress:
+    """How far a restore is.
+
+    Attributes:
+        stage: what is being done.
+        what: the path or table in hand.
+        done: bytes of content or SQL done.
+        total: bytes of it in all; 0 where that is not known.
+    """
+
+    stage: Literal["files", "database", "texts", "swap"]
+    what: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What a restore gave back.
+
+    Attributes:
+        target: where the files are.
+        files: entries written.
+        bytes: bytes of their content.
+        databases: dump file → what was loaded.
+        not_restored: dump files for which no database was given.
+        configuration: files of the site's configuration that were changed.
+        replaced_in_files: path → texts' places: 1 for a file, rows for a SQLite database.
+        replaced_in_databases: dump file → ``table.column`` → values changed.
+        window: seconds between the first thing that changed places and the last; None where nothing was there before.
+        name: what the restore is called, for ``confirm`` and ``undo``; empty where it is over.
+        kept_until: moment (ISO 8601) until which what was replaced is kept; empty where nothing was.
+    """
+
+    target: Path
+    files: int = 0
+    bytes: int = 0
+    databases: Mapping[str, LoadSummary] = field(default_factory=dict)
+    not_restored: tuple[str, ...] = ()
+    configuration: tuple[Rewritten, ...] = ()
+    replaced_in_files: Mapping[str, int] = field(default_factory=dict)
+    replaced_in_databases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    window: float | None = None
+    name: str = ""
+    kept_until: str = ""

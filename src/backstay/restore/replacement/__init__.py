@@ -1,0 +1,6 @@
+"""Search and replace of addresses and paths when a site moves, in database columns and in files."""
+
+from backstay.restore.replacement.files import replace_in_files
+from backstay.restore.replacement.text import Replacer
+
+__all__ = ["Replacer", "replace_in_files"]
