@@ -98,7 +98,7 @@ def _answer(method: Method[Any, Any], schemas: dict[str, Any]) -> dict[str, Any]
     if method.name == _FILE:
         return {"description": "The whole file.", "content": {"application/octet-stream": {}, "application/zip": {}}}
     adapter: TypeAdapter[Any] = method.reply
-    reply = adapter.json_schema(mode="serialization", by_alias=True, ref_template=_REFERENCE)
+    reply = _with_empty_lists(adapter.json_schema(mode="serialization", by_alias=True, ref_template=_REFERENCE))
     schemas.update(reply.pop("$defs", {}))
     envelope = {
         "type": "object",
@@ -112,3 +112,15 @@ def _answer(method: Method[Any, Any], schemas: dict[str, Any]) -> dict[str, Any]
     if method.example_reply is not None:
         content["example"] = {"status": 200, "data": method.example_reply}
     return {"description": "The reply, or what went wrong.", "content": {"application/json": content}}
+
+
+def _with_empty_lists(schema: Any) -> Any:
+    """A schema in which an empty map may be an empty list, the way the reference writes it (api-methods.md 5.3)."""
+    if isinstance(schema, list):
+        return [_with_empty_lists(member) for member in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _with_empty_lists(member) for key, member in schema.items()}
+    if changed.get("type") == "object" and "properties" not in changed and "additionalProperties" in changed:
+        return {"anyOf": [changed, {"type": "array", "maxItems": 0}]}
+    return changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from backstay.api.methods import NoParameters
@@ -22,7 +23,7 @@ def get_version(call: Call, parameters: NoParameters) -> VersionInfo:
         component=__version__,
         date=RELEASE_DATE,
         edition="pro",
-        updateinfo=_update(call) if call.level <= _LAST_LEVEL_WITH_UPDATES else None,
+        updateinfo=update_information(call) if call.level <= _LAST_LEVEL_WITH_UPDATES else None,
     )
 
 
@@ -32,23 +33,24 @@ def get_profiles(call: Call, parameters: NoParameters) -> list[ProfileItem]:
     return [ProfileItem(id=number, name=name) for number, name in call.installation.catalogue.profiles.names()]
 
 
-def update_information(call: Call, parameters: UpdateInformationParameters) -> dict[str, Any]:
+def update_information(call: Call, parameters: UpdateInformationParameters | None = None) -> dict[str, Any]:
     """Tell what the settings say of updates; Backstay itself asks nobody."""
     del parameters
-    return _update(call)
-
-
-def _update(call: Call) -> dict[str, Any]:
     told = call.installation.configuration.server
-    newer = _numbers(told.newest_version) > _numbers(__version__)
+    return dict(_update(told.newest_version, told.newest_version_url))
+
+
+@lru_cache(maxsize=16)
+def _update(newest: str, url: str) -> dict[str, Any]:
+    newer = _numbers(newest) > _numbers(__version__)
     return {
         "stuck": 0,
         "hasUpdate": newer,
-        "version": told.newest_version or __version__,
+        "version": newest or __version__,
         "date": "" if newer else RELEASE_DATE,
         "stability": "stable",
-        "link": told.newest_version_url if newer else "",
-        "infoURL": told.newest_version_url if newer else "",
+        "link": url if newer else "",
+        "infoURL": url if newer else "",
         "minstabilityMatch": 1,
         "platformMatch": 1,
     }
