@@ -6,8 +6,10 @@ This room stands on its own: it knows neither archives nor backups. A dump goes 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from typing import Protocol
+import os
+from collections.abc import Generator, Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from backstay.databases.address import DatabaseAddress
 from backstay.databases.model import (
@@ -133,6 +135,39 @@ def _module_of(address: DatabaseAddress) -> Driver:
     return sqlite
 
 
+class _Nowhere:
+    """A sink for a dump of which only the summary counts."""
+
+    def open(self, _name: str) -> BinaryIO:
+        return Path(os.devnull).open("wb")
+
+
+def measure(address: DatabaseAddress, *, options: DumpOptions | None = None) -> Mapping[str, TableSummary]:
+    """Count and sum up the rows of every table, in one snapshot, as a dump with the same options does.
+
+    Two databases hold the same rows if this answers the same for both; so does a database that a dump was loaded into,
+    against the dump's own summary, on a server of the same kind.
+
+    Args:
+        address: the database.
+        options: the dump's options, for its filters and the form of its names.
+
+    Returns:
+        Rows and checksum under each table's name in a dump.
+
+    Raises:
+        DatabaseConnectionError: the server cannot be reached, refuses the log-in, or went away.
+        DumpError: the database could not be read.
+    """
+    running = dump(address, _Nowhere(), options=options, on_warning=lambda _: None)
+    while True:
+        try:
+            next(running)
+        except StopIteration as stop:
+            summary: DumpSummary = stop.value
+            return summary.tables
+
+
 def test_connection(address: DatabaseAddress) -> str:
     """Log in to a database and return its server's version, such as ``MariaDB 10.11.6``.
 
@@ -157,5 +192,6 @@ __all__ = [
     "dump",
     "is_sqlite_file",
     "load",
+    "measure",
     "test_connection",
 ]
