@@ -118,6 +118,13 @@ def _as_version_2(server: FakeServer, path: str) -> None:
         server.seen[-1].query["view"] = "api"
 
 
+def test_a_secret_that_stands_in_the_address_is_taken_out_of_it(server: FakeServer) -> None:
+    with Client(f"{server.url}/index.php?view=api&_akeebaAuth=hidden&method=delete#hidden", SECRET) as client:
+        assert "hidden" not in repr(client)
+        assert client.get_version().api == 350
+    assert all("_akeebaAuth" not in seen.query and seen.method == "getVersion" for seen in server.seen)
+
+
 def test_a_wrong_secret_is_said_to_be_wrong(server: FakeServer) -> None:
     with Client(server.url, "wrong") as client, pytest.raises(AuthenticationError, match="did not accept"):
         client.get_version()

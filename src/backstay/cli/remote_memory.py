@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.client import Endpoint
+from backstay.client.secrecy import blanked
 from backstay.errors import UsageError
 
 _MOST = 200
@@ -27,18 +28,18 @@ def memory_file() -> Path:
 def remembered(url: str) -> Endpoint | None:
     """Return the endpoint that worked for an address the last time, if there is one."""
     with contextlib.suppress(UsageError):
-        stored = _load().get(url)
+        stored = _load().get(blanked(url))
         return Endpoint.restored(stored) if isinstance(stored, dict) else None
     return None
 
 
 def remember(url: str, endpoint: Endpoint | None) -> None:
     """Keep the endpoint that worked for an address; the newest addresses are kept."""
-    known = _load()
-    if endpoint is None or known.get(url) == endpoint.stored():
+    known, key = _load(), blanked(url)
+    if endpoint is None or known.get(key) == endpoint.stored():
         return
-    known.pop(url, None)
-    known[url] = endpoint.stored()
+    known.pop(key, None)
+    known[key] = endpoint.stored()
     path = memory_file()
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

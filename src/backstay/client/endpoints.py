@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from backstay.errors import UsageError
 
@@ -114,6 +114,10 @@ class Address:
     def url(self, path: str) -> str:
         """The address with another path and no query."""
         return urlunsplit((self.scheme, self.netloc, path, "", ""))
+
+    def without_credentials(self) -> str:
+        """The whole address, without a secret or a call that stood in its query."""
+        return urlunsplit((self.scheme, self.netloc, self.path, urlencode(_query_of(self)), ""))
 
     def asks_for(self, name: str) -> str:
         """A parameter of the query, in lower case; empty if it is not there."""

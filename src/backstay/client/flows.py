@@ -76,7 +76,7 @@ class Session:
     """What a client knows of the server it calls.
 
     Attributes:
-        url: address as the user gave it.
+        url: address as the user gave it, with its scheme and without credentials.
         secret: secret word or token.
         version: the only version to use; None: the newest that works.
         envelope: how version 1 is written.
@@ -206,7 +206,7 @@ def redirected(given: str, request: HttpRequest, status: int, location: str) -> 
     Raises:
         ProtocolError: the redirect may not be followed.
     """
-    target = redirect_target(given if "://" in given else request.url, request.url, location)
+    target = redirect_target(given, request.url, location)
     asked = urlsplit(request.url)
     parts = urlsplit(target)
     if not parts.query and asked.query:

@@ -17,7 +17,7 @@ def session_of(
     Raises:
         UsageError: one of the options makes no sense; the message does not repeat the secret.
     """
-    Address.parse(url)
+    url = Address.parse(url).without_credentials()
     if not secret:
         raise UsageError("The secret is empty: give the secret word or a token of the server.")
     if any(ord(character) < 32 or ord(character) == 127 for character in secret):
