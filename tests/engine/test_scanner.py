@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_read_is_a_warning(tmp_path: Path, monkeypatch: 
     real = os.scandir
 
     def refuse(path: bytes) -> object:
-        if path.endswith(b"locked"):
+        if path == os.fsencode(tmp_path / "locked"):
             raise PermissionError(13, "Permission denied", path)
         return real(path)
 

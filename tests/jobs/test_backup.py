@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from backstay.archives import open_archive
-from backstay.demo.compare import compare_trees
 from backstay.errors import BackupRunningError, ConfigurationError, NotFoundError
 from backstay.jobs import (
     Installation,
@@ -32,8 +31,7 @@ from backstay.jobs import (
     step_backup,
     stop,
 )
-from backstay.restore import RestoreReport, restore_site
-from support.backups import begin, finish, make_files, take
+from support.backups import assert_gives_back, begin, finish, kill, make_files, take
 
 
 @pytest.fixture
@@ -49,23 +47,12 @@ def site(tmp_path: Path) -> Path:
     return make_files(tmp_path / "site")
 
 
-def restored(installation: Installation, backup_id: int, target: Path) -> Path:
-    """Bring the files of a backup back into a fresh folder."""
-    files = backup_files(installation, get_backup(installation, backup_id))
-    with open_archive(files[-1].path) as archive:
-        *_progress, report = restore_site(archive, target, databases={}, on_warning=pytest.fail)
-    assert isinstance(report, RestoreReport)
-    return target
-
-
-def assert_same(site: Path, target: Path) -> None:
-    comparison = compare_trees(site, target)
-    assert comparison.differences == []
-    assert comparison.files > 0
-
-
-def job_process(installation: Installation, backup_id: int) -> int | None:
-    return lock.process_number(installation.home.job(backup_id))
+def job_process(installation: Installation, backup_id: int) -> int:
+    """Return the number of a job's process, once it has told it."""
+    while (number := lock.process_number(installation.home.job(backup_id))) is None:
+        assert lock.is_alive(installation.home.job(backup_id))
+        time.sleep(0.005)
+    return number
 
 
 def test_a_backup_comes_to_a_good_end_and_gives_the_site_back(
@@ -77,7 +64,7 @@ def test_a_backup_comes_to_a_good_end_and_gives_the_site_back(
     (file,) = backup_files(installation, backup)
     assert backup.total_size == file.size == backup.proof["parts"][0]["size"]
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
-    assert_same(site, restored(installation, backup.id, tmp_path / "back"))
+    assert_gives_back(installation, backup.id, site, tmp_path / "back")
 
 
 @pytest.mark.parametrize("archive_format", ["jpa", "zip"])
@@ -97,7 +84,7 @@ def test_a_backup_in_parts_numbers_them_with_the_main_file_last(
     letter = archive_format[0]
     endings = [file.path.suffix for file in files]
     assert endings == [f".{letter}{number:02d}" for number in range(1, len(files))] + [f".{archive_format}"]
-    assert_same(site, restored(installation, backup.id, tmp_path / "back"))
+    assert_gives_back(installation, backup.id, site, tmp_path / "back")
 
 
 def test_nothing_of_the_backup_is_left_in_the_jobs_folder_but_its_report(
@@ -184,7 +171,6 @@ def test_a_second_backup_of_the_same_profile_is_refused_while_one_runs(
     site = big_site(tmp_path)
     state = begin(installation, site)
     pid = job_process(installation, state.backup_id)
-    assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(
@@ -199,14 +185,7 @@ def test_a_second_backup_of_the_same_profile_is_refused_while_one_runs(
 def kill_after(installation: Installation, backup_id: int, seconds: float) -> bool:
     """Kill the process of a job some time after now; return whether there was one."""
     time.sleep(seconds)
-    while (pid := job_process(installation, backup_id)) is None:
-        if not lock.is_alive(installation.home.job(backup_id)):
-            return False
-        time.sleep(0.005)
-    os.kill(pid, signal.SIGKILL)
-    while lock.is_alive(installation.home.job(backup_id)):
-        time.sleep(0.005)
-    return True
+    return kill(installation, backup_id)
 
 
 @pytest.mark.parametrize("archive_format", ["jpa", "zip", "jps"])
@@ -232,9 +211,8 @@ def test_a_backup_that_is_killed_again_and_again_comes_to_a_good_end(
     assert kills > 0
     backup = get_backup(installation, state.backup_id)
     files = backup_files(installation, backup)
-    with open_archive(files[-1].path, password="secret" if archive_format == "jps" else None) as archive:
-        *_progress, _report = restore_site(archive, tmp_path / "back", databases={}, on_warning=pytest.fail)
-    assert_same(site, tmp_path / "back")
+    password = "secret" if archive_format == "jps" else None
+    assert_gives_back(installation, state.backup_id, site, tmp_path / "back", password)
     assert sorted(path.name for path in installation.home.archives.iterdir()) == sorted(file.name for file in files)
 
 
@@ -267,7 +245,7 @@ def test_a_backup_that_was_stopped_goes_on_where_it_was(installation: Installati
     assert get_backup(installation, state.backup_id).status == "run"
     assert not stop(installation, state.backup_id)
     assert finish(installation, state).error == ""
-    assert_same(site, restored(installation, state.backup_id, tmp_path / "back"))
+    assert_gives_back(installation, state.backup_id, site, tmp_path / "back")
 
 
 def test_a_running_backup_that_is_deleted_is_stopped_and_leaves_nothing(

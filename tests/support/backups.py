@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from backstay.archives import open_archive
 from backstay.catalogue import Backup
-from backstay.jobs import Installation, StepState, acknowledge, get_backup, profile_of_site, start_backup, step_backup
+from backstay.demo.compare import compare_trees
+from backstay.engine.contents import is_own
+from backstay.jobs import (
+    Installation,
+    StepState,
+    acknowledge,
+    backup_files,
+    get_backup,
+    lock,
+    profile_of_site,
+    start_backup,
+    step_backup,
+)
 
 PATIENCE_SECONDS = 120.0
 
@@ -34,6 +52,46 @@ def take(installation: Installation, site: Path, database: str = "none", **overr
     state = finish(installation, begin(installation, site, database, **overrides))
     assert state.error == ""
     return get_backup(installation, state.backup_id)
+
+
+def extract_site(installation: Installation, backup_id: int, target: Path, password: str | None = None) -> Path:
+    """Extract what a backup holds of the site itself into a fresh folder; a warning fails the test."""
+    files = backup_files(installation, get_backup(installation, backup_id))
+    with open_archive(files[-1].path, password=password) as archive:
+        archive.extract(target, select=lambda entry: not is_own(entry.path), on_warning=_refuse)
+    return target
+
+
+def assert_gives_back(
+    installation: Installation, backup_id: int, site: Path, target: Path, password: str | None = None
+) -> None:
+    """Fail unless a complete backup extracts equal to its site, and nothing but its parts lies among the archives."""
+    backup = get_backup(installation, backup_id)
+    assert (backup.status, backup.error) == ("complete", "")
+    extract_site(installation, backup_id, target, password)
+    # An archive has no place for what a restoration knows of the root itself.
+    shutil.copystat(site, target)
+    shutil.rmtree(target / "installation", ignore_errors=True)
+    comparison = compare_trees(site, target)
+    assert comparison.differences == []
+    assert comparison.files > 0
+
+
+def kill(installation: Installation, backup_id: int) -> bool:
+    """Kill the process of a job and wait until it is gone; return whether there was one."""
+    folder = installation.home.job(backup_id)
+    while (number := lock.process_number(folder)) is None:
+        if not lock.is_alive(folder):
+            return False
+        time.sleep(0.002)
+    os.kill(number, signal.SIGKILL)
+    while lock.is_alive(folder):
+        time.sleep(0.002)
+    return True
+
+
+def _refuse(warning: object) -> None:
+    pytest.fail(f"a warning: {warning}")
 
 
 def make_files(root: Path, count: int = 40, size: int = 2000) -> Path:

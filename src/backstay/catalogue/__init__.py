@@ -6,7 +6,7 @@ from backstay.catalogue.profiles import Profile
 from backstay.catalogue.records import Backup, Status
 from backstay.catalogue.store import Catalogue, open_catalogue
 from backstay.catalogue.tokens import Token
-from backstay.catalogue.vault import write_private
+from backstay.catalogue.vault import Vault, write_private
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
@@ -17,6 +17,7 @@ __all__ = [
     "Profile",
     "Status",
     "Token",
+    "Vault",
     "default_home",
     "open_catalogue",
     "open_home",

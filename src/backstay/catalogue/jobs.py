@@ -6,10 +6,19 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, func, select, update
 
-from backstay.catalogue.schema import jobs
+from backstay.catalogue.schema import backups, jobs
 from backstay.catalogue.vault import Vault
+
+NEW_JOB: dict[str, Any] = {
+    "attempts": 0,
+    "step_number": 0,
+    "warnings_told": 0,
+    "warnings_sent": 0,
+    "domain_told": "",
+}
+"""Columns of a job that is about to begin, besides its record and plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +54,9 @@ class JobTable:
         self._writer = engine.execution_options(writes=True)
         self._vault = vault
 
-    def create(self, backup_id: int, plan: dict[str, Any]) -> None:
-        """Store a job that is about to begin."""
-        with self._writer.begin() as connection:
-            connection.execute(
-                insert(jobs).values(
-                    backup_id=backup_id,
-                    plan=self._vault.seal(json.dumps(plan)),
-                    attempts=0,
-                    step_number=0,
-                    warnings_told=0,
-                    warnings_sent=0,
-                    domain_told="",
-                )
-            )
+    def sealed(self, plan: dict[str, Any]) -> bytes:
+        """Return a plan encrypted, as ``BackupTable.create`` stores it."""
+        return self._vault.seal(json.dumps(plan))
 
     def get(self, backup_id: int) -> Job | None:
         """Return the job of a record, or None."""
@@ -79,7 +77,9 @@ class JobTable:
         """Forget the plan and checkpoint of a job that has ended, and with them its secrets."""
         self.update(backup_id, plan=b"", checkpoint=None)
 
-    def delete(self, backup_id: int) -> None:
-        """Remove a job."""
-        with self._writer.begin() as connection:
-            connection.execute(delete(jobs).where(jobs.c.backup_id == backup_id))
+    def ended(self) -> list[int]:
+        """Return the records of jobs that have ended and still have a plan: their processes died in the last moment."""
+        query = select(jobs.c.backup_id).join(backups, backups.c.id == jobs.c.backup_id)
+        query = query.where(backups.c.status != "run", func.length(jobs.c.plan) > 0)
+        with self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Engine, Row, delete, func, insert, select, update
 
-from backstay.catalogue.schema import backups, warnings
+from backstay.catalogue.jobs import NEW_JOB
+from backstay.catalogue.schema import backups, jobs, warnings
 
 Status = Literal["run", "fail", "complete"]
 
@@ -89,8 +90,14 @@ class BackupTable:
         origin: str = "backend",
         tag: str | None = None,
         backupid: str | None = None,
+        archivename: str = "",
+        job: bytes | None = None,
     ) -> Backup:
-        """Make the record of a backup that begins, with status ``run``."""
+        """Make the record of a backup that begins, with status ``run``.
+
+        With the plan of its job, sealed by ``JobTable.sealed``, record and job appear at the same moment, so that
+        nobody ever sees a running backup that nobody is to take.
+        """
         values = {
             "description": description,
             "comment": comment,
@@ -99,7 +106,7 @@ class BackupTable:
             "origin": origin,
             "type": type,
             "profile_id": profile_id,
-            "archivename": "",
+            "archivename": archivename,
             "absolute_path": "",
             "multipart": 0,
             "tag": tag,
@@ -114,6 +121,8 @@ class BackupTable:
         }
         with self._writer.begin() as connection:
             number = connection.execute(insert(backups).values(values).returning(backups.c.id)).scalar_one()
+            if job is not None:
+                connection.execute(insert(jobs).values(backup_id=number, plan=job, **NEW_JOB))
             row = connection.execute(select(*_COLUMNS).where(backups.c.id == number)).one()
         return _backup(row)
 
@@ -170,6 +179,34 @@ class BackupTable:
         """Change columns of a record, on disk when the call returns."""
         with self._writer.begin() as connection:
             connection.execute(update(backups).where(backups.c.id == backup_id).values(**values))
+
+    def claim(self, backup_id: int, archivename: str, absolute_path: str) -> None:
+        """Note where the archive of a backup goes; older records that claim the same place have no files any more."""
+        with self._writer.begin() as connection:
+            connection.execute(
+                update(backups)
+                .where(backups.c.absolute_path == absolute_path, backups.c.id != backup_id, backups.c.filesexist)
+                .values(filesexist=False)
+            )
+            connection.execute(
+                update(backups)
+                .where(backups.c.id == backup_id)
+                .values(archivename=archivename, absolute_path=absolute_path)
+            )
+
+    def end(self, backup_id: int, *, error: str) -> bool:
+        """Mark a backup that runs as failed, with the reason; return whether it ran: one that is complete stays so."""
+        values = {
+            "status": "fail",
+            "error": error,
+            "backupend": datetime.now(UTC),
+            "filesexist": False,
+            "multipart": 0,
+            "instep": False,
+        }
+        query = update(backups).where(backups.c.id == backup_id, backups.c.status == "run").values(values)
+        with self._writer.begin() as connection:
+            return connection.execute(query).rowcount > 0
 
     def delete(self, backup_id: int) -> bool:
         """Remove a record with its warnings and its job; return whether it was there."""

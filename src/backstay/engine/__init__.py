@@ -2,13 +2,15 @@
 
 from backstay.engine.contents import Survey, survey, trees
 from backstay.engine.files import BackupFile, backup_files, main_file
-from backstay.engine.log import open_log
+from backstay.engine.log import log_header, open_log
+from backstay.engine.parts import WORK, discard
 from backstay.engine.plan import Plan, make_plan
 from backstay.engine.progress import Progress, percent
 from backstay.engine.retention import apply_retention, outdated, remove_files
-from backstay.engine.run import BackupRun, discard
+from backstay.engine.run import BackupRun
 
 __all__ = [
+    "WORK",
     "BackupFile",
     "BackupRun",
     "Plan",
@@ -17,6 +19,7 @@ __all__ = [
     "apply_retention",
     "backup_files",
     "discard",
+    "log_header",
     "main_file",
     "make_plan",
     "open_log",

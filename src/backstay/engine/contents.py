@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,12 @@ from backstay.engine.plan import Plan
 from backstay.engine.progress import Domain
 from backstay.engine.scanner import Scanner, Tree
 from backstay.engine.spool import restored
-from backstay.profiles import SITE_ROOT, Filters, Settings
+from backstay.profiles import SITE_ROOT, Filters, virtual_folder
 from backstay.version import __version__
 
 INSTALLATION = "installation"
 SQL_FOLDER = f"{INSTALLATION}/sql"
 SITE_PAGE = f"{INSTALLATION}/backstay/site.json"
-VIRTUAL_FOLDER = "external_files"
 # Names that the backup writes itself (engine-behaviour, archive contents); manifests are the archive's own.
 _OWN = re.compile(
     r"installation/(backstay(/.*)?|README\.html|extrainfo\.json|eff\.json|sql/(databases\.json|[^/]+\.(sql|s\d{2,})))",
@@ -76,7 +76,8 @@ def site_entry(plan: Plan) -> Source:
     """Return the page that tells Backstay's own restore what no archive format has a place for."""
     moment = datetime.fromisoformat(plan.started)
     page: dict[str, Any] = {"backstay_version": __version__, "type": plan.settings.backup_type}
-    if plan.settings.root:
+    # Where the root is gone, the walk over it says so.
+    with contextlib.suppress(OSError):
         status = Path(plan.settings.root).stat()
         page["root"] = {"mode": stat.S_IMODE(status.st_mode), "mtime": int(status.st_mtime // 1)}
     return virtual(SITE_PAGE, json.dumps(page, indent=4).encode(), moment)
@@ -129,36 +130,33 @@ def database_entries(plan: Plan, dumps: Iterable[Dumped]) -> list[Source]:
 
 
 def trees(plan: Plan, own_folders: Iterable[Path], *, on_warning: Callable[[str], None]) -> list[Tree]:
-    """Return the folders that a backup takes: the site's root, then the off-site ones.
+    """Return the folders that a backup takes: the site's root, then the off-site ones, in the same order every time.
 
     Args:
         plan: of the backup.
-        own_folders: folders Backstay writes to; where one lies in a tree it is left out.
+        own_folders: folders Backstay writes to; where one lies in a tree, or a link leads to it, it is left out.
         on_warning: told of filters that cannot be used.
     """
     settings = plan.settings
     filters = Filters.from_stored(plan.filters)
-    found = [_tree(Path(settings.root), "", SITE_ROOT, settings, filters, plan, own_folders, on_warning)]
+    roots = [_Root(Path(settings.root), "", SITE_ROOT)]
     for directory in filters.extra_directories.values():
-        path = Path(
-            directory.path.replace(SITE_ROOT, settings.root).replace("[ROOTPARENT]", str(Path(settings.root).parent))
-        )
-        name = directory.virtual_folder.strip("/")
-        prefix = f"{VIRTUAL_FOLDER}/{name}" if name else ""
-        if not path.is_dir():
-            on_warning(f"The off-site folder {path} is not there: it is NOT in the backup.")
-            continue
-        found.append(_tree(path, prefix, directory.path, settings, filters, plan, own_folders, on_warning))
-    return found
+        path = directory.path.replace(SITE_ROOT, settings.root)
+        path = path.replace("[ROOTPARENT]", str(Path(settings.root).parent))
+        name = virtual_folder(directory.virtual_folder)
+        # A folder that is not there keeps its place in the order: the walk over it tells.
+        roots.append(_Root(Path(path), f"{settings.virtual_folder}/{name}" if name else "", directory.path))
+    own = [folder.resolve() for folder in own_folders]
+    return [_tree(root, plan, filters, own, on_warning) for root in roots]
 
 
 def off_site_entries(plan: Plan) -> list[Source]:
     """Return the page that tells a restoration where off-site folders came from; none where there are none."""
     filters = Filters.from_stored(plan.filters)
     folders = {
-        directory.path: f"{VIRTUAL_FOLDER}/{directory.virtual_folder.strip('/')}"
+        directory.path: f"{plan.settings.virtual_folder}/{name}"
         for directory in filters.extra_directories.values()
-        if directory.virtual_folder.strip("/")
+        if (name := virtual_folder(directory.virtual_folder))
     }
     if not folders:
         return []
@@ -166,33 +164,48 @@ def off_site_entries(plan: Plan) -> list[Source]:
     return [virtual(f"{INSTALLATION}/eff.json", json.dumps({"eff": folders}, indent=4).encode(), moment)]
 
 
-def _tree(
-    root: Path,
-    prefix: str,
-    name: str,
-    settings: Settings,
-    filters: Filters,
-    plan: Plan,
-    own_folders: Iterable[Path],
-    on_warning: Callable[[str], None],
-) -> Tree:
-    real = root.resolve()
-    inside = [
-        folder.resolve().relative_to(real).as_posix()
-        for folder in own_folders
-        if folder.resolve() != real and folder.resolve().is_relative_to(real)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """Where a tree begins, its folder in the archive, and its name in the filters."""
+
+    path: Path
+    prefix: str
+    name: str
+
+
+def _tree(root: _Root, plan: Plan, filters: Filters, own: list[Path], on_warning: Callable[[str], None]) -> Tree:
+    settings = plan.settings
+    real = root.path.resolve()
+    inside = [folder.relative_to(real).as_posix() for folder in own if folder != real and folder.is_relative_to(real)]
     for folder in inside:
         on_warning(f"{folder} lies under the site's root and is where Backstay writes: it is left out.")
-    rules = FileRules(filters, name, patterns=settings.exclude.splitlines(), folders=inside, on_warning=on_warning)
+    archive = Path(plan.archive)
+    rules = FileRules(
+        filters,
+        root.name,
+        patterns=settings.exclude.splitlines(),
+        folders=inside,
+        own_files=f"{archive.stem}." if archive.parent.resolve() == real else "",
+        on_warning=on_warning,
+    )
     return Tree(
         root=str(real).encode("utf-8", "surrogateescape"),
-        prefix=prefix,
+        prefix=root.prefix,
         rules=rules,
+        required=root.name == SITE_ROOT,
         follow_links=settings.dereference_symlinks,
         one_file_system=settings.one_file_system,
         newer_than=plan.newer_than,
+        own_link_modes=settings.archive_format == "zip",
+        own_folders=frozenset(_identities(folder for folder in own if folder != real)),
     )
+
+
+def _identities(folders: Iterable[Path]) -> Iterator[tuple[int, int]]:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            status = folder.stat()
+            yield status.st_dev, status.st_ino
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,19 +216,28 @@ class Survey:
         files, folders, links: how many of each.
         size: bytes of the files' content.
         excluded: filter → how many paths it leaves out by itself (what lies beneath them is not counted).
+        stored: bytes of files that go into the archive without compression, because they are large.
+        names: bytes of the paths of files and links.
     """
 
-    files: int
-    folders: int
-    links: int
-    size: int
-    excluded: dict[str, int]
+    files: int = 0
+    folders: int = 0
+    links: int = 0
+    size: int = 0
+    excluded: dict[str, int] = field(default_factory=dict)
+    stored: int = 0
+    names: int = 0
 
 
-def survey(found: Iterable[Tree]) -> Survey:
-    """Walk over trees without reading a file, and count."""
+def survey(found: Iterable[Tree], *, store_above: int | None = None) -> Survey:
+    """Walk over trees without reading a file, and count.
+
+    Args:
+        found: the trees.
+        store_above: files of more bytes are stored without compression; None: all are compressed.
+    """
     counts = dict.fromkeys(EntryType, 0)
-    size = 0
+    size = stored = names = 0
     excluded: dict[str, int] = {}
 
     def note(path: str, reason: str) -> None:
@@ -225,5 +247,9 @@ def survey(found: Iterable[Tree]) -> Survey:
     for tree in found:
         for source in Scanner(tree, on_warning=lambda _message: None, on_excluded=note).sources():
             counts[source.type] += 1
-            size += source.size if source.type is EntryType.FILE else 0
-    return Survey(counts[EntryType.FILE], counts[EntryType.DIRECTORY], counts[EntryType.SYMLINK], size, excluded)
+            names += len(source.path) if source.type is not EntryType.DIRECTORY else 0
+            if source.type is EntryType.FILE:
+                size += source.size
+                stored += source.size if store_above is not None and source.size > store_above else 0
+    files, folders, links = counts[EntryType.FILE], counts[EntryType.DIRECTORY], counts[EntryType.SYMLINK]
+    return Survey(files, folders, links, size, excluded, stored, names)

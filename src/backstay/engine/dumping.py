@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from backstay.archives import Compression
+from backstay.catalogue import Vault
 from backstay.databases import DatabaseAddress, DumpOptions, DumpProgress, DumpSummary, dump
 from backstay.engine.plan import MAIN_DUMP, Plan, PlannedDatabase
 from backstay.engine.spool import PlainFolder, Spool, restored, stored
 from backstay.profiles import SITE_DATABASE, Filters, Settings
+from backstay.storage import sync
+
+_PATIENCE_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -69,10 +74,10 @@ class Dumping:
         self._thread.join(seconds)
 
     def stop(self) -> None:
-        """End the dump early, because the backup ends; returns when it has ended."""
+        """End the dump early, because the backup ends; waits for it, but not for a database that does not answer."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_PATIENCE_SECONDS)
 
     def results(self) -> list[Dumped]:
         """Return what was dumped, once it is all there.
@@ -116,6 +121,7 @@ class Dumping:
         options = dump_options(settings, Filters.from_stored(self._plan.filters), database, plain=plain)
         try:
             summary = self._drive(address, sink, database, options)
+            sink.sync()
         finally:
             sink.close()
         parts = stored(sink.finished()) if isinstance(sink, Spool) else []
@@ -163,10 +169,20 @@ def dump_options(settings: Settings, filters: Filters, database: PlannedDatabase
     return DumpOptions.single_file(**changes) if plain else DumpOptions(part_size=settings.dump_part_size, **changes)
 
 
-def dumped_from(checkpoint: dict[str, Any] | None) -> list[Dumped] | None:
-    """Return the finished dumps that a checkpoint tells of, or None where they must be made again."""
-    stored_dumps = (checkpoint or {}).get("dump")
-    if stored_dumps is None:
+def keep_dumps(path: Path, dumps: Iterable[Dumped], vault: Vault) -> None:
+    """Write down finished dumps, encrypted (their metadata may hold a password), whole or not at all."""
+    content = vault.seal(json.dumps([asdict(dumped) for dumped in dumps]))
+    staged = path.with_name(f".{path.name}")
+    staged.write_bytes(content)
+    sync([staged])
+    staged.replace(path)
+    sync([path.parent])
+
+
+def kept_dumps(path: Path, vault: Vault) -> list[Dumped] | None:
+    """Return the dumps that were written down, or None where they, or files of theirs, are not there any more."""
+    try:
+        dumps = [Dumped(**values) for values in json.loads(vault.open(path.read_bytes()))]
+    except FileNotFoundError:
         return None
-    dumps = [Dumped(**values) for values in stored_dumps]
     return dumps if all(restored(found.parts) is not None for found in dumps) else None

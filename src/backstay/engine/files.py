@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from backstay.archives.part_stream import find_parts
+from backstay.archives import find_parts
 from backstay.catalogue import Backup, Home
 from backstay.errors import MissingPartError
 

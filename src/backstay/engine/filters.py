@@ -19,6 +19,9 @@ from backstay.profiles import Filters
 # Kept although the files of their folder are left out: they guard the folder on the web.
 KEPT_FILES = frozenset({".htaccess", "web.config", "index.html", "index.htm", "robots.txt"})
 
+OWN = "backstay's own"
+"""What is told as the filter that leaves out what Backstay itself writes."""
+
 _CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 # PCRE flags that change nothing for the texts that are matched here: UTF-8, dollar at the end only, study.
@@ -83,6 +86,7 @@ class FileRules:
         *,
         patterns: Iterable[str] = (),
         folders: Iterable[str] = (),
+        own_files: str = "",
         on_warning: Callable[[str], None],
     ) -> None:
         """Compile the filters of one root.
@@ -92,6 +96,8 @@ class FileRules:
             root: name of the root in the filters.
             patterns: in the syntax of ``.gitignore``.
             folders: relative paths of folders that are left out always, such as the one the archive goes to.
+            own_files: files in the root itself whose names begin so are left out always: those of an archive that is
+                written there.
             on_warning: told of a filter that cannot be used; what it meant to leave out is then taken in.
         """
         self._plain = {
@@ -103,6 +109,7 @@ class FileRules:
             for name in self._plain
         }
         self._folders = frozenset(folders)
+        self._own_files = own_files
         lines = [line for line in patterns if line.strip()]
         try:
             self._patterns = pathspec.GitIgnoreSpec.from_lines(lines) if lines else None
@@ -112,11 +119,13 @@ class FileRules:
     def directory(self, path: str) -> str | None:
         """Return the name of the filter that leaves out a folder with all that is in it, or None."""
         if path in self._folders:
-            return "backstay's own folders"
+            return OWN
         return self._excluded("directories", path) or self._pattern(path + "/")
 
     def file(self, path: str) -> str | None:
         """Return the name of the filter that leaves out a file or link, or None."""
+        if self._own_files and path.startswith(self._own_files) and "/" not in path:
+            return OWN
         return self._excluded("files", path) or self._pattern(path)
 
     def subdirectories(self, path: str) -> str | None:

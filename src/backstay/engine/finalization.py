@@ -79,14 +79,22 @@ class Finalization:
         yield Progress("finale", step="Updating backup record information", fraction=0.9)
         self._complete(summary, level)
         yield Progress("finale", step="Applying local quotas", fraction=0.95)
-        apply_retention(
-            self._catalogue,
-            self._home,
-            self._plan.settings,
-            self._backup,
-            datetime.now(UTC),
-            on_warning=self._warnings.add,
-        )
+        self._retain()
+
+    def _retain(self) -> None:
+        """Apply the rules of retention; whatever happens there, the backup is complete and stays so."""
+        try:
+            apply_retention(
+                self._catalogue,
+                self._home,
+                self._plan.settings,
+                self._backup,
+                datetime.now(UTC),
+                on_warning=self._warnings.add,
+            )
+        except Exception as error:  # noqa: BLE001 - no fault there may undo a backup that is proven
+            _log.exception("Retention")
+            self._warnings.add(f"The rules of retention could not be applied this time ({error}).")
 
     def _watch(self, work: Any, step: str, size: int) -> Iterator[Progress]:
         running = _InThread(work)
@@ -95,7 +103,7 @@ class Finalization:
             yield Progress("finale", step=step, substep=f"{share:.0%}" if size else "", fraction=0.2 + 0.6 * share)
 
     def _verify(self) -> None:
-        password = self._plan.settings.archive_password.get_secret_value() or None
+        password = self._plan.settings.password
         with open_archive(Path(self._plan.archive), password=password) as archive:
             self._report = archive.verify(on_progress=self._note)
 
@@ -109,7 +117,9 @@ class Finalization:
         problems = [problem.message for problem in report.problems]
         if self._plan.settings.verify == "content" and not report.used_manifest:
             problems.append("The manifest could not be read back.")
-        elif report.manifest_hash is not None and report.manifest_hash != summary.manifest_hash:
+        elif (
+            report.manifest_hash is not None and summary.manifest_hash and report.manifest_hash != summary.manifest_hash
+        ):
             problems.append("The manifest on the disk is not the one that was written.")
         if problems:
             raise BackupFailedError(
@@ -118,19 +128,23 @@ class Finalization:
             )
         _log.info("Verified %d entries of %d bytes", report.entries, report.bytes)
 
+    def _manifest(self, summary: ArchiveSummary | None) -> str:
+        """Return the hash of the manifest: as it was written, else as it was read back."""
+        read = self._report.manifest_hash if self._report is not None else None
+        return (summary.manifest_hash if summary is not None else "") or read or ""
+
     def _hash(self, paths: list[Path]) -> None:
         self._parts = [asdict(part) for part in read_back(paths)]
 
     def _complete(self, summary: ArchiveSummary | None, level: VerificationLevel) -> None:
         self._warnings.flush()
-        settings = self._plan.settings
-        split = summary is not None and settings.part_size > 0 and settings.part_size >= 65536
+        split = summary is not None and self._plan.settings.split_size > 0
         proof = {
             "level": level,
             "ok": True,
             "at": datetime.now(UTC).isoformat(),
             "parts": self._parts,
-            "manifest": summary.manifest_hash if summary is not None else "",
+            "manifest": self._manifest(summary),
             "entries": self._report.entries if self._report is not None else 0,
         }
         self._catalogue.backups.update(

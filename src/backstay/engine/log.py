@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+import platform
 import time
 from pathlib import Path
+
+from backstay.engine.plan import Plan
+from backstay.engine.progress import shown
+from backstay.version import RELEASE_DATE, __version__
 
 _NAMES = {logging.CRITICAL: "ERROR", logging.ERROR: "ERROR", logging.WARNING: "WARNING", logging.INFO: "INFO"}
 _LEVELS = {0: logging.CRITICAL + 1, 1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
@@ -36,3 +41,27 @@ def open_log(path: Path, level: int) -> logging.Handler:
     handler.setFormatter(LineFormatter())
     handler.setLevel(_LEVELS.get(level, logging.DEBUG))
     return handler
+
+
+def log_header(plan: Plan, attempt: int) -> list[str]:
+    """Return the lines with which a log begins: what runs, where, and with which settings.
+
+    Args:
+        plan: of the backup.
+        attempt: how often a process took it up, this one included.
+    """
+    settings = plan.settings
+    lines = [
+        "-" * 79,
+        f"Backstay {__version__} ({RELEASE_DATE})",
+        "--- System Information ---",
+        f"Python version: {platform.python_version()}",
+        f"Operating system: {platform.system()} {platform.release()} {platform.machine()}",
+        f"Loaded profile #{plan.profile_id}",
+        f"Backup type: {settings.backup_type}",
+        f"Archive format: {settings.archive_format}, compression: {settings.compression}",
+        f"Output directory: {shown(str(Path(plan.archive).parent))}",
+        f"Part size: {settings.split_size}",
+        *(f"Database: {database.address().redacted()}" for database in plan.databases),
+    ]
+    return [*lines, f"Taken up again, attempt {attempt}", "-" * 79] if attempt > 1 else [*lines, "-" * 79]

@@ -57,3 +57,8 @@ def percent(backup_type: str, domain: str, fraction: float) -> int:
     waiting = len(chain) - 1 - chain.index(domain)
     share = 1 - (waiting + 1) / weights + min(max(fraction, 0.0), 1.0) / weights
     return max(0, min(100, int(100 * share + 1e-9)))
+
+
+def shown(text: str) -> str:
+    """Return a text in which every character can be shown: bytes of a path that are not UTF-8 are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()

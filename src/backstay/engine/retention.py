@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from backstay.catalogue import Backup, Catalogue, Home
-from backstay.engine.files import backup_files
+from backstay.engine.files import backup_files, main_file
 from backstay.errors import BackstayError
 from backstay.profiles import Settings
 from backstay.storage import remove
@@ -101,33 +102,57 @@ def apply_retention(
         now: this moment.
         on_warning: told of what could not be removed.
     """
-    complete = catalogue.backups.newest(status="complete", profile_id=current.profile_id)
-    candidates = [backup for backup in complete if backup.filesexist and not backup.frozen]
-    for backup in outdated(candidates, settings, now, current.id):
+    for backup in outdated(_candidates(catalogue, home, current), settings, now, current.id):
         try:
-            remove_files(home, backup)
+            remove_files(catalogue, home, backup)
         except BackstayError as error:
             on_warning(f"Backup {backup.id} is given up by the retention rules, but {error}")
             continue
         catalogue.backups.update(backup.id, filesexist=False)
         _log.info("Removed the files of backup %d: the retention rules give it up", backup.id)
     if settings.obsolete:
-        _forget_obsolete(catalogue, home, settings, current)
+        _forget_obsolete(catalogue, home, settings, current, on_warning=on_warning)
 
 
-def _forget_obsolete(catalogue: Catalogue, home: Home, settings: Settings, current: Backup) -> None:
+def _candidates(catalogue: Catalogue, home: Home, current: Backup) -> list[Backup]:
+    """Return the backups the rules look at, newest first; those whose files somebody removed are marked so."""
+    found = []
+    for backup in catalogue.backups.newest(status="complete", profile_id=current.profile_id):
+        if not backup.filesexist or backup.frozen:
+            continue
+        if main_file(home, backup) is None:
+            catalogue.backups.update(backup.id, filesexist=False)
+        else:
+            found.append(backup)
+    return found
+
+
+def _forget_obsolete(
+    catalogue: Catalogue, home: Home, settings: Settings, current: Backup, *, on_warning: Callable[[str], None]
+) -> None:
     complete = catalogue.backups.newest(status="complete", profile_id=current.profile_id)
     obsolete = [backup for backup in complete if backup.meta == "obsolete" and not backup.frozen]
     for backup in obsolete[settings.obsolete :]:
-        remove_files(home, backup)
+        try:
+            remove_files(catalogue, home, backup)
+        except BackstayError as error:
+            on_warning(f"The record of backup {backup.id} is given up by the retention rules, but {error}")
+            continue
         catalogue.backups.delete(backup.id)
 
 
-def remove_files(home: Home, backup: Backup) -> None:
-    """Remove the parts of a backup and its log.
+def remove_files(catalogue: Catalogue, home: Home, backup: Backup) -> None:
+    """Remove the parts of a backup, unless a newer record claims them, and its log.
 
     Raises:
         StorageError: a file cannot be removed.
     """
-    paths = [file.path for file in backup_files(home, backup)]
-    remove([*paths, home.log(backup.tag or "", backup.backupid or "")])
+    path = backup.absolute_path
+    owner = catalogue.backups.newest_with_path([path]).get(path) if path else None
+    # The main file first: what is left after a power cut must not look like a backup. The other parts are known by
+    # name, so that they go too when this is done again.
+    parts = [file.path for file in reversed(backup_files(home, backup))]
+    folder = parts[0].parent if parts else Path(path).parent
+    parts += [folder / str(part["name"]) for part in backup.proof.get("parts", ())]
+    log = home.log(backup.tag or "", backup.backupid or "")
+    remove([*parts, log] if owner == backup.id else [log])

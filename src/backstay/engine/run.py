@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import logging
 import os
 import shutil
@@ -13,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +39,20 @@ from backstay.engine.contents import (
     survey,
     trees,
 )
-from backstay.engine.dumping import Dumped, Dumping, dumped_from
+from backstay.engine.dumping import Dumped, Dumping, keep_dumps, kept_dumps
 from backstay.engine.finalization import Finalization
+from backstay.engine.parts import WORK, discard, parts_of, remove_parts, summary_of_closed
 from backstay.engine.plan import Plan
-from backstay.engine.progress import CHAINS, Domain, Progress
+from backstay.engine.progress import CHAINS, Domain, Progress, shown
 from backstay.engine.scanner import Scanner, Tree, position
+from backstay.engine.space import check_space
 from backstay.engine.warnings import Warnings
-from backstay.errors import BackstayError, BackupFailedError, DiskFullError
-from backstay.storage import free_space
+from backstay.errors import ArchiveError, BackstayError, BackupFailedError, DiskFullError, StorageError
+from backstay.profiles import Settings
+from backstay.storage import sync
 
 _CHECKPOINT_SECONDS = 5.0
-# Text and markup shrink to a third or less; below this share of the content no archive can be expected to fit.
-_LEAST_SHARE = 0.2
+_FLUSH_SECONDS = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -74,12 +74,14 @@ class BackupRun:
         self._checkpoint: dict[str, Any] = checkpoint or {}
         self._chain = CHAINS[self._settings.backup_type]
         self.warnings = Warnings(catalogue, backup.id)
-        self._copies = self._folder / "sqlite"
-        self._spool = self._folder / "spool"
+        self._work = self._folder / WORK
+        self._copies = self._work / "sqlite"
+        self._spool = self._work / "spool"
+        self._kept_dumps = self._spool / "dumps"
         self._writer: ArchiveWriter | None = None
         self._dumping: Dumping | None = None
         self._dumps: list[Dumped] | None = None
-        self._survey = Survey(0, 0, 0, 0, {})
+        self._survey = Survey()
         self._trees: list[Tree] = []
         self._saved_at = time.monotonic()
         self._files = 0
@@ -96,7 +98,10 @@ class BackupRun:
             BackstayError: the backup failed.
         """
         try:
-            yield from self._domains()
+            with contextlib.closing(self._domains()) as steps:
+                for progress in steps:
+                    self.warnings.flush(at_most_every=_FLUSH_SECONDS)
+                    yield progress
         except GeneratorExit:
             self._let_go()
             raise
@@ -107,72 +112,88 @@ class BackupRun:
         finally:
             self.warnings.flush()
 
-    def _domains(self) -> Iterator[Progress]:
+    def _domains(self) -> Generator[Progress]:
         yield Progress("init", step="Initialization")
-        summary = None
+        archive = Path(self._plan.archive)
+        archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync([self._work.parent, self._folder.parent, archive.parent.parent])
+        self._catalogue.backups.claim(self._backup.id, archive.name, str(archive))
         if self._settings.backup_type == "dbonly":
             yield from self._dump_only()
-        elif closed := self._checkpoint.get("closed"):
-            summary = _summary(closed)
-        else:
-            self._begin()
-            for section_number, section in enumerate(self._sections()):
-                yield from self._pack_section(section_number, section)
-            yield from self._close()
-            summary = _summary(self._checkpoint["closed"])
+        elif "closed" not in self._checkpoint:
+            yield from self._write_archive()
+        # What follows needs the archive alone; what it was made from is gone before anything says "complete".
+        shutil.rmtree(self._work, ignore_errors=True)
+        closed = self._checkpoint.get("closed")
+        summary = _summary(closed) if closed else None
+        if summary is not None:
+            self._files, self._bytes_read = summary.entries, summary.uncompressed_size
+            self._bytes_written = summary.total_size
         finalization = Finalization(self._catalogue, self._home, self._backup, self._plan, self.warnings)
         for progress in finalization.run(summary):
             yield self._with_counts(progress)
-        shutil.rmtree(self._spool, ignore_errors=True)
+
+    def _write_archive(self) -> Iterator[Progress]:
+        self._begin()
+        if "closed" in self._checkpoint:
+            return
+        for section_number, section in enumerate(self._sections()):
+            yield from self._pack_section(section_number, section)
+        yield from self._close()
 
     # ------------------------------------------------------------------ begin
 
     def _begin(self) -> None:
-        plan, settings = self._plan, self._settings
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        archive = Path(plan.archive)
-        archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        archive = Path(self._plan.archive)
+        shutil.rmtree(self._copies, ignore_errors=True)
+        if self._checkpoint.get("dump"):
+            self._dumps = kept_dumps(self._kept_dumps, self._catalogue.vault)
+            if self._dumps is None:
+                _log.warning("The dumps that were finished are gone: the archive is begun anew")
+                self._checkpoint = {}
         if "Packing" in self._chain:
-            self._trees = trees(plan, (self._home.path, archive.parent), on_warning=self.warnings.add)
-            self._survey = survey(self._trees)
+            self._trees = trees(self._plan, (self._home.path, archive.parent), on_warning=self.warnings.add)
+            self._survey = survey(self._trees, store_above=_stored_above(self._settings))
             _log.info("Found %d files of %d bytes", self._survey.files, self._survey.size)
-        self._check_space(archive.parent)
-        password = settings.archive_password.get_secret_value() or None
-        if state := self._checkpoint.get("writer"):
-            _log.info("Going on behind %s", self._checkpoint.get("after", ""))
-            self._writer = resume_archive(state, password=password, work_directory=self._folder)
-        else:
-            _remove_parts(archive)
-            self._writer = create_archive(
-                archive,
-                format=settings.archive_format,
-                part_size=settings.part_size,
-                password=password,
-                compression=Compression(settings.compression),
-                comment=plan.description,
-                work_directory=self._folder,
-                store_above=settings.store_above,
-            )
-            self._save(section=0, after="")
-        self._catalogue.backups.update(self._backup.id, archivename=archive.name, absolute_path=str(archive))
-        self._begin_dump()
+        check_space(archive.parent, self._survey, sum(path.stat().st_size for path in parts_of(archive)))
+        self._open_archive(archive)
+        if "closed" not in self._checkpoint:
+            self._begin_dump()
+
+    def _open_archive(self, archive: Path) -> None:
+        state = self._checkpoint.get("writer")
+        password = self._settings.password
+        if state is not None:
+            _log.info("Going on behind %s", shown(self._checkpoint.get("after", "")))
+            try:
+                self._writer = resume_archive(state, password=password, work_directory=self._work)
+                return
+            except ArchiveError as error:
+                # The archive has its own name only once it is whole and synced: death came just before that was noted.
+                if archive.exists():
+                    self._checkpoint["closed"] = summary_of_closed(archive)
+                    return
+                _log.warning("The archive is begun anew: %s", error)
+                self._checkpoint = {"dump": True} if self._dumps is not None else {}
+        remove_parts(archive)
+        self._writer = create_archive(
+            archive,
+            format=self._settings.archive_format,
+            part_size=self._settings.split_size,
+            password=password,
+            compression=Compression(self._settings.compression),
+            comment=self._plan.description,
+            work_directory=self._work,
+            store_above=self._settings.store_above,
+        )
+        self._save(section=0, after="")
 
     def _begin_dump(self) -> None:
-        if not self._plan.databases:
-            return
-        self._dumps = dumped_from(self._checkpoint)
-        if self._dumps is None:
+        if self._plan.databases and self._dumps is None:
             shutil.rmtree(self._spool, ignore_errors=True)
             self._dumping = Dumping(self._plan, self._spool, on_warning=self.warnings.add)
             self._dumping.start()
-
-    def _check_space(self, folder: Path) -> None:
-        free = free_space(folder) + int(self._checkpoint.get("bytes_written", 0))
-        if free < self._survey.size * _LEAST_SHARE:
-            raise DiskFullError(
-                f"There are {free >> 20} MiB free in {folder} and {self._survey.size >> 20} MiB to back up: "
-                "free some space there, or set another output folder."
-            )
 
     # ------------------------------------------------------------------ contents
 
@@ -204,7 +225,10 @@ class BackupRun:
         """Copy a live SQLite database into the job's folder; return the copy's path."""
         self._copies.mkdir(mode=0o700, exist_ok=True)
         copy = self._copies / str(time.monotonic_ns())
-        copy_sqlite(Path(os.fsdecode(path)), copy)
+        try:
+            copy_sqlite(Path(os.fsdecode(path)), copy)
+        except OSError as error:
+            raise _of_writing(error, copy) from error
         # The entry gets the mode and time of the site's own file, and packing reads them from what it packs.
         status = os.stat(path)  # noqa: PTH116 - the path is bytes
         copy.chmod(stat.S_IMODE(status.st_mode))
@@ -226,7 +250,8 @@ class BackupRun:
                 yield source
 
         place = after
-        last: str | None = None
+        # Until the first source of this section is whole, the writer's last path is one from before it.
+        last = self._open_writer().last_path
         for packed in pack(self._open_writer(), sources(), on_warning=self._pack_warning):
             if packed.path is not None and packed.path != last:
                 last = packed.path
@@ -235,7 +260,7 @@ class BackupRun:
             self._remember_dump()
             if time.monotonic() - self._saved_at >= _CHECKPOINT_SECONDS:
                 self._save(section=number, after=place)
-            yield self._progress(section.domain, last or "")
+            yield self._progress(section.domain, self._place(section.domain, last or ""))
         shutil.rmtree(self._copies, ignore_errors=True)
         self._save(section=number + 1, after="")
 
@@ -260,7 +285,8 @@ class BackupRun:
         if self._dumping is not None and not self._dumping.running():
             self._dumps = self._dumping.results()
             self._dumping = None
-            self._checkpoint["dump"] = [asdict(dumped) for dumped in self._dumps]
+            keep_dumps(self._kept_dumps, self._dumps, self._catalogue.vault)
+            self._checkpoint["dump"] = True
 
     def _wait_for_dump(self) -> Iterator[Progress]:
         while self._dumping is not None:
@@ -270,15 +296,13 @@ class BackupRun:
         self._save(section=int(self._checkpoint.get("section", 0)), after=str(self._checkpoint.get("after", "")))
 
     def _dump_only(self) -> Iterator[Progress]:
-        archive = Path(self._plan.archive)
-        archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._catalogue.backups.update(self._backup.id, archivename=archive.name, absolute_path=str(archive))
         self._dumping = Dumping(self._plan, self._spool, on_warning=self.warnings.add)
         self._dumping.start()
         while self._dumping.running():
             self._dumping.wait(0.1)
             yield self._progress("PackDB", "")
         self._dumping.results()
+        self._dumping = None
 
     def _close(self) -> Iterator[Progress]:
         yield self._progress("finale", "Closing the archive")
@@ -305,6 +329,11 @@ class BackupRun:
         self._catalogue.jobs.update(self._backup.id, checkpoint=self._checkpoint)
         self._saved_at = time.monotonic()
 
+    def _place(self, domain: Domain, path: str) -> str:
+        """Return the folder that is being packed, as an absolute path where it is the site's."""
+        folder = path.rpartition("/")[0]
+        return f"{self._settings.root}/{folder}".rstrip("/") if domain == "Packing" else folder
+
     def _progress(self, domain: Domain, step: str) -> Progress:
         dumping = self._dumping
         size = max(1, self._survey.size)
@@ -317,6 +346,7 @@ class BackupRun:
             substep = f"{dumping.progress.rows_done} / {dumping.progress.rows_total}"
             rows = dumping.progress.rows_done
             fraction = dumping.fraction
+        step = shown(step)
         return self._with_counts(Progress(domain, step=step, substep=substep, fraction=fraction, rows=rows))
 
     def _with_counts(self, progress: Progress) -> Progress:
@@ -336,22 +366,10 @@ class BackupRun:
     def _fail(self, error: Exception) -> None:
         message = _sentence(error)
         _log.error("%s", message, exc_info=None if isinstance(error, BackstayError) else error)
-        with contextlib.suppress(OSError, BackstayError):
-            if self._writer is not None:
-                self._writer.abort()
-        if self._settings.backup_type == "dbonly":
-            Path(self._plan.archive).unlink(missing_ok=True)
-        shutil.rmtree(self._copies, ignore_errors=True)
-        shutil.rmtree(self._spool, ignore_errors=True)
-        self._catalogue.backups.update(
-            self._backup.id,
-            status="fail",
-            error=message,
-            backupend=datetime.now(UTC),
-            filesexist=False,
-            multipart=0,
-            instep=False,
-        )
+        if self._writer is not None:
+            self._writer.release()
+        left = discard(self._plan, self._folder)
+        self._catalogue.backups.end(self._backup.id, error=" ".join([message, *left]))
 
 
 def _summary(stored: dict[str, Any]) -> ArchiveSummary:
@@ -366,19 +384,11 @@ def _sentence(error: Exception) -> str:
     return f"Something went wrong that Backstay did not expect ({type(error).__name__}: {error}); the log has the rest."
 
 
-def discard(plan: Plan, folder: Path) -> None:
-    """Remove every part of the archive of a backup that will not be taken up again, and its spools.
-
-    Args:
-        plan: of the backup.
-        folder: of its job.
-    """
-    _remove_parts(Path(plan.archive))
-    for name in ("sqlite", "spool"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+def _stored_above(settings: Settings) -> int | None:
+    return None if settings.archive_format == "jps" else settings.store_above
 
 
-def _remove_parts(archive: Path) -> None:
-    """Remove what there is of an archive; its name is random, so that whatever begins with it is its own."""
-    for left in archive.parent.glob(f"{glob.escape(archive.stem)}.*"):
-        left.unlink(missing_ok=True)
+def _of_writing(error: OSError, path: Path) -> StorageError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(f"There is no room left to write {path}: free some space there and start again.")
+    return StorageError(f"{path} can't be written ({error.strerror}): check the disk.")

@@ -5,6 +5,7 @@ The order is the same in every run, so that a walk can be taken up behind the la
 
 from __future__ import annotations
 
+import bisect
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -13,11 +14,12 @@ from typing import Literal
 
 from backstay.archives import EntryType, Source
 from backstay.databases import is_sqlite_file
-from backstay.engine.filters import KEPT_FILES, FileRules
+from backstay.engine.filters import KEPT_FILES, OWN, FileRules
+from backstay.errors import DatabaseError, NotFoundError
 
 # A SQLite database is a whole number of pages, and a page is at least this long (SQLite file format, 1.2).
 _SQLITE_PAGE = 512
-_SQLITE_SIDE_FILES = ("-wal", "-shm", "-journal")
+_SQLITE_SIDE_FILES = (b"-wal", b"-shm", b"-journal")
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -34,17 +36,23 @@ class Tree:
         root: absolute path, as bytes: names of any encoding occur.
         prefix: folder in the archive that it goes to; empty: the archive's own root.
         rules: what is left out.
+        required: without it there is no backup; others that are gone are a warning.
         follow_links: store what links point to instead of the links.
         one_file_system: do not enter folders on which another file system is mounted.
         newer_than: leave out files that were not modified after this moment (Unix seconds); None: take all.
+        own_link_modes: links go with their own mode, as ZIP has it, not with that of what they point to.
+        own_folders: device and inode of folders that Backstay writes to: never entered, whatever way leads there.
     """
 
     root: bytes
     prefix: str
     rules: FileRules
+    required: bool = False
     follow_links: bool = False
     one_file_system: bool = False
     newer_than: int | None = None
+    own_link_modes: bool = False
+    own_folders: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -53,17 +61,25 @@ class _Folder:
 
     Attributes:
         path: relative to the root.
-        names: what is left of its listing.
+        names: its listing in order, names of folders with a slash behind: a folder of a million files is a list of
+            their names and nothing more.
+        specials: names in it that are neither file nor folder nor link.
         after: what is left of the path behind which the walk goes on; empty: everything is new.
         identity: device and inode, to find loops of links.
-        all_names: of its files, to find the side files of databases.
+        reached: how many of the names were walked over.
     """
 
     path: bytes
-    names: Iterator[tuple[bytes, str]]
+    names: list[bytes]
+    specials: frozenset[bytes]
     after: list[bytes]
     identity: tuple[int, int]
-    all_names: frozenset[bytes]
+    reached: int = 0
+
+    def holds_file(self, name: bytes) -> bool:
+        """Return whether a name that is not a folder's is in the listing."""
+        place = bisect.bisect_left(self.names, name)
+        return place < len(self.names) and self.names[place] == name
 
 
 def text(path: bytes) -> str:
@@ -113,28 +129,69 @@ class Scanner:
         """
         prefix = self._tree.prefix
         relative = after[len(prefix) + 1 :] if prefix else after
-        stack: list[_Folder] = []
-        if root := self._enter(b"", _steps(relative), stack):
-            stack.append(root)
-            if not after and self._tree.prefix:
-                yield from self._own(root)
+        root = self._root(_steps(relative))
+        if root is None:
+            return
+        stack = [root]
+        if not after and prefix:
+            yield from self._own(root)
         while stack:
             folder = stack[-1]
-            following = next(folder.names, None)
-            if following is None:
+            if folder.reached == len(folder.names):
                 stack.pop()
                 continue
-            name, kind = following
-            place, deeper = _place(folder, name, kind)
+            key = folder.names[folder.reached]
+            folder.reached += 1
+            place, deeper = _place(folder, key)
             if place == "done":
                 continue
+            name = key.removesuffix(b"/")
             path = folder.path + b"/" + name if folder.path else name
-            if kind != "folder":
-                yield from self._file(folder, path, name, kind)
+            if not key.endswith(b"/"):
+                yield from self._file(folder, path, name)
             elif child := self._enter(path, deeper, stack):
                 if place == "new":
                     yield from self._own(child)
                 stack.append(child)
+        self._look_at_root_again(root)
+
+    def _root(self, after: list[bytes]) -> _Folder | None:
+        """Enter the root itself.
+
+        Raises:
+            NotFoundError: it is gone, or cannot be read, and must be in the backup.
+        """
+        problem = ""
+        try:
+            root = self._entered(b"", after, [])
+        except OSError as error:
+            problem = error.strerror or str(error)
+            root = None
+        if root is None:
+            message = f"The folder {_shown(self._tree.root)} can't be read ({problem or 'it is left out'})"
+            if self._tree.required:
+                raise NotFoundError(f"{message}: without it there is no backup.")
+            self._warn(f"{message}: it is NOT in the backup.")
+        return root
+
+    def _look_at_root_again(self, root: _Folder) -> None:
+        """See whether the root that was walked over is the one that stands there now."""
+        shown = _shown(self._tree.root)
+        try:
+            status = os.stat(self._tree.root)
+        except OSError as error:
+            if self._tree.required:
+                raise NotFoundError(
+                    f"The folder {shown} went away while the backup ran ({error.strerror}): "
+                    "put it back and start again."
+                ) from error
+            self._warn(f"The folder {shown} went away while the backup ran: it is NOT whole in the backup.")
+            return
+        if (status.st_dev, status.st_ino) != root.identity:
+            self._warn(
+                f"The folder {shown} was replaced by another while the backup ran: what is in the backup may be "
+                "partly of the one and partly of the other. Take another backup."
+            )
 
     def _own(self, folder: _Folder) -> Iterator[Source]:
         """Yield the source of a folder itself; the root of the archive has no name there, and so none."""
@@ -143,43 +200,46 @@ class Scanner:
         except OSError as error:
             self._lost(folder.path, error)
             return
-        names = list(folder.names)
-        folder.names = iter(names)
         yield Source(
             path=self._in_archive(folder.path),
             type=EntryType.DIRECTORY,
             mode=status.st_mode,
             mtime=int(status.st_mtime // 1),
             size=0,
-            implied=bool(names),
+            implied=len(folder.names) > len(folder.specials),
         )
 
     def _enter(self, path: bytes, after: list[bytes], stack: list[_Folder]) -> _Folder | None:
         """Read a folder's listing, filtered and sorted; None where it is left out or cannot be read."""
-        absolute = self._absolute(path)
         try:
-            status = os.stat(absolute)
-            if self._device < 0:
-                self._device = status.st_dev
-            if self._tree.one_file_system and status.st_dev != self._device:
-                self._excluded(text(path), "one_file_system")
-                return None
-            identity = (status.st_dev, status.st_ino)
-            if any(folder.identity == identity for folder in stack):
-                self._warn(f"{_shown(path)} is a link to a folder that holds it: left out, or it would never end.")
-                return None
-            listing = self._listing(absolute, path)
+            return self._entered(path, after, stack)
         except OSError as error:
             self._lost(path, error)
             return None
-        files = frozenset(name for name, kind in listing if kind == "file")
-        return _Folder(path, iter(listing), after, identity, files)
 
-    def _listing(self, absolute: bytes, path: bytes) -> list[tuple[bytes, str]]:
+    def _entered(self, path: bytes, after: list[bytes], stack: list[_Folder]) -> _Folder | None:
+        absolute = self._absolute(path)
+        status = os.stat(absolute)
+        if self._device < 0:
+            self._device = status.st_dev
+        identity = (status.st_dev, status.st_ino)
+        if self._tree.one_file_system and status.st_dev != self._device:
+            self._excluded(text(path), "one_file_system")
+            return None
+        if identity in self._tree.own_folders:
+            self._excluded(text(path), OWN)
+            return None
+        if any(folder.identity == identity for folder in stack):
+            self._warn(f"{_shown(path)} is a link to a folder that holds it: left out, or it would never end.")
+            return None
+        names, specials = self._listing(absolute, path)
+        return _Folder(path, names, frozenset(specials), after, identity)
+
+    def _listing(self, absolute: bytes, path: bytes) -> tuple[list[bytes], list[bytes]]:
         rules = self._tree.rules
         skip_folders = rules.subdirectories(text(path))
         skip_files = rules.files(text(path))
-        entries = []
+        names, specials = [], []
         with os.scandir(absolute) as found:
             for entry in found:
                 kind = self._kind(entry)
@@ -191,23 +251,25 @@ class Scanner:
                     reason = (None if kept else skip_files) or rules.file(relative)
                 if reason:
                     self._excluded(relative, reason)
-                else:
-                    entries.append((entry.name, kind))
-        entries.sort(key=lambda item: item[0] + b"/" if item[1] == "folder" else item[0])
-        return entries
+                    continue
+                names.append(entry.name + b"/" if kind == "folder" else entry.name)
+                if kind == "special":
+                    specials.append(entry.name)
+        names.sort()
+        return names, specials
 
-    def _kind(self, entry: os.DirEntry[bytes]) -> str:
+    def _kind(self, entry: os.DirEntry[bytes]) -> Literal["folder", "file", "special"]:
         follow = self._tree.follow_links
         try:
-            if entry.is_symlink() and not follow:
-                return "link"
             if entry.is_dir(follow_symlinks=follow):
                 return "folder"
-            return "file" if entry.is_file(follow_symlinks=follow) else "special"
+            if entry.is_file(follow_symlinks=follow) or (entry.is_symlink() and not follow):
+                return "file"
         except OSError:
             return "special"
+        return "special"
 
-    def _file(self, folder: _Folder, path: bytes, name: bytes, kind: str) -> Iterator[Source]:
+    def _file(self, folder: _Folder, path: bytes, name: bytes) -> Iterator[Source]:
         absolute = self._absolute(path)
         in_archive = self._in_archive(path)
         if self._is_reserved(in_archive):
@@ -216,16 +278,8 @@ class Scanner:
         try:
             status = os.stat(absolute) if self._tree.follow_links else os.lstat(absolute)
             mtime = int(status.st_mtime // 1)
-            if kind == "link":
-                target = os.readlink(absolute)
-                yield Source(
-                    path=in_archive,
-                    type=EntryType.SYMLINK,
-                    mode=self._mode_of_target(absolute),
-                    mtime=mtime,
-                    size=len(target),
-                    target=text(target),
-                )
+            if stat.S_ISLNK(status.st_mode):
+                yield self._link(absolute, in_archive, mtime)
                 return
             if not stat.S_ISREG(status.st_mode):
                 what = _SPECIAL.get(stat.S_IFMT(status.st_mode), "not a file any more")
@@ -236,11 +290,22 @@ class Scanner:
                 return
             if self._belongs_to_database(folder, absolute, name):
                 return
-            file, size = self._content(absolute, name, folder, status.st_size)
+            file, size = self._content(absolute, path, folder, status.st_size)
         except OSError as error:
             self._lost(path, error)
             return
         yield Source(path=in_archive, type=EntryType.FILE, mode=status.st_mode, mtime=mtime, size=size, file=file)
+
+    def _link(self, absolute: bytes, in_archive: str, mtime: int) -> Source:
+        target = os.readlink(absolute)
+        return Source(
+            path=in_archive,
+            type=EntryType.SYMLINK,
+            mode=os.lstat(absolute).st_mode if self._tree.own_link_modes else self._mode_of_target(absolute),
+            mtime=mtime,
+            size=len(target),
+            target=text(target),
+        )
 
     def _mode_of_target(self, absolute: bytes) -> int:
         """Return the mode of what a link points to, which the format keeps for links; a link's own where it dangles."""
@@ -249,31 +314,34 @@ class Scanner:
         except OSError:
             return os.lstat(absolute).st_mode
 
-    def _content(self, absolute: bytes, name: bytes, folder: _Folder, size: int) -> tuple[str, int]:
+    def _content(self, absolute: bytes, path: bytes, folder: _Folder, size: int) -> tuple[str, int]:
         """Return the file to read for an entry and its size: a consistent copy, where it is a live database."""
         file = os.fsdecode(absolute)
-        if self._copy_database is None or not self._may_be_database(name, folder, size) or not is_sqlite_file(file):
+        name = path.rpartition(b"/")[2]
+        if self._copy_database is None or not _may_be_database(name, folder, size) or not is_sqlite_file(file):
             return file, size
-        copy = self._copy_database(absolute)
+        try:
+            copy = self._copy_database(absolute)
+        except DatabaseError as error:
+            self._warn(
+                f"{_shown(path)} is stored as it lies on the disk, for no consistent copy could be made. {error}"
+            )
+            return file, size
         return copy, os.stat(copy).st_size
-
-    def _may_be_database(self, name: bytes, folder: _Folder, size: int) -> bool:
-        if size and size % _SQLITE_PAGE == 0:
-            return True
-        return any(name + suffix.encode() in folder.all_names for suffix in _SQLITE_SIDE_FILES)
 
     def _belongs_to_database(self, folder: _Folder, absolute: bytes, name: bytes) -> bool:
         """Tell whether a file is the log of a live SQLite database beside it, whose copy holds what it holds."""
         if self._copy_database is None:
             return False
-        for suffix in _SQLITE_SIDE_FILES:
-            ending = suffix.encode()
-            if name.endswith(ending) and name.removesuffix(ending) in folder.all_names:
+        for ending in _SQLITE_SIDE_FILES:
+            if name.endswith(ending) and folder.holds_file(name.removesuffix(ending)):
                 return is_sqlite_file(os.fsdecode(absolute.removesuffix(ending)))
         return False
 
     def _lost(self, path: bytes, error: OSError) -> None:
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) and os.path.islink(self._absolute(path)):
+            self._warn(f"{_shown(path)} is a link to nothing: it is NOT in the backup.")
+        elif isinstance(error, FileNotFoundError):
             self._warn(f"{_shown(path)} disappeared while the backup ran: it is not in the backup.")
         else:
             self._warn(f"{_shown(path)} can't be read ({error.strerror or error}): it is NOT in the backup.")
@@ -297,18 +365,23 @@ def _steps(after: str) -> list[bytes]:
     return keys
 
 
-def _place(folder: _Folder, name: bytes, kind: str) -> tuple[Literal["new", "done", "begun"], list[bytes]]:
+def _place(folder: _Folder, key: bytes) -> tuple[Literal["new", "done", "begun"], list[bytes]]:
     """Tell where a name stands to the position the walk goes on behind, and what of the position lies deeper in it."""
     if not folder.after:
         return "new", []
     first, *rest = folder.after
-    key = name + b"/" if kind == "folder" else name
     if key < first:
         return "done", []
     folder.after = []
     if key > first:
         return "new", []
-    return ("begun", rest) if kind == "folder" else ("done", [])
+    return ("begun", rest) if key.endswith(b"/") else ("done", [])
+
+
+def _may_be_database(name: bytes, folder: _Folder, size: int) -> bool:
+    if size and size % _SQLITE_PAGE == 0:
+        return True
+    return any(folder.holds_file(name + ending) for ending in _SQLITE_SIDE_FILES)
 
 
 def _shown(path: bytes) -> str:

@@ -15,6 +15,7 @@ from blake3 import blake3
 from isal import isal_zlib
 
 from backstay.archives import Compression, DeflatedFile
+from backstay.storage import sync
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
 # Up to here a part is deflated in one piece by the better compressor; what is larger is streamed.
 _WHOLE = 4 << 20
 _LEVELS = {Compression.FAST: 1, Compression.BALANCED: 6, Compression.SMALL: 9}
+_STREAM_LEVELS = {Compression.FAST: 1, Compression.BALANCED: 3, Compression.SMALL: 3}
 
 
 class SpoolPart(io.RawIOBase):
     """One SQL part that is being written: takes the text, keeps a raw deflate stream (RFC 1951)."""
 
-    def __init__(self, path: Path, level: int) -> None:
+    def __init__(self, path: Path, compression: Compression) -> None:
         super().__init__()
         self._path = path
-        self._level = level
+        self._compression = compression
         self._file = path.open("xb")
         self._pending = bytearray()
         self._stream: Any = None
@@ -52,19 +54,18 @@ class SpoolPart(io.RawIOBase):
         return len(view)
 
     def close(self) -> None:
-        """Finish the part and sync it to the disk."""
+        """Finish the part; `Spool.sync` makes it safe."""
         if self.closed:
             return
         try:
             if self._stream is None:
                 content = bytes(self._pending)
                 self._account(content)
-                self._file.write(deflate.deflate_compress(content, self._level))
+                self._file.write(_deflated(content, self._compression))
             else:
                 self._drain()
                 self._file.write(self._stream.flush())
             self._file.flush()
-            os.fsync(self._file.fileno())
             self.result = DeflatedFile(
                 path=str(self._path),
                 size=self._size,
@@ -78,7 +79,7 @@ class SpoolPart(io.RawIOBase):
 
     def _drain(self) -> None:
         if self._stream is None:
-            self._stream = isal_zlib.compressobj(min(self._level, 3), wbits=-15)
+            self._stream = isal_zlib.compressobj(_STREAM_LEVELS[self._compression], wbits=-15)
         content = bytes(self._pending)
         self._account(content)
         self._file.write(self._stream.compress(content))
@@ -90,12 +91,18 @@ class SpoolPart(io.RawIOBase):
         self._hash.update(content)
 
 
+def _deflated(content: bytes, compression: Compression) -> bytes | bytearray:
+    if compression is Compression.FAST:
+        return isal_zlib.compress(content, 1, -15)
+    return deflate.deflate_compress(content, _LEVELS[compression])
+
+
 class Spool:
     """A folder of SQL parts: what a dump writes to."""
 
     def __init__(self, folder: Path, compression: Compression) -> None:
         self._folder = folder
-        self._level = _LEVELS[compression]
+        self._compression = compression
         self._parts: list[tuple[str, SpoolPart]] = []
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.iterdir():
@@ -103,7 +110,7 @@ class Spool:
 
     def open(self, name: str) -> BinaryIO:
         """Begin a part with this name."""
-        part = SpoolPart(self._folder / name, self._level)
+        part = SpoolPart(self._folder / name, self._compression)
         self._parts.append((name, part))
         return cast("BinaryIO", part)
 
@@ -112,6 +119,10 @@ class Spool:
         for name, part in self._parts:
             if part.result is not None:
                 yield name, part.result
+
+    def sync(self) -> None:
+        """Make the parts of a whole dump survive a power cut, all at once: by now most are on the disk anyway."""
+        sync([*(Path(part.path) for _name, part in self.finished()), self._folder, self._folder.parent])
 
     def close(self) -> None:
         """Let go of parts that a failed dump left open."""
@@ -125,27 +136,27 @@ class PlainFolder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.size = 0
 
     def open(self, name: str) -> BinaryIO:
         """Begin the one file of the dump, private to its owner."""
         del name
         return os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=1 << 20)
 
+    def sync(self) -> None:
+        """Make the file survive a power cut."""
+        sync([self._path, self._path.parent])
+
     def close(self) -> None:
-        """Sync what was written."""
-        with self._path.open("rb") as file:
-            os.fsync(file.fileno())
-            self.size = os.fstat(file.fileno()).st_size
+        """There is nothing to let go of."""
 
 
 def stored(parts: Iterator[tuple[str, DeflatedFile]]) -> list[dict[str, Any]]:
-    """Return parts as plain JSON for a checkpoint."""
+    """Return parts as plain JSON."""
     return [{"name": name, **asdict(part)} for name, part in parts]
 
 
 def restored(parts: list[dict[str, Any]]) -> list[tuple[str, DeflatedFile]] | None:
-    """Return the parts of a checkpoint, or None where a file of theirs is gone or was cut short."""
+    """Return the parts that ``stored`` gave, or None where a file of theirs is gone or was cut short."""
     found = []
     for values in parts:
         name, rest = values["name"], {key: value for key, value in values.items() if key != "name"}

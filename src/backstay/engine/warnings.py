@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from backstay.catalogue import Catalogue
 
@@ -24,6 +25,7 @@ class Warnings:
         self._known = {message for _number, message in known}
         self._next = known[-1][0] + 1 if known else 1
         self._pending: list[str] = []
+        self._flushed_at = 0.0
 
     def add(self, message: str) -> None:
         """Take one warning: a sentence that names the thing."""
@@ -37,10 +39,14 @@ class Warnings:
             self._known.add(shown)
             self._pending.append(shown)
 
-    def flush(self) -> None:
-        """Write what was taken into the record."""
+    def flush(self, *, at_most_every: float = 0.0) -> None:
+        """Write what was taken into the record; not where that was done less than so many seconds ago."""
+        if not self._pending or time.monotonic() - self._flushed_at < at_most_every:
+            return
         with self._lock:
-            pending, self._pending = self._pending, []
-            first, self._next = self._next, self._next + len(pending)
-        if pending:
-            self._catalogue.backups.add_warnings(self._backup_id, first, pending)
+            pending = list(self._pending)
+        self._catalogue.backups.add_warnings(self._backup_id, self._next, pending)
+        with self._lock:
+            del self._pending[: len(pending)]
+        self._next += len(pending)
+        self._flushed_at = time.monotonic()

@@ -14,7 +14,7 @@ from backstay.engine import Plan, Progress, Survey, make_plan, percent, survey, 
 from backstay.errors import BackupRunningError, NotFoundError
 from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
-from backstay.jobs.launch import give_up, launch, recover
+from backstay.jobs.launch import give_up, launch, recover, tidy
 
 # A client is answered at once when there is news, else after this time.
 _STEP_SECONDS: Final = 1.0
@@ -89,34 +89,57 @@ def start_backup(
         ConfigurationError: the profile lacks something.
         BackupRunningError: a backup of this profile is running.
     """
-    catalogue = installation.catalogue
-    profile = catalogue.profiles.get(profile_id)
+    # Held over both, so that another start sees either no backup of this profile or a living one.
     with lock.exclusive(installation.home.jobs / f"profile-{profile_id}.lock"):
-        _make_way(installation, profile)
-        plan = make_plan(
-            installation.home,
-            profile,
-            overrides=overrides or {},
+        backup = prepare_backup(
+            installation,
+            profile_id=profile_id,
             description=description,
             comment=comment,
-            tag=tag,
-            moment=installation.now(),
-            incremental_since=_last_complete(installation, profile_id),
-        )
-        backup = catalogue.backups.create(
-            profile_id=profile_id,
-            backupstart=datetime.fromisoformat(plan.started),
-            type=plan.settings.backup_type,
-            description=plan.description,
-            comment=plan.comment,
+            overrides=overrides,
             origin=origin,
             tag=tag,
-            backupid=plan.backupid,
         )
-        catalogue.backups.update(backup.id, archivename=Path(plan.archive).name)
-        catalogue.jobs.create(backup.id, plan.to_json())
         launch(installation, backup.id)
-    return step_backup(installation, plan.backupid)
+    return step_backup(installation, backup.backupid or "")
+
+
+def prepare_backup(
+    installation: Installation,
+    *,
+    profile_id: int = 1,
+    description: str = "",
+    comment: str = "",
+    overrides: Mapping[str, object] | None = None,
+    origin: str = "json",
+    tag: str = "json",
+) -> Backup:
+    """Make the record and the job of a backup, and start nothing; see ``start_backup``, which holds the lock."""
+    catalogue = installation.catalogue
+    profile = catalogue.profiles.get(profile_id)
+    _make_way(installation, profile)
+    plan = make_plan(
+        installation.home,
+        profile,
+        overrides=overrides or {},
+        description=description,
+        comment=comment,
+        tag=tag,
+        moment=installation.now(),
+        incremental_since=_last_complete(installation, profile_id),
+    )
+    return catalogue.backups.create(
+        profile_id=profile_id,
+        backupstart=datetime.fromisoformat(plan.started),
+        type=plan.settings.backup_type,
+        description=plan.description,
+        comment=plan.comment,
+        origin=origin,
+        tag=tag,
+        backupid=plan.backupid,
+        archivename=Path(plan.archive).name,
+        job=catalogue.jobs.sealed(plan.to_json()),
+    )
 
 
 def survey_backup(
@@ -175,14 +198,17 @@ def acknowledge(installation: Installation, state: StepState) -> None:
 
 def _make_way(installation: Installation, profile: Profile) -> None:
     """Refuse a second backup of a profile at the same time; one that died and was not taken up gives way."""
+    tidy(installation)
     for backup in installation.catalogue.backups.newest(status="run", profile_id=profile.id):
-        if lock.is_alive(installation.home.job(backup.id)):
+        superseded = give_up(
+            installation, backup.id, "Its process died, and a new backup of the same profile was started."
+        )
+        if not superseded and lock.is_alive(installation.home.job(backup.id)):
             raise BackupRunningError(
                 f"Backup {backup.id} of profile {profile.id} is running since "
                 f"{backup.backupstart:%Y-%m-%d %H:%M:%S} UTC: "
                 f"wait for its end, or stop it with 'backstay delete {backup.id}'."
             )
-        give_up(installation, backup, "Its process died, and a new backup of the same profile was started.")
 
 
 def _last_complete(installation: Installation, profile_id: int) -> int | None:
@@ -211,7 +237,8 @@ def _wait_for_news(installation: Installation, backup: Backup) -> None:
             progress = report.read(folder)
             if current.warning_count > job.warnings_told or (progress and progress.domain != job.domain_told):
                 return
-        if time.monotonic() - begun >= min(_STEP_SECONDS, limit):
+        # 0 means that the profile sets no limit.
+        if time.monotonic() - begun >= min(_STEP_SECONDS, limit or _STEP_SECONDS):
             return
         time.sleep(_POLL_SECONDS)
 

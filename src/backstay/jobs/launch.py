@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from typing import Final
 
 from backstay.catalogue import Backup
-from backstay.engine import Plan, discard
+from backstay.engine import WORK, Plan, discard
+from backstay.errors import BackupRunningError
 from backstay.jobs import lock
 from backstay.jobs.installation import SECRET_VARIABLE, Installation
 
@@ -27,29 +28,19 @@ def launch(installation: Installation, backup_id: int) -> bool:
     """Start the process that takes a backup, from its last checkpoint where there is one.
 
     Returns:
-        False where a process takes it already.
+        False where a process takes it already, or it has ended.
     """
     folder = installation.home.job(backup_id)
     descriptor = lock.take(folder)
     if descriptor is None:
         return False
     try:
-        job = installation.catalogue.jobs.get(backup_id)
-        installation.catalogue.jobs.update(backup_id, attempts=(job.attempts if job else 0) + 1)
-        environment = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
-        # -P: the folder the caller stands in must not be searched for code.
-        command = [sys.executable, "-P", "-m", "backstay.jobs.worker"]
-        with (folder / "output").open("ab") as output:
-            process = subprocess.Popen(
-                [*command, str(installation.home.path), str(backup_id), str(descriptor)],
-                cwd="/",
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                pass_fds=[descriptor],
-            )
+        # Asked under the lock: what was read before may have been true of a process that has finished since.
+        backup, job = installation.catalogue.backups.get(backup_id), installation.catalogue.jobs.get(backup_id)
+        if backup is None or backup.status != "run" or job is None:
+            return False
+        installation.catalogue.jobs.update(backup_id, attempts=job.attempts + 1)
+        process = _start(installation, backup_id, descriptor)
     finally:
         os.close(descriptor)
     # Waited for in the background, so that no zombie is left while the caller lives.
@@ -57,21 +48,39 @@ def launch(installation: Installation, backup_id: int) -> bool:
     return True
 
 
+def _start(installation: Installation, backup_id: int, descriptor: int) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+    # -P: the folder the caller stands in must not be searched for code.
+    command = [sys.executable, "-P", "-m", "backstay.jobs.worker"]
+    with (installation.home.job(backup_id) / "output").open("ab") as output:
+        return subprocess.Popen(
+            [*command, str(installation.home.path), str(backup_id), str(descriptor)],
+            cwd="/",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            pass_fds=[descriptor],
+        )
+
+
 def recover(installation: Installation, backup: Backup) -> None:
     """Take up a backup whose process died; give it up where that was tried often enough."""
     job = installation.catalogue.jobs.get(backup.id)
     if job is None or not job.plan:
-        give_up(installation, backup, "Its job is not known any more.")
+        give_up(installation, backup.id, "Its job is not known any more.")
         return
     attempts = Plan.from_json(job.plan).settings.attempts
     if job.attempts >= attempts:
-        give_up(installation, backup, f"Its process died {job.attempts} times: see the log, and the system's own.")
+        give_up(installation, backup.id, f"Its process died {job.attempts} times: see the log, and the system's own.")
     elif launch(installation, backup.id):
         _log.warning("backup %d had died and is taken up again (attempt %d)", backup.id, job.attempts + 1)
 
 
 def resume_dead(installation: Installation) -> list[int]:
     """Take up every backup that says it runs and whose process is gone; return their numbers."""
+    tidy(installation)
     found = []
     for backup in installation.catalogue.backups.newest(status="run"):
         if not lock.is_alive(installation.home.job(backup.id)):
@@ -80,34 +89,40 @@ def resume_dead(installation: Installation) -> list[int]:
     return found
 
 
-def give_up(installation: Installation, backup: Backup, reason: str) -> None:
-    """Mark a dead backup as failed and remove what there is of its archive."""
-    folder = installation.home.job(backup.id)
-    descriptor = lock.take(folder)
-    if descriptor is None:
-        return
-    try:
-        job = installation.catalogue.jobs.get(backup.id)
-        if job is not None and job.plan:
-            discard(Plan.from_json(job.plan), folder)
-        installation.catalogue.backups.update(
-            backup.id,
-            status="fail",
-            error=reason,
-            backupend=datetime.now(UTC),
-            filesexist=False,
-            multipart=0,
-            instep=False,
-        )
-        installation.catalogue.jobs.wipe(backup.id)
-    finally:
-        os.close(descriptor)
+def tidy(installation: Installation) -> None:
+    """Wipe what is left of jobs that have ended and whose processes died before they could do so."""
+    for backup_id in installation.catalogue.jobs.ended():
+        folder = installation.home.job(backup_id)
+        with lock.tried(folder) as taken:
+            if taken:
+                shutil.rmtree(folder / WORK, ignore_errors=True)
+                installation.catalogue.jobs.wipe(backup_id)
+
+
+def give_up(installation: Installation, backup_id: int, reason: str) -> bool:
+    """Mark a dead backup as failed and remove what there is of its archive; return whether it was dead."""
+    with lock.tried(installation.home.job(backup_id)) as taken:
+        return taken and end(installation, backup_id, reason)
+
+
+def end(installation: Installation, backup_id: int, reason: str) -> bool:
+    """Mark a backup as failed whose lock the caller holds; return whether it was running, as far as its record goes."""
+    backup, job = installation.catalogue.backups.get(backup_id), installation.catalogue.jobs.get(backup_id)
+    if backup is None or backup.status != "run":
+        return False
+    left = discard(Plan.from_json(job.plan), installation.home.job(backup_id)) if job and job.plan else []
+    installation.catalogue.backups.end(backup_id, error=" ".join([reason, *left]))
+    installation.catalogue.jobs.wipe(backup_id)
+    return True
 
 
 def stop(installation: Installation, backup_id: int) -> bool:
     """Stop the process of a backup at its next safe place; return whether there was one.
 
     The backup stays as it is and can be taken up again.
+
+    Raises:
+        BackupRunningError: it does not end, not even when it is killed.
     """
     folder = installation.home.job(backup_id)
     found = False
@@ -121,6 +136,11 @@ def stop(installation: Installation, backup_id: int) -> bool:
             asked = number
         if number is not None and time.monotonic() > deadline:
             _signal(number, signal.SIGKILL)
+        if time.monotonic() > deadline + _STOP_SECONDS:
+            raise BackupRunningError(
+                f"The process of backup {backup_id} can't be ended: it waits for a disk or a network file system "
+                "that does not answer. Mend that first."
+            )
         time.sleep(0.02)
     return found
 

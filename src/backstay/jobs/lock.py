@@ -37,6 +37,17 @@ def take(folder: Path) -> int | None:
     return descriptor
 
 
+@contextlib.contextmanager
+def tried(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a job's folder while it can be had at once; gives whether it could."""
+    descriptor = take(folder)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 def is_alive(folder: Path) -> bool:
     """Tell whether a process holds the lock of a job's folder."""
     try:

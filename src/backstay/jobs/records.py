@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from backstay import engine
 from backstay.catalogue import Backup
 from backstay.engine import BackupFile
 from backstay.errors import NotFoundError, UsageError
+from backstay.jobs import launch, lock
 from backstay.jobs.installation import Installation
-from backstay.jobs.launch import give_up, stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,12 @@ def delete_backup(installation: Installation, backup_id: int) -> None:
         UsageError: the record is frozen.
         StorageError: a file could not be removed; the record is kept.
     """
-    backup = _deletable(installation, backup_id)
-    if backup.status == "run":
-        _cancel(installation, backup)
-    engine.remove_files(installation.home, backup)
-    installation.catalogue.backups.delete(backup_id)
-    shutil.rmtree(installation.home.job(backup_id), ignore_errors=True)
+    _deletable(installation, backup_id)
+    with _stopped(installation, backup_id):
+        launch.end(installation, backup_id, "It was deleted while it ran.")
+        engine.remove_files(installation.catalogue, installation.home, get_backup(installation, backup_id))
+        installation.catalogue.backups.delete(backup_id)
+        shutil.rmtree(installation.home.job(backup_id), ignore_errors=True)
 
 
 def delete_backup_files(installation: Installation, backup_id: int) -> None:
@@ -98,7 +99,7 @@ def delete_backup_files(installation: Installation, backup_id: int) -> None:
     backup = _deletable(installation, backup_id)
     if backup.status == "run":
         raise UsageError(f"Backup {backup_id} is running: wait for its end, or delete it as a whole.")
-    engine.remove_files(installation.home, backup)
+    engine.remove_files(installation.catalogue, installation.home, backup)
     installation.catalogue.backups.update(backup_id, filesexist=False)
 
 
@@ -132,6 +133,12 @@ def _deletable(installation: Installation, backup_id: int) -> Backup:
     return backup
 
 
-def _cancel(installation: Installation, backup: Backup) -> None:
-    stop(installation, backup.id)
-    give_up(installation, backup, "It was deleted while it ran.")
+@contextlib.contextmanager
+def _stopped(installation: Installation, backup_id: int) -> Iterator[None]:
+    """Stop a backup and keep everyone from taking it up again."""
+    while True:
+        launch.stop(installation, backup_id)
+        with lock.tried(installation.home.job(backup_id)) as taken:
+            if taken:
+                yield
+                return

@@ -12,16 +12,20 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from backstay.engine import BackupRun, Plan, Progress, open_log
+from backstay.catalogue import Job
+from backstay.engine import BackupRun, Plan, Progress, log_header, open_log
 from backstay.errors import BackstayError
-from backstay.jobs import lock, report
+from backstay.jobs import lock, report, turns
+from backstay.jobs.drill import drill_after_backup
 from backstay.jobs.installation import Installation, open_installation
 
 # Often enough for a person who watches, seldom enough to cost nothing.
 _REPORT_SECONDS = 0.1
-_TURN_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str]) -> int:
@@ -29,11 +33,11 @@ def main(arguments: list[str]) -> int:
     home, backup_id, descriptor = Path(arguments[0]), int(arguments[1]), int(arguments[2])
     # What this process starts (pg_dump, say) must not hold the lock beyond its life.
     os.set_inheritable(descriptor, False)
-    lock.note_process(descriptor)
     stopped = _listen_for_stop()
+    lock.note_process(descriptor)
     with open_installation(home) as installation, contextlib.suppress(BackstayError):
         os.nice(installation.configuration.jobs.niceness)
-        _run(installation, backup_id, stopped)
+        run_job(installation, backup_id, lambda: bool(stopped))
         return 0
     return 1
 
@@ -47,68 +51,86 @@ def _listen_for_stop() -> list[int]:
     return received
 
 
-def _run(installation: Installation, backup_id: int, stopped: list[int]) -> None:
+def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Take a backup from its last checkpoint to its end.
+
+    Args:
+        installation: whose.
+        backup_id: number of its record; one that has ended is left alone.
+        stopped: whether somebody asked it to stop.
+
+    Raises:
+        BackstayError: the backup failed; its record says why.
+    """
     catalogue = installation.catalogue
     job, backup = catalogue.jobs.get(backup_id), catalogue.backups.get(backup_id)
     if job is None or backup is None or backup.status != "run" or not job.plan:
         return
     plan = Plan.from_json(job.plan)
     folder = installation.home.job(backup_id)
-    handler = open_log(installation.home.log(plan.tag, plan.backupid), plan.settings.log_level)
+    with _logging(installation.home.log(plan.tag, plan.backupid), plan, job.attempts):
+        turn = turns.wait(installation, backup_id, folder, stopped)
+        if turn is None:
+            _put_off(installation, job)
+            return
+        run = BackupRun(catalogue, installation.home, backup, plan, job.checkpoint)
+        try:
+            if not _drive(run, folder, stopped):
+                _put_off(installation, job)
+        finally:
+            # One whose end could not be noted keeps its plan, and is taken up again like one that died.
+            ended = catalogue.backups.get(backup_id)
+            if ended is None or ended.status != "run":
+                catalogue.jobs.wipe(backup_id)
+            os.close(turn)
+        drill_after_backup(installation, backup_id)
+
+
+def _put_off(installation: Installation, job: Job) -> None:
+    """Note that a job was stopped on request: that is no death, and does not count as one."""
+    installation.catalogue.jobs.update(job.backup_id, attempts=max(0, job.attempts - 1))
+
+
+@contextlib.contextmanager
+def _logging(path: Path, plan: Plan, attempt: int) -> Iterator[None]:
+    """Write the backup's log while it runs; a log that cannot be written stops no backup."""
+    handler: logging.Handler = logging.NullHandler()
+    with contextlib.suppress(OSError):
+        handler = open_log(path, plan.settings.log_level)
     root = logging.getLogger("backstay")
     root.setLevel(logging.DEBUG)
     root.addHandler(handler)
-    if not _wait_for_turn(installation, backup_id, folder, stopped):
-        return
-    run = BackupRun(catalogue, installation.home, backup, plan, job.checkpoint)
+    for line in log_header(plan, attempt):
+        _log.info("%s", line)
     try:
-        if _drive(run, folder, stopped):
-            catalogue.jobs.wipe(backup_id)
-    except BaseException:
-        # A failed backup is not tried again; one whose process is killed never comes here.
-        catalogue.jobs.wipe(backup_id)
-        raise
+        yield
     finally:
         root.removeHandler(handler)
         handler.close()
 
 
-def _wait_for_turn(installation: Installation, backup_id: int, folder: Path, stopped: list[int]) -> bool:
-    """Wait until fewer backups that began earlier run than may run at once; return False where a stop came first."""
-    while True:
-        earlier = [
-            backup.id
-            for backup in installation.catalogue.backups.newest(status="run")
-            if backup.id < backup_id and lock.is_alive(installation.home.job(backup.id))
-        ]
-        if len(earlier) < installation.configuration.jobs.maximum_running:
-            return True
-        if stopped:
-            return False
-        report.publish(folder, Progress("init", step=f"Waiting for the end of backup {earlier[-1]}"))
-        time.sleep(_TURN_SECONDS)
-
-
-def _drive(run: BackupRun, folder: Path, stopped: list[int]) -> bool:
+def _drive(run: BackupRun, folder: Path, stopped: Callable[[], bool]) -> bool:
     """Run to the end and tell how far it is; return whether the end was reached."""
-    steps = run.run()
     told: Progress | None = None
     told_at = 0.0
     latest: Progress | None = None
-    try:
+    with contextlib.closing(run.run()) as steps:
         for latest in steps:
             now = time.monotonic()
             if told is None or latest.domain != told.domain or now - told_at >= _REPORT_SECONDS:
-                run.warnings.flush()
-                report.publish(folder, latest)
+                _publish(folder, latest)
                 told, told_at = latest, now
-            if stopped:
-                steps.close()
+            if stopped():
                 return False
-    finally:
-        if latest is not None:
-            report.publish(folder, latest)
+    if latest is not None:
+        _publish(folder, latest)
     return True
+
+
+def _publish(folder: Path, progress: Progress) -> None:
+    # A report that cannot be written fails no backup: where the disk is full, the backup itself will say so.
+    with contextlib.suppress(OSError):
+        report.publish(folder, progress)
 
 
 if __name__ == "__main__":

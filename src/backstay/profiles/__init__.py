@@ -1,6 +1,6 @@
 """Every setting once, filters, import and export of profiles."""
 
-from backstay.profiles.filters import SITE_DATABASE, SITE_ROOT, ExtraDatabase, ExtraDirectory, Filters
+from backstay.profiles.filters import SITE_DATABASE, SITE_ROOT, ExtraDatabase, ExtraDirectory, Filters, virtual_folder
 from backstay.profiles.settings import (
     ArchiveFormat,
     BackupType,
@@ -26,4 +26,5 @@ __all__ = [
     "VerificationLevel",
     "as_stored",
     "setting_facts",
+    "virtual_folder",
 ]

@@ -37,6 +37,14 @@ class ExtraDirectory:
     virtual_folder: str
 
 
+def virtual_folder(name: str) -> str:
+    """Return the folder in the archive that a name given for one means; empty: the archive's own root.
+
+    Pieces that would lead out of it are left out.
+    """
+    return "/".join(piece for piece in name.replace("\\", "/").split("/") if piece not in {"", ".", ".."})
+
+
 @dataclass(frozen=True, slots=True)
 class ExtraDatabase:
     """A database besides the site's own: connection values as the API names them, and the name of its dump file."""

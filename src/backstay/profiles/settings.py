@@ -13,11 +13,16 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from backstay.errors import ConfigurationError
+from backstay.profiles.filters import virtual_folder
 
 BackupType = Literal["full", "dbonly", "fileonly", "alldb", "incfile", "incfull"]
 ArchiveFormat = Literal["jpa", "jps", "zip"]
 CompressionProfile = Literal["fast", "balanced", "small"]
 VerificationLevel = Literal["none", "structure", "content"]
+
+
+# Below this a part size means no splitting (engine-behaviour, archiver).
+_LEAST_PART = 65536
 
 
 def _setting(key: str, default: Any, description: str, **limits: Any) -> Any:
@@ -87,6 +92,12 @@ class Settings(BaseModel):
         "backstay.scan.exclude", "", "Patterns of paths to leave out, one a line, as with --exclude."
     )
 
+    virtual_folder: str = _setting(
+        "akeeba.advanced.virtual_folder",
+        "external_files",
+        "Folder in the archive that off-site folders go to.",
+    )
+
     # Where and how it is written.
     output_directory: str = _setting(
         "akeeba.basic.output_directory",
@@ -124,6 +135,11 @@ class Settings(BaseModel):
     verify: VerificationLevel = _setting(
         "backstay.verify", "content", "How a finished archive is checked, read back from the disk."
     )
+    drill: bool = _setting(
+        "backstay.drill",
+        False,
+        "After each backup, restore it into a scratch folder and a scratch database and compare everything.",
+    )
 
     # The database dump.
     dump_part_size: int = _setting(
@@ -151,7 +167,8 @@ class Settings(BaseModel):
         "Leave the database user and password out of databases.json.",
     )
 
-    # Retention. Nothing is deleted until a rule is switched on.
+    # Retention. Nothing is deleted until a rule is switched on. The rules are about the archives in the output folder:
+    # Backstay keeps them nowhere else, so that the reference engine's rules for remote files have no place here.
     maximum_age_enabled: bool = _setting("akeeba.quota.maxage.enable", False, "Delete by age, and only by age.")
     maximum_age_days: int = _setting("akeeba.quota.maxage.maxdays", 31, "Days a backup is kept.", ge=1, le=3650)
     maximum_age_keep_day: int = _setting(
@@ -196,6 +213,21 @@ class Settings(BaseModel):
     @classmethod
     def _default_output(cls, value: str) -> str:
         return value or "[DEFAULT_OUTPUT]"
+
+    @field_validator("virtual_folder", mode="after")
+    @classmethod
+    def _default_virtual_folder(cls, value: str) -> str:
+        return virtual_folder(value) or "external_files"
+
+    @property
+    def password(self) -> str | None:
+        """Password of the archive, where its format has one."""
+        return self.archive_password.get_secret_value() or None if self.archive_format == "jps" else None
+
+    @property
+    def split_size(self) -> int:
+        """Size of a part in bytes; 0: the archive is one file."""
+        return self.part_size if self.part_size >= _LEAST_PART else 0
 
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Self:

@@ -1,5 +1,5 @@
 """Where finished parts are kept."""
 
-from backstay.storage.local import StoredPart, free_space, read_back, remove
+from backstay.storage.local import StoredPart, free_space, read_back, remove, sync
 
-__all__ = ["StoredPart", "free_space", "read_back", "remove"]
+__all__ = ["StoredPart", "free_space", "read_back", "remove", "sync"]

@@ -64,15 +64,16 @@ def remove(paths: Iterable[Path]) -> None:
         for path in paths:
             path.unlink(missing_ok=True)
             folders.add(path.parent)
-        for folder in folders:
-            _sync(folder)
+        sync(folders)
     except OSError as error:
         raise StorageError(f"{error.filename} can't be removed ({error.strerror}): remove it by hand.") from error
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def sync(paths: Iterable[Path]) -> None:
+    """Make files and the names in folders survive a power cut."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
