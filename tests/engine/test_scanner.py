@@ -6,6 +6,7 @@ import os
 import socket
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,13 +18,13 @@ from backstay.engine.scanner import Scanner, Tree, position
 from backstay.profiles import SITE_ROOT, Filters
 
 
-def tree(root: Path, stored: dict[str, object] | None = None, **options: object) -> Tree:
+def tree(root: Path, stored: dict[str, object] | None = None, **options: Any) -> Tree:
     """A tree over a folder, with stored filters."""
     rules = FileRules(Filters.from_stored(stored or {}), SITE_ROOT, on_warning=pytest.fail)
-    return Tree(os.fsencode(root), str(options.pop("prefix", "")), rules, **options)  # type: ignore[arg-type]  # options
+    return Tree(os.fsencode(root), str(options.pop("prefix", "")), rules, **options)
 
 
-def scan(root: Path, warnings: list[str] | None = None, **options: object) -> list[Source]:
+def scan(root: Path, warnings: list[str] | None = None, **options: Any) -> list[Source]:
     """Everything that a walk yields."""
     told = warnings if warnings is not None else []
     return list(Scanner(tree(root, **options), on_warning=told.append).sources())
