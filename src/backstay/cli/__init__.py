@@ -61,6 +61,7 @@ _COMMANDS = {
     "delete": _Command("records", "delete"),
     "freeze": _Command("records", "freeze"),
     "restore": _Command("restore", "restore"),
+    "drill": _Command("drill", "drill"),
     "serve": _Command("serve", "serve"),
     "archive": _Command("archive", "app", group=True),
     "profile": _Command("profile", "app", group=True),

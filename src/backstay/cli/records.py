@@ -26,6 +26,7 @@ from backstay.jobs import (
 )
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the backup, as 'backstay list' shows it.")]
+_DRILL_STYLES = {"passed": "green", "failed": "red", "impossible": "yellow"}
 _STYLES = {"ok": "green", "fail": "red", "pending": "yellow", "obsolete": "dim", "remote": "cyan"}
 
 
@@ -66,6 +67,7 @@ def list_command(
         "Size",
         "Warnings",
         "Verified",
+        "Drill",
         "Description",
         right=["ID", "Size", "Warnings", "Profile"],
     )
@@ -80,6 +82,7 @@ def list_command(
             size(listed.size),
             Text(str(backup.warning_count), style="yellow") if backup.warning_count else "",
             str(backup.proof.get("level", "")),
+            Text(_drill_verdict(backup), style=_DRILL_STYLES.get(_drill_verdict(backup), "")),
             Text(shown(backup.description)),
         )
     console.print(rows)
@@ -116,6 +119,7 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         ("Name in the API", backup.backupid or ""),
         ("Size", size(backup.total_size) if backup.total_size else ""),
         ("Verified", _proof(backup)),
+        ("Drill", _drill(backup)),
     ):
         if value:
             rows.add_row(Text(name, style="bold"), Text(shown(value)))
@@ -133,6 +137,18 @@ def _proof(backup: Backup) -> str:
     if proof.get("level") == "none":
         return "no"
     return f"{proof['level']} of {proof.get('entries', 0)} entries at {proof['at'][:19].replace('T', ' ')}"
+
+
+def _drill_verdict(backup: Backup) -> str:
+    return str(backup.proof.get("drill", {}).get("verdict", ""))
+
+
+def _drill(backup: Backup) -> str:
+    found = backup.proof.get("drill")
+    if not found:
+        return ""
+    text = f"{found['verdict']} at {found['at'][:19].replace('T', ' ')}, in {found['seconds']:.1f} s"
+    return text + "".join(f"; {problem}" for problem in found["problems"][:3])
 
 
 def log(number: Number, home: options.Home = None) -> None:

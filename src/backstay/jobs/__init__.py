@@ -3,6 +3,7 @@
 from backstay.engine import BackupFile
 from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup, survey_backup
 from backstay.jobs.configuration import Configuration
+from backstay.jobs.drill import drill_after_backup, drill_backup
 from backstay.jobs.installation import Installation, api_secret, open_installation, set_secret
 from backstay.jobs.launch import resume_dead, stop
 from backstay.jobs.profiles import (
@@ -55,6 +56,8 @@ __all__ = [
     "delete_backup",
     "delete_backup_files",
     "delete_profile",
+    "drill_after_backup",
+    "drill_backup",
     "edit_profile",
     "export_profile",
     "freeze_backup",

@@ -2,6 +2,7 @@
 
 from backstay.restore.configuration import Move, Rewritten, rewrite_configuration
 from backstay.restore.databases import present_tables, scratch_database
+from backstay.restore.drill import DrillReport, drill
 from backstay.restore.journal import Journal, open_journals, read_lines, take_up
 from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
 from backstay.restore.plan import MAIN_DUMP, RestorePlan, RestoreProgress, RestoreReport
@@ -10,6 +11,7 @@ from backstay.restore.run import RestoreRun, begin
 __all__ = [
     "MAIN_DUMP",
     "ArchivedDatabase",
+    "DrillReport",
     "Journal",
     "Layout",
     "Move",
@@ -19,6 +21,7 @@ __all__ = [
     "RestoreRun",
     "Rewritten",
     "begin",
+    "drill",
     "open_journals",
     "open_part",
     "present_tables",

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO
 
-from backstay.databases.mysql.reading import Role, read_statement
-from backstay.databases.mysql.statements import read_statements
 from backstay.databases.parts import MARKER
 from backstay.restore.databases import Source
 
@@ -43,6 +41,9 @@ def _opener(
 
 
 def _chosen(opener: Callable[[], BinaryIO], wanted: Callable[[str], bool], marker: bytes | None) -> Iterator[bytes]:
+    from backstay.databases.mysql.reading import Role, read_statement
+    from backstay.databases.mysql.statements import read_statements
+
     with closing(opener()) as file:
         for _offset, statement in read_statements(file, marker=marker):
             reading = read_statement(statement)

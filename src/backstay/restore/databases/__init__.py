@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.databases import DatabaseAddress, ExistingTables
-from backstay.restore.databases.mysql import MySQLStage
-from backstay.restore.databases.postgresql import PostgreSQLStage
 from backstay.restore.databases.scratch import scratch_database
-from backstay.restore.databases.sqlite import SQLiteStage
 from backstay.restore.databases.stage import Source, Stage, StageRequest, present_tables
 
 
@@ -24,10 +21,17 @@ def make_stage(
         folder: private, for what the stage keeps on disk; it outlives the process.
         state: what an earlier process staged, as ``Stage.to_json`` gave it.
     """
+    # Imported here: most commands need none of the drivers, which take their time to load.
     if address.kind == "mysql":
+        from backstay.restore.databases.mysql import MySQLStage
+
         return MySQLStage(address, policy, state)
     if address.kind == "postgresql":
+        from backstay.restore.databases.postgresql import PostgreSQLStage
+
         return PostgreSQLStage(address, policy, folder, state)
+    from backstay.restore.databases.sqlite import SQLiteStage
+
     return SQLiteStage(address, policy, folder.name, state)
 
 

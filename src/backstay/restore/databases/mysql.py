@@ -10,9 +10,10 @@ from typing import Any
 from backstay.databases import DatabaseAddress, ExistingTables, LoadProgress, LoadSummary
 from backstay.databases.mysql.connection import Connection, connect, told_as
 from backstay.databases.mysql.load import Staging
-from backstay.databases.mysql.staged import StagedLoad, StagedTable
+from backstay.databases.mysql.schema import in_order
+from backstay.databases.mysql.staged import StagedEntity, StagedLoad, StagedTable
 from backstay.databases.mysql.swap import drop_leftovers, finish, swap, undo
-from backstay.databases.mysql.tokens import quote
+from backstay.databases.mysql.tokens import identifiers, quote
 from backstay.errors import LoadError
 from backstay.restore.databases.stage import StageRequest, present_tables
 from backstay.restore.replacement.mysql import replace_in_tables
@@ -42,6 +43,8 @@ class MySQLStage:
         try:
             yield from staging.run(request.parts)
             self._staged = staging.staged
+            # What stood there is made again in the order in which it needs each other.
+            self._staged.previous_entities[:] = _in_order(self._staged.previous_entities)
             self._change_rows(request)
         except BaseException:
             staging.discard()
@@ -94,6 +97,15 @@ class MySQLStage:
         if self._staged is None:
             raise LoadError("Nothing is staged for the database: this is an error of Backstay, please report it.")
         return self._staged
+
+
+def _in_order(entities: list[StagedEntity]) -> list[StagedEntity]:
+    """Return entities so that each comes after what it reads from: routines, views, triggers, events."""
+    views = {entity.name: entity for entity in entities if entity.kind == "VIEW"}
+    needs = {name: identifiers(entity.statement) - {name} for name, entity in views.items()}
+    routines = [entity for entity in entities if entity.kind not in {"VIEW", "TRIGGER", "EVENT"}]
+    others = [entity for entity in entities if entity.kind in {"TRIGGER", "EVENT"}]
+    return [*routines, *(views[name] for name in in_order(views, needs)), *others]
 
 
 def _is_back(table: StagedTable, present: set[str]) -> bool:

@@ -8,17 +8,10 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg
-import pymysql
-from psycopg import sql
-
 from backstay.databases import DatabaseAddress
-from backstay.databases.mysql.connection import code_of, message_of
-from backstay.databases.mysql.connection import connect as connect_mysql
-from backstay.databases.mysql.tokens import quote
-from backstay.databases.postgresql.connection import connect as connect_postgresql
 from backstay.errors import DatabaseError
 
+# The drivers are imported where they are used: most commands need none.
 _DENIED = frozenset({1044, 1045, 1227})
 
 
@@ -50,7 +43,12 @@ def scratch_database(address: DatabaseAddress, folder: Path) -> Iterator[Databas
 
 
 def _make_mysql(address: DatabaseAddress, name: str) -> None:
-    with closing(connect_mysql(address)) as connection:
+    import pymysql
+
+    from backstay.databases.mysql.connection import code_of, connect, message_of
+    from backstay.databases.mysql.tokens import quote
+
+    with closing(connect(address)) as connection:
         try:
             connection.execute(f"CREATE DATABASE {quote(name)} CHARACTER SET utf8mb4")
         except pymysql.err.Error as error:
@@ -60,12 +58,22 @@ def _make_mysql(address: DatabaseAddress, name: str) -> None:
 
 
 def _drop_mysql(address: DatabaseAddress, name: str) -> None:
-    with closing(connect_mysql(address)) as connection, suppress(pymysql.err.Error):
+    import pymysql
+
+    from backstay.databases.mysql.connection import connect
+    from backstay.databases.mysql.tokens import quote
+
+    with closing(connect(address)) as connection, suppress(pymysql.err.Error):
         connection.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
 
 
 def _make_postgresql(address: DatabaseAddress, name: str) -> None:
-    with connect_postgresql(address) as connection:
+    import psycopg
+    from psycopg import sql
+
+    from backstay.databases.postgresql.connection import connect
+
+    with connect(address) as connection:
         try:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(sql.Identifier(name))
@@ -77,7 +85,12 @@ def _make_postgresql(address: DatabaseAddress, name: str) -> None:
 
 
 def _drop_postgresql(address: DatabaseAddress, name: str) -> None:
-    with connect_postgresql(address) as connection, suppress(psycopg.Error):
+    import psycopg
+    from psycopg import sql
+
+    from backstay.databases.postgresql.connection import connect
+
+    with connect(address) as connection, suppress(psycopg.Error):
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
 

@@ -1,0 +1,144 @@
+"""Drills as a person asks for them, or a profile: done, and their verdict kept in the backup's record."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from backstay.archives import find_parts
+from backstay.catalogue import Backup
+from backstay.databases import DatabaseAddress
+from backstay.errors import BackstayError, UsageError
+from backstay.jobs.installation import Installation
+from backstay.jobs.records import get_backup
+from backstay.profiles import Settings
+from backstay.restore import DrillReport, RestoreProgress, drill
+from backstay.sites import find_site
+
+_log = logging.getLogger(__name__)
+
+
+def drill_backup(
+    installation: Installation,
+    backup_id: int,
+    *,
+    server: str = "",
+    scratch: Path | None = None,
+    password: str | None = None,
+) -> Iterator[RestoreProgress | DrillReport]:
+    """Prove a backup by restoring it where nobody needs it; the verdict goes into its record.
+
+    Args:
+        installation: whose.
+        backup_id: number of the record.
+        server: URL of any database on a server where scratch ones may be made; empty: that of the site's own.
+        scratch: folder with room for the site; None: in the home.
+        password: of the archive; None: that of the profile.
+
+    Yields:
+        The progress, and last a ``DrillReport``.
+
+    Raises:
+        NotFoundError: there is no such record.
+        UsageError: the record is of no complete backup.
+    """
+    backup = get_backup(installation, backup_id)
+    if backup.status != "complete" or backup.type == "dbonly":
+        raise UsageError(f"Backup {backup_id} can't be drilled: it is no complete archive.")
+    settings = _settings(installation, backup)
+    folder = scratch or installation.home.path / "drills"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix=f"drill-{backup_id}-", dir=folder))
+    try:
+        secret = password or (settings.archive_password.get_secret_value() if settings else "") or None
+        for step in drill(Path(backup.absolute_path), secret, _servers(server, settings), place):
+            if isinstance(step, DrillReport):
+                found = _against_record(backup, step)
+                _keep(installation, backup_id, found)
+                yield found
+            else:
+                yield step
+    finally:
+        _remove(place)
+
+
+def drill_after_backup(installation: Installation, backup_id: int) -> None:
+    """Drill a backup that was just taken, where its profile says so; nothing that goes wrong is raised."""
+    backup = installation.catalogue.backups.get(backup_id)
+    if backup is None or backup.status != "complete" or backup.type == "dbonly":
+        return
+    settings = _settings(installation, backup)
+    if settings is None or not settings.drill:
+        return
+    try:
+        for step in drill_backup(installation, backup_id):
+            if isinstance(step, DrillReport):
+                level = logging.INFO if step.verdict == "passed" else logging.ERROR
+                _log.log(level, "Drill %s in %.1f s: %s", step.verdict, step.seconds, "; ".join(step.problems))
+    except (BackstayError, OSError) as error:
+        _log.error("The drill could not be made: %s", error)
+
+
+def _servers(given: str, settings: Settings | None) -> dict[str, DatabaseAddress]:
+    if given:
+        address = DatabaseAddress.parse(given)
+        return {address.kind: address}
+    if settings is None:
+        return {}
+    url = settings.database.get_secret_value()
+    if url and url != "none":
+        address = DatabaseAddress.parse(url)
+        return {address.kind: address}
+    root = Path(settings.root) if settings.root else None
+    found = find_site(root).databases if root and root.is_dir() and not url else []
+    return {database.address.kind: database.address for database in reversed(found)}
+
+
+def _settings(installation: Installation, backup: Backup) -> Settings | None:
+    try:
+        return installation.catalogue.profiles.get(backup.profile_id).settings()
+    except BackstayError:
+        return None
+
+
+def _against_record(backup: Backup, report: DrillReport) -> DrillReport:
+    """Hold the archive's parts to what the record says of them: a part that is gone need not be missed otherwise."""
+    listed = {str(part["name"]): int(part["size"]) for part in backup.proof.get("parts", ())}
+    try:
+        found = {path.name: path.stat().st_size for path in find_parts(Path(backup.absolute_path))}
+    except (BackstayError, OSError):
+        found = {}
+    wrong = [name for name, size in listed.items() if found.get(name) != size]
+    if not wrong:
+        return report
+    problems = tuple(f"The part {name} is missing, or not as long as it was." for name in wrong)
+    return DrillReport(
+        "failed",
+        report.at,
+        report.seconds,
+        (*problems, *report.problems)[:20],
+        len(problems) + report.problem_count,
+        report.files,
+        report.tables,
+        report.rows,
+    )
+
+
+def _keep(installation: Installation, backup_id: int, report: DrillReport) -> None:
+    # Read again: the record may have changed while the drill ran.
+    backup = installation.catalogue.backups.get(backup_id)
+    if backup is not None:
+        installation.catalogue.backups.update(backup_id, proof={**backup.proof, "drill": report.to_json()})
+
+
+def _remove(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    if place.exists():
+        # A site may hold folders that their owner cannot enter.
+        for folder in sorted(place.rglob("*")):
+            if folder.is_dir() and not folder.is_symlink():
+                folder.chmod(0o700)
+        shutil.rmtree(place, ignore_errors=True)

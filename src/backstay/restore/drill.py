@@ -1,0 +1,292 @@
+"""The drill: a backup restored where nobody needs it, and every file and row compared with what was backed up."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from blake3 import blake3
+
+from backstay.archives import EntryType, ManifestLine, open_archive
+from backstay.catalogue.vault import Vault
+from backstay.databases import (
+    DatabaseAddress,
+    DumpOptions,
+    DumpProgress,
+    DumpSummary,
+    ExistingTables,
+    TableSummary,
+    dump,
+)
+from backstay.databases.metadata import table_summaries
+from backstay.errors import (
+    ArchiveError,
+    BackstayError,
+    DatabaseConnectionError,
+    DiskFullError,
+    LoadError,
+    NotFoundError,
+)
+from backstay.restore.databases import scratch_database
+from backstay.restore.layout import Layout, read_layout
+from backstay.restore.plan import RestorePlan, RestoreProgress, RestoreReport
+from backstay.restore.run import begin
+
+_SHOWN_PROBLEMS = 20
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class DrillReport:
+    """What a drill found.
+
+    Attributes:
+        verdict: ``passed``; ``failed``; ``impossible`` where the proof could not be made and nothing is known.
+        at: moment of its end, ISO 8601 in UTC.
+        seconds: how long it took.
+        problems: what is wrong, a sentence each; the first twenty.
+        problem_count: how many there are.
+        files: entries compared with the manifest.
+        tables: tables compared with the counts and checksums of the dump's snapshot.
+        rows: rows in them.
+    """
+
+    verdict: Literal["passed", "failed", "impossible"]
+    at: str
+    seconds: float
+    problems: tuple[str, ...]
+    problem_count: int
+    files: int
+    tables: int
+    rows: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as it is kept in a backup's record."""
+        return {
+            "verdict": self.verdict,
+            "at": self.at,
+            "seconds": round(self.seconds, 3),
+            "problems": list(self.problems),
+            "problem_count": self.problem_count,
+            "files": self.files,
+            "tables": self.tables,
+            "rows": self.rows,
+        }
+
+
+@dataclass(slots=True)
+class _Findings:
+    problems: list[str] = field(default_factory=list)
+    files: int = 0
+    tables: int = 0
+    rows: int = 0
+    impossible: bool = False
+
+
+def drill(
+    archive: Path, password: str | None, servers: Mapping[str, DatabaseAddress], scratch: Path
+) -> Iterator[RestoreProgress | DrillReport]:
+    """Restore a backup into a scratch folder and scratch databases, compare, and remove them again.
+
+    Args:
+        archive: main file.
+        password: of the archive, where it needs one.
+        servers: kind of database (``mysql`` …) → any database of a server where scratch ones may be made.
+        scratch: an empty folder, private, with room for the site.
+
+    Yields:
+        The progress, and last a ``DrillReport``; what is wrong with the backup is told there, and not raised.
+    """
+    started = time.monotonic()
+    findings = _Findings()
+    try:
+        yield from _Drill(archive, password, servers, scratch, findings).run()
+    except (DatabaseConnectionError, DiskFullError) as error:
+        findings.problems.append(str(error))
+        findings.impossible = True
+    except (ArchiveError, LoadError, NotFoundError) as error:
+        findings.problems.append(str(error))
+    except BackstayError as error:
+        findings.problems.append(str(error))
+        findings.impossible = True
+    verdict: Literal["passed", "failed", "impossible"] = "failed" if findings.problems else "passed"
+    yield DrillReport(
+        "impossible" if findings.impossible else verdict,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        time.monotonic() - started,
+        tuple(findings.problems[:_SHOWN_PROBLEMS]),
+        len(findings.problems),
+        findings.files,
+        findings.tables,
+        findings.rows,
+    )
+
+
+class _Drill:
+    """One drill under way."""
+
+    def __init__(
+        self,
+        archive: Path,
+        password: str | None,
+        servers: Mapping[str, DatabaseAddress],
+        scratch: Path,
+        findings: _Findings,
+    ) -> None:
+        self._archive = archive
+        self._password = password
+        self._servers = servers
+        self._scratch = scratch
+        self._findings = findings
+
+    def run(self) -> Iterator[RestoreProgress]:
+        with open_archive(self._archive, password=self._password) as archive:
+            layout = read_layout(archive)
+        with ExitStack() as stack:
+            databases = self._scratch_databases(layout, stack)
+            plan = RestorePlan(
+                str(self._archive),
+                str(self._scratch / "site"),
+                {name: address.url() for name, address in databases.items()},
+                self._password,
+                existing=ExistingTables.REFUSE.value,
+                configuration=False,
+            )
+            run = begin(self._scratch / "restores", Vault(self._scratch / "key"), plan)
+            with run.journal:
+                for step in run.run(self._warned):
+                    if not isinstance(step, RestoreReport):
+                        yield step
+            yield from self._compare_files(layout)
+            for name, address in databases.items():
+                yield from self._compare_tables(layout, name, address)
+
+    def _warned(self, message: str) -> None:
+        self._findings.problems.append(f"The restore warned: {message}")
+
+    def _scratch_databases(self, layout: Layout, stack: ExitStack) -> dict[str, DatabaseAddress]:
+        made: dict[str, DatabaseAddress] = {}
+        for database in layout.databases:
+            kind = str(database.metadata.get("dbtech") or "mysql")
+            server = self._servers.get(kind)
+            if server is None and kind == "sqlite":
+                server = DatabaseAddress("sqlite")
+            if server is None:
+                self._findings.problems.append(
+                    f"The dump {database.dump_file} was not tried: no {kind} server is given, name one with --database."
+                )
+                self._findings.impossible = True
+                continue
+            folder = self._scratch / f"database-{len(made)}"
+            folder.mkdir(mode=0o700)
+            prefix = str(database.metadata.get("prefix") or "")
+            scratch = stack.enter_context(scratch_database(replace(server, prefix=prefix), folder))
+            made[database.dump_file] = scratch
+        return made
+
+    def _compare_files(self, layout: Layout) -> Iterator[RestoreProgress]:
+        root = self._scratch / "site"
+        known = set()
+        done = 0
+        with open_archive(self._archive, password=self._password) as archive:
+            if not archive.has_manifest:
+                self._findings.problems.append(
+                    "The archive has no manifest: its files came back, and there is nothing to compare them with."
+                )
+                self._findings.impossible = True
+                return
+            for line in archive.manifest():
+                if layout.is_own(line.path):
+                    continue
+                known.add(line.path)
+                self._findings.files += 1
+                done += line.size
+                yield RestoreProgress("files", f"compare {line.path}", done, layout.size)
+                self._findings.problems += _differences(root / line.path, line)
+        for base, folders, files in os.walk(root):
+            for name in (*folders, *files):
+                path = os.path.relpath(Path(base) / name, root)
+                if path not in known:
+                    self._findings.problems.append(f"{path} is there, and not in the manifest.")
+
+    def _compare_tables(self, layout: Layout, name: str, address: DatabaseAddress) -> Iterator[RestoreProgress]:
+        database = next(one for one in layout.databases if one.dump_file == name)
+        expected = table_summaries(database.metadata)
+        if not expected:
+            self._findings.problems.append(f"{name} tells no counts of rows: it loads, and more is not known.")
+            self._findings.impossible = True
+            return
+        options = DumpOptions(entities=False)
+        found = yield from _counted(dump(address, _Nowhere(), name=name, options=options, on_warning=_ignored))
+        for table, before in expected.items():
+            self._findings.tables += 1
+            self._findings.rows += before.rows
+            after = found.get(table)
+            if after is None:
+                self._findings.problems.append(f"{name}: the table {table} did not come back.")
+            elif after.rows != before.rows:
+                self._findings.problems.append(f"{name}: the table {table} has {after.rows} rows, not {before.rows}.")
+            elif after.checksum != before.checksum:
+                self._findings.problems.append(f"{name}: rows of the table {table} are not what they were.")
+
+
+def _counted(
+    work: Generator[DumpProgress, None, DumpSummary],
+) -> Generator[RestoreProgress, None, Mapping[str, TableSummary]]:
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as end:
+            summary: DumpSummary = end.value
+            return summary.tables
+        yield RestoreProgress("database", f"compare {progress.table}", progress.rows_done, progress.rows_total)
+
+
+def _ignored(message: str) -> None:
+    del message
+
+
+class _Nowhere:
+    """A sink whose parts nobody keeps: a dump into it only counts and sums."""
+
+    def open(self, name: str) -> BinaryIO:
+        """Begin a part."""
+        del name
+        return Path(os.devnull).open("wb")
+
+
+def _differences(path: Path, line: ManifestLine) -> list[str]:
+    """Say in what a restored file is not what the manifest says."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return [f"{line.path} did not come back."]
+    found = []
+    kinds = {EntryType.FILE: stat.S_ISREG, EntryType.DIRECTORY: stat.S_ISDIR, EntryType.SYMLINK: stat.S_ISLNK}
+    if not kinds[line.type](status.st_mode):
+        return [f"{line.path} came back as something else than a {line.type.value}."]
+    if line.type is EntryType.SYMLINK:
+        if str(path.readlink()) != line.target:
+            found.append(f"{line.path} leads elsewhere than it did.")
+    elif stat.S_IMODE(status.st_mode) & 0o777 != line.mode & 0o777:
+        found.append(f"{line.path} has the permissions {status.st_mode & 0o777:o}, not {line.mode & 0o777:o}.")
+    if int(status.st_mtime // 1) != line.mtime:
+        found.append(f"{line.path} has another modification time than it had.")
+    if line.type is EntryType.FILE and (status.st_size != line.size or _hash(path) != line.blake3):
+        found.append(f"The content of {line.path} is not what it was.")
+    return found
+
+
+def _hash(path: Path) -> str:
+    digest = blake3()
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
