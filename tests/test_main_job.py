@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,6 +130,8 @@ def test_a_database_that_refuses_fails_the_backup_and_leaves_nothing(mysql_serve
 @pytest.mark.usefixtures("home")
 def test_the_session_of_plain_curl_in_the_readme_works(tmp_path: Path) -> None:
     """What the README shows is run here, word by word, but for the address."""
+    if shutil.which("curl") is None:
+        pytest.skip("no curl: install curl")
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     session = re.search(r"<!-- session -->\n```sh\n(.*?)```", readme, flags=re.DOTALL)
     assert session is not None
