@@ -62,6 +62,7 @@ _COMMANDS = {
     "freeze": _Command("records", "freeze"),
     "restore": _Command("restore", "restore"),
     "drill": _Command("drill", "drill"),
+    "migrate": _Command("migrate", "migrate"),
     "serve": _Command("serve", "serve"),
     "archive": _Command("archive", "app", group=True),
     "profile": _Command("profile", "app", group=True),

@@ -247,7 +247,7 @@ def call(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Parameters; JSON for objects and lists.")
     ] = None,
 ) -> None:
-    """Call any method of the API and print its reply as JSON. Without --url: see 'backstay remote methods'.
+    """Call any method of the API and print its reply as JSON; 'backstay remote methods' lists them.
 
     Examples:
         backstay remote call getDBRoots profile=1 --url https://example.com

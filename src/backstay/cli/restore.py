@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +20,7 @@ from backstay.cli.restore_report import tell, tell_preview
 from backstay.errors import UsageError
 from backstay.jobs import (
     Installation,
+    RestoreSource,
     begin_restore,
     confirm_overdue,
     confirm_restore,
@@ -164,7 +168,7 @@ def restore(
             _end(installation, source or "", undo=undo, json_output=json_output)
             return
         if resume:
-            _run(take_up_restore(installation, source or ""), json_output=json_output)
+            run(take_up_restore(installation, source or ""), json_output=json_output)
             return
         if source is None:
             raise UsageError("Say what to restore: the number of a backup, an archive's main file, or an address.")
@@ -185,38 +189,53 @@ def restore(
         )
         wishes.check()
         found = resolve_source(installation, source, backup, (secret, secret_file), password, quiet=json_output)
-        plan = make_plan(found, wishes)
-        looked = preview(plan)
-        if dry_run:
-            tell_preview(looked, json_output=json_output)
-            return
-        if looked.replaces and not yes:
-            _ask(looked.question(), json_output=json_output)
-        plan = looked.decided(plan, wishes.existing, asked=looked.replaces)
-        _run(begin_restore(installation, plan), json_output=json_output)
+        with discarded_unless_begun(found) as begun:
+            plan = make_plan(found, wishes)
+            looked = preview(plan)
+            if dry_run:
+                tell_preview(looked, json_output=json_output)
+                return
+            if looked.replaces and not yes:
+                ask(looked.question(), json_output=json_output)
+            restoring = begin_restore(installation, looked.decided(plan, wishes.existing, asked=looked.replaces))
+            begun()
+        run(restoring, json_output=json_output)
 
 
-def _ask(question: str, *, json_output: bool) -> None:
+@contextmanager
+def discarded_unless_begun(source: RestoreSource) -> Iterator[Callable[[], None]]:
+    """Remove what was downloaded for a restore, unless the function that is yielded says that it was begun."""
+    kept = []
+    try:
+        yield lambda: kept.append(True)
+    finally:
+        if source.fetched and not kept:
+            shutil.rmtree(source.fetched, ignore_errors=True)
+
+
+def ask(question: str, *, json_output: bool) -> None:
+    """Ask whether what is there may be replaced; where nobody can be asked, refuse."""
     if not sys.stdin.isatty() or json_output:
         raise UsageError(f"{question} Add --yes to replace it, or choose another place.")
     typer.confirm(f"{question} Replace it?", abort=True)
 
 
-def _run(run: RestoreRun, *, json_output: bool) -> None:
+def run(restoring: RestoreRun, *, json_output: bool) -> None:
+    """Do a restore, from wherever it is, and tell what came of it."""
     started = time.monotonic()
     warnings: list[str] = []
     report: RestoreReport | None = None
     try:
         with bar("Restore", quiet=json_output) as progress:
-            for step in run_restore(run, warnings.append):
+            for step in run_restore(restoring, warnings.append):
                 if isinstance(step, RestoreProgress):
                     progress.update(f"{step.stage} {step.what}", step.done, step.total or None)
                 else:
                     report = step
     except KeyboardInterrupt:
         say(
-            f"Interrupted: finish it with 'backstay restore --resume {run.journal.name}', "
-            f"or take it back with 'backstay restore --undo {run.journal.name}'."
+            f"Interrupted: finish it with 'backstay restore --resume {restoring.journal.name}', "
+            f"or take it back with 'backstay restore --undo {restoring.journal.name}'."
         )
         raise
     if report is not None:
@@ -224,12 +243,12 @@ def _run(run: RestoreRun, *, json_output: bool) -> None:
 
 
 def _end(installation: Installation, name: str, *, undo: bool, json_output: bool) -> None:
-    run = take_up_restore(installation, name)
-    name, target = run.journal.name, run.plan.target
+    restoring = take_up_restore(installation, name)
+    name, target = restoring.journal.name, restoring.plan.target
     if undo:
-        undo_restore(run, warn)
+        undo_restore(restoring, warn)
     else:
-        confirm_restore(run)
+        confirm_restore(restoring)
     if json_output:
         print_json({"name": name, "target": target, "undone": undo, "confirmed": not undo})
         return

@@ -6,6 +6,7 @@ from backstay.jobs.configuration import Configuration
 from backstay.jobs.drill import drill_after_backup, drill_backup
 from backstay.jobs.installation import Installation, api_secret, open_installation, set_secret
 from backstay.jobs.launch import resume_dead, stop
+from backstay.jobs.migrate import backup_remotely, moving_texts
 from backstay.jobs.profiles import (
     create_profile,
     delete_profile,
@@ -49,6 +50,7 @@ __all__ = [
     "acknowledge",
     "api_secret",
     "backup_files",
+    "backup_remotely",
     "begin_restore",
     "confirm_overdue",
     "confirm_restore",
@@ -64,6 +66,7 @@ __all__ = [
     "get_backup",
     "import_profile",
     "list_backups",
+    "moving_texts",
     "open_installation",
     "pending_restores",
     "profile_of_site",
