@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,25 @@ def test_the_async_client_downloads_too(ready: FakeServer, tmp_path: Path) -> No
             return await client.download(7, tmp_path)
 
     assert [path.read_bytes() for path in asyncio.run(use())] == PARTS
+
+
+def test_a_cancelled_download_stops_and_goes_on_later(ready: FakeServer, tmp_path: Path) -> None:
+    async def use() -> None:
+        async with AsyncClient(ready.url, SECRET) as client:
+            begun = asyncio.Event()
+            loop = asyncio.get_running_loop()
+
+            def told(progress: DownloadProgress) -> None:
+                if progress.done > 500_000:
+                    loop.call_soon_threadsafe(begun.set)
+                    time.sleep(0.01)
+
+            task = asyncio.create_task(client.download(7, tmp_path, connections=1, on_progress=told))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(use())
+    assert (tmp_path / "site.j01.part.json").exists()
+    assert download(ready, tmp_path) == PARTS

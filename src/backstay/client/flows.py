@@ -146,7 +146,8 @@ def _answered(session: Session, call: Call[Any]) -> Flow[tuple[Answer, int]]:
             logger.info("%s was not answered, try %d", call.method.name, tries)
         except _TemporaryError as problem:
             if tries == most or not call.method.repeatable:
-                raise ProtocolError(_no_answer(session, call, str(problem))) from None
+                hint = "" if call.method.repeatable else " Look whether the server did it before you ask again."
+                raise ProtocolError(_no_answer(session, call, str(problem)) + hint) from None
         except NotTheApiError as problem:
             raise ProtocolError(_no_answer(session, call, str(problem))) from None
         yield Pause(min(0.5 * 2 ** (tries - 1), LONGEST_PAUSE))
