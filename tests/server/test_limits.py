@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -95,6 +96,14 @@ def test_a_body_that_takes_too_long(server: Driven, monkeypatch: pytest.MonkeyPa
         )
         answer = everything(connection)
     assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_large_bodies_at_once_wait_for_their_turn(server: Driven) -> None:
+    def post(_: int) -> int:
+        return server.v2("getVersion", verb="POST", padding="x" * 400_000).status
+
+    with ThreadPoolExecutor(24) as pool:
+        assert list(pool.map(post, range(48))) == [200] * 48
 
 
 def test_too_many_parameters(server: Driven) -> None:

@@ -12,15 +12,7 @@ from backstay.cli import options
 from backstay.cli.output import console, say, warn
 from backstay.errors import NotFoundError, UsageError
 from backstay.jobs import resume_dead
-from backstay.server.running import (
-    Certificate,
-    is_loopback,
-    listening_socket,
-    require_strong_secret,
-    run,
-    set_up_log,
-    url_of,
-)
+from backstay.server.certificate import Certificate
 from backstay.version import __version__
 
 
@@ -49,25 +41,28 @@ def serve(
 
         backstay serve --host 0.0.0.0 --port 443 --tls-certificate chain.pem --tls-key key.pem
     """
+    # Imported here because it is slow, and needed by this command only.
+    from backstay.server import running
+
     tls = _certificate(certificate, key)
     with options.opened(home) as installation:
-        require_strong_secret(installation)
+        running.require_strong_secret(installation)
         configuration = installation.configuration.server
-        listening = listening_socket(
+        listening = running.listening_socket(
             configuration.host if host is None else host, configuration.port if port is None else port
         )
-        set_up_log(logging.WARNING if quiet else logging.INFO)
+        running.set_up_log(logging.WARNING if quiet else logging.INFO)
         for number in resume_dead(installation):
             say(f"Backup {number} had died: it is taken up again.")
-        if tls is None and not is_loopback(listening):
+        if tls is None and not running.is_loopback(listening):
             warn(
                 "Other machines can reach this server, and without TLS everyone on the way reads the secret word: give "
                 "--tls-certificate and --tls-key, or listen on 127.0.0.1 behind a reverse proxy."
             )
-        url = url_of(listening, encrypted=tls is not None)
+        url = running.url_of(listening, encrypted=tls is not None)
         console.print(f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word.")
         console.file.flush()
-        run(installation, listening, tls)
+        running.run(installation, listening, tls)
 
 
 def _certificate(chain: Path | None, key: Path | None) -> Certificate | None:

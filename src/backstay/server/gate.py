@@ -12,7 +12,7 @@ from backstay.server import monitor, v2, v3
 from backstay.server.authentication import Doorkeeper
 from backstay.server.browser import browser_page, openapi_response
 from backstay.server.dispatch import UNEXPECTED, Dispatcher
-from backstay.server.incoming import Incoming, RefusedRequestError, read_request
+from backstay.server.incoming import Incoming, RefusedRequestError, RequestReader
 from backstay.server.pages import not_found, refused, route_not_found, start_page
 from backstay.server.routes import Door, Route, route_of
 from backstay.server.v1 import VersionOne
@@ -33,6 +33,9 @@ class Gate:
 
     def __init__(self, installation: Installation) -> None:
         self._configuration = installation.configuration.server
+        self._reader = RequestReader(
+            maximum_head=self._configuration.maximum_head, maximum_body=self._configuration.maximum_body
+        )
         self._doorkeeper = Doorkeeper(installation)
         self._dispatcher = Dispatcher(installation)
         self._version_one = VersionOne(self._configuration, self._doorkeeper, self._dispatcher)
@@ -44,11 +47,7 @@ class Gate:
             if route.door in (Door.NOTHING, Door.NO_ROUTE):
                 answer: ASGIApp = not_found() if route.door is Door.NOTHING else route_not_found()
             else:
-                limits = self._configuration
-                incoming = await read_request(
-                    scope, receive, maximum_head=limits.maximum_head, maximum_body=limits.maximum_body
-                )
-                answer = await self._answer(route, incoming, scope)
+                answer = await self._answer(route, await self._reader.read(scope, receive), scope)
         except RefusedRequestError as error:
             answer = refused(error.status, error.sentence)
         except Exception:  # noqa: BLE001 - the boundary of the process: a bug answers as the API does, and is logged

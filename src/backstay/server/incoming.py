@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+import anyio.to_thread
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -14,8 +15,11 @@ from starlette.types import Receive, Scope
 
 from backstay.api.wire import MAX_PARAMETERS
 
-BODY_SECONDS = 60.0
-"""How long a body may take from one piece to the next."""
+BODY_SECONDS = 120.0
+"""How long a body may take."""
+LARGE_BODIES = 16
+"""How many large bodies are read at once; further ones wait for their turn."""
+_LARGE = 256 << 10
 
 Pairs = list[tuple[str, str]]
 
@@ -70,34 +74,71 @@ class Incoming:
         return None
 
 
-async def read_request(scope: Scope, receive: Receive, *, maximum_head: int, maximum_body: int) -> Incoming:
-    """Read a request.
+class RequestReader:
+    """Reads requests, so that strangers together can make the server hold no more than some hundred megabytes.
 
     Args:
-        scope: ASGI's.
-        receive: ASGI's.
         maximum_head: bytes of URL and headers.
         maximum_body: bytes.
-
-    Raises:
-        RefusedRequestError: it is too large, its body is too slow or not a form, or it has too many fields.
     """
-    if len(scope["query_string"]) + sum(len(name) + len(value) for name, value in scope["headers"]) > maximum_head:
-        raise RefusedRequestError(
-            431,
-            f"The head of the request is larger than {maximum_head} bytes: send what is long as a POST.",
+
+    def __init__(self, *, maximum_head: int, maximum_body: int) -> None:
+        self._maximum_head = maximum_head
+        self._maximum_body = maximum_body
+        self._large_bodies = asyncio.Semaphore(LARGE_BODIES)
+
+    async def read(self, scope: Scope, receive: Receive) -> Incoming:
+        """Read a request.
+
+        Raises:
+            RefusedRequestError: it is too large, its body is too slow or not a form, or it has too many fields.
+        """
+        query, headers, client = scope["query_string"], Headers(scope=scope), scope.get("client")
+        if len(query) + sum(len(name) + len(value) for name, value in scope["headers"]) > self._maximum_head:
+            raise RefusedRequestError(
+                431, f"The head of the request is larger than {self._maximum_head} bytes: send what is long as a POST."
+            )
+        return Incoming(
+            verb=scope["method"].upper(),
+            path=scope["path"],
+            headers=headers,
+            address=client[0] if client else "",
+            query=_fields(query) if query else [],
+            form=await self._read_form(headers, receive) if scope["method"] == "POST" else [],
         )
-    headers = Headers(scope=scope)
-    client = scope.get("client")
-    query = scope["query_string"]
-    return Incoming(
-        verb=scope["method"].upper(),
-        path=scope["path"],
-        headers=headers,
-        address=client[0] if client else "",
-        query=_fields(query) if query else [],
-        form=await _read_form(headers, receive, maximum_body) if scope["method"] == "POST" else [],
-    )
+
+    async def _read_form(self, headers: Headers, receive: Receive) -> Pairs:
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                more = await self._read_on(body, headers, receive, min(_LARGE, self._maximum_body))
+                if not more:
+                    return await _pairs_of(headers, bytes(body))
+                async with self._large_bodies:
+                    await self._read_on(body, headers, receive, self._maximum_body)
+                    return await _pairs_of(headers, bytes(body))
+        except TimeoutError:
+            raise RefusedRequestError(408, "The body of the request did not arrive in time.") from None
+
+    async def _read_on(self, body: bytearray, headers: Headers, receive: Receive, limit: int) -> bool:
+        """Read up to a limit; return whether there is more."""
+        announced = headers.get("content-length", "0")
+        is_too_large = announced.isascii() and announced.isdigit() and int(announced[:19]) > self._maximum_body
+        more = True
+        while more and not is_too_large and len(body) <= limit:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RefusedRequestError(400, "The client went away in the middle of its request.")
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            is_too_large = len(body) > self._maximum_body
+        if is_too_large:
+            raise RefusedRequestError(
+                413,
+                f"The body of the request is larger than {self._maximum_body} bytes, the limit of this server "
+                "(maximum_body).",
+            )
+        return more
 
 
 def _fields(encoded: bytes) -> Pairs:
@@ -112,41 +153,16 @@ def _fields(encoded: bytes) -> Pairs:
         raise RefusedRequestError(413, f"The request has more than {MAX_PARAMETERS} parameters.") from None
 
 
-async def _read_form(headers: Headers, receive: Receive, maximum_body: int) -> Pairs:
+async def _pairs_of(headers: Headers, body: bytes) -> Pairs:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await _read_body(headers, receive, maximum_body)
     if kind == "multipart/form-data":
-        return await _multipart_fields(headers, body, maximum_body)
+        return await _multipart_fields(headers, body)
     if kind in ("application/x-www-form-urlencoded", ""):
-        return _fields(body)
+        return await anyio.to_thread.run_sync(_fields, body) if len(body) > _LARGE else _fields(body)
     return []
 
 
-async def _read_body(headers: Headers, receive: Receive, maximum_body: int) -> bytes:
-    too_large = RefusedRequestError(
-        413, f"The body of the request is larger than {maximum_body} bytes, the limit of this server (maximum_body)."
-    )
-    announced = headers.get("content-length", "0")
-    if announced.isascii() and announced.isdigit() and int(announced[:19]) > maximum_body:
-        raise too_large
-    body = bytearray()
-    more = True
-    while more:
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                message = await receive()
-        except TimeoutError:
-            raise RefusedRequestError(408, "The body of the request did not arrive in time.") from None
-        if message["type"] == "http.disconnect":
-            raise RefusedRequestError(400, "The client went away in the middle of its request.")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > maximum_body:
-            raise too_large
-    return bytes(body)
-
-
-async def _multipart_fields(headers: Headers, body: bytes, maximum_body: int) -> Pairs:
+async def _multipart_fields(headers: Headers, body: bytes) -> Pairs:
     async def pieces() -> AsyncGenerator[bytes, None]:
         yield body
 
@@ -155,7 +171,7 @@ async def _multipart_fields(headers: Headers, body: bytes, maximum_body: int) ->
         pieces(),
         max_files=0,
         max_fields=MAX_PARAMETERS,
-        max_part_size=maximum_body,
+        max_part_size=len(body),
     )
     try:
         form = await parser.parse()

@@ -98,8 +98,9 @@ def _answer(method: Method[Any, Any], schemas: dict[str, Any]) -> dict[str, Any]
     if method.name == _FILE:
         return {"description": "The whole file.", "content": {"application/octet-stream": {}, "application/zip": {}}}
     adapter: TypeAdapter[Any] = method.reply
-    reply = _with_empty_lists(adapter.json_schema(mode="serialization", by_alias=True, ref_template=_REFERENCE))
-    schemas.update(reply.pop("$defs", {}))
+    reply = adapter.json_schema(mode="serialization", by_alias=True, ref_template=_REFERENCE)
+    schemas.update(_with_empty_lists(reply.pop("$defs", {})))
+    reply = _with_empty_lists(reply)
     envelope = {
         "type": "object",
         "required": ["status", "data"],

@@ -7,8 +7,6 @@ import ipaddress
 import logging
 import signal
 import socket
-from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 
@@ -16,19 +14,12 @@ from backstay.api.strength import weakness
 from backstay.errors import BackstayError, ConfigurationError
 from backstay.jobs import Installation, api_secret
 from backstay.server.application import create_application
+from backstay.server.certificate import Certificate
 from backstay.server.protocol import limited_protocol
 
 _GRACE_SECONDS = 20
 _LISTENERS = 2048
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What the server shows of itself over TLS: files with its certificate chain and its private key (PEM)."""
-
-    chain: Path
-    key: Path
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

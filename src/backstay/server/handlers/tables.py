@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from backstay.databases import DatabaseAddress
 from backstay.databases.mysql.connection import connect
 from backstay.errors import DatabaseConnectionError
@@ -93,6 +91,8 @@ def _mysql_kind(kind: str, engine: str | None) -> str:
 
 
 def _in_postgresql(address: DatabaseAddress) -> Iterator[Listed]:
+    import psycopg  # slow to load, and needed by few
+
     values: dict[str, Any] = {
         "host": address.socket or address.host,
         "port": address.port,
