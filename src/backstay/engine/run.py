@@ -381,6 +381,8 @@ def _sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"There is no space left on the disk ({error.filename or 'while writing'}): free some and start again."
+    if isinstance(error, OSError) and error.filename:
+        return f"{shown(os.fsdecode(error.filename))} can't be used ({error.strerror}): mend that and start again."
     return f"Something went wrong that Backstay did not expect ({type(error).__name__}: {error}); the log has the rest."
 
 

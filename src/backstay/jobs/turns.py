@@ -62,8 +62,10 @@ def _take(files: list[Path], backup_id: int) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             continue
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(backup_id).encode(), 0)
+        # The lock is what counts; whose it is only tells the others what they wait for.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(backup_id).encode(), 0)
         return descriptor
     return None
 

@@ -70,10 +70,17 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 def sync(paths: Iterable[Path]) -> None:
-    """Make files and the names in folders survive a power cut."""
+    """Make files and the names in folders survive a power cut.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
     for path in paths:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise StorageError(f"{path} can't be made safe on the disk ({error.strerror}): check the disk.") from error
