@@ -90,8 +90,8 @@ class Doorkeeper:
             return None
         stamp = self._stamp()
         if stamp != self._known_by:
-            self._known = self._read_secret()
-            self._known_by = self._stamp()
+            # The stamp of before: a secret that changes while it is read is read again at the next call.
+            self._known, self._known_by = self._read_secret(), stamp
         return self._known
 
     def _stamp(self) -> tuple[object, ...]:
