@@ -126,9 +126,9 @@ def start_private_server(folder: Path) -> PostgreSQLServer | None:
         cwd="/",
         **account,
     )
-    process = subprocess.Popen(
-        [binaries / "postgres", "-D", data, "-k", runtime, "-h", "", "-F", "-c", "shared_buffers=64MB"]
-        + ["-c", "max_wal_size=2GB", "-c", "log_min_messages=panic"],
+    options = ["-F", "-c", "shared_buffers=64MB", "-c", "max_wal_size=2GB", "-c", "log_min_messages=panic"]
+    process: subprocess.Popen[bytes] = subprocess.Popen(
+        [str(binaries / "postgres"), "-D", str(data), "-k", str(runtime), "-h", "", *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,

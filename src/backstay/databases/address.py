@@ -111,14 +111,14 @@ class DatabaseAddress:
 
     def url(self) -> str:
         """Return the address as a URL that :meth:`parse` reads back, password included."""
-        return self._url(self.password)
+        return self._url(self.password, self.options)
 
     def redacted(self) -> str:
         """Return the address as a URL for people and logs: no password, no options."""
-        return replace(self, options={})._url("***" if self.password else "")
+        return self._url("***" if self.password else "", {})
 
-    def _url(self, password: str) -> str:
-        query = {**self.options}
+    def _url(self, password: str, options: Mapping[str, str]) -> str:
+        query = {**options}
         if self.prefix:
             query["prefix"] = self.prefix
         if self.kind == "sqlite":
@@ -127,7 +127,7 @@ class DatabaseAddress:
             query["unix_socket"] = self.socket
         account = quote(self.user, safe="")
         if password:
-            account += ":" + quote(password, safe="*" if password == "***" else "")
+            account += ":" + quote(password, safe="*")
         host = f"[{self.host}]" if ":" in self.host else self.host
         where = (f"{account}@" if account else "") + host + (f":{self.port}" if self.port is not None else "")
         return f"{self.kind}://{where}/{quote(self.name, safe='')}" + (f"?{urlencode(query)}" if query else "")

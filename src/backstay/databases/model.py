@@ -57,7 +57,7 @@ class DumpOptions:
     blank_credentials: bool = False
 
     @classmethod
-    def single_file(cls, **changes: Any) -> DumpOptions:  # noqa: ANN401 - the fields above, each of its own type
+    def single_file(cls, **changes: Any) -> DumpOptions:
         """Return the options of the ``dbonly`` type: real names, DROP and DELIMITER statements, one file."""
         settings: dict[str, Any] = {
             "abstract_names": False,

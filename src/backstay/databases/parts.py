@@ -1,4 +1,4 @@
-"""The parts of a dump: ``site.sql``, ``site.s01``, ``site.s02`` …, each a whole number of statements (spec, 8.1-8.2)."""
+"""The parts of a dump: ``site.sql``, ``site.s01``, ``site.s02`` …, each of whole statements (spec, 8.1-8.2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PartWriter:
         self._file: BinaryIO | None = None
         self._in_part = 0
         self.names: list[str] = []
-        self.bytes = 0
+        self.written = 0
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +49,7 @@ class PartWriter:
             self._in_part = 0
         self._file.write(statement)
         self._in_part += size
-        self.bytes += size
+        self.written += size
 
     def _close(self) -> None:
         file, self._file = self._file, None

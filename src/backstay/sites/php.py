@@ -163,10 +163,8 @@ def _evaluate(expression: list[_Token], constants: dict[str, Value]) -> Value:
 
 
 def _single(token: _Token, constants: dict[str, Value]) -> Value:
-    if token.kind == "single":
-        return re.sub(r"\\([\\'])", r"\1", token.text[1:-1])
-    if token.kind == "nowdoc":
-        return token.text.replace("\\\\", "\\")
+    if token.kind in {"single", "nowdoc"}:
+        return _plain(token)
     if token.kind in {"double", "heredoc"}:
         return _double(token.text[1:-1] if token.kind == "double" else token.text)
     if token.kind == "number":
@@ -180,6 +178,13 @@ def _single(token: _Token, constants: dict[str, Value]) -> Value:
         if token.text.lstrip("\\") in constants:
             return constants[token.text.lstrip("\\")]
     raise _NotPlainError
+
+
+def _plain(token: _Token) -> str:
+    """Return the text of a nowdoc, or of a string in which nothing is special but backslash and quotation mark."""
+    if token.kind == "nowdoc":
+        return token.text.replace("\\\\", "\\")
+    return re.sub(r"\\([\\'])", r"\1", token.text[1:-1])
 
 
 def _double(body: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sqlite3
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -33,7 +32,8 @@ CREATE VIRTUAL TABLE words USING fts5(text, tokenize = 'porter');
 CREATE VIRTUAL TABLE boxes USING rtree(id, x0, x1);
 CREATE INDEX by_name ON users (name COLLATE NOCASE) WHERE name <> '';
 CREATE VIEW named AS SELECT name FROM users;
-CREATE TRIGGER logged AFTER INSERT ON users BEGIN INSERT INTO plain VALUES ('new', ';', NULL); SELECT CASE WHEN 1 THEN 2 END; END;
+CREATE TRIGGER logged AFTER INSERT ON users BEGIN
+  INSERT INTO plain VALUES ('new', ';', NULL); SELECT CASE WHEN 1 THEN 2 END; END;
 INSERT INTO users (name, "odd "" name") VALUES ('it''s', 0.1), ('naïve 🎉', 9e999), ('', -9e999), ('line
 break', 1e-320);
 INSERT INTO plain VALUES (1, 1.0, x'00ff'), ('1', NULL, ''), (9223372036854775807, -0.0, x'');
@@ -49,11 +49,11 @@ ANALYZE;
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Iterator[Path]:
+def source(tmp_path: Path) -> Path:
     path = tmp_path / "source.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(EVERYTHING)
-    yield path
+    return path
 
 
 def contents(path: Path) -> dict[str, object]:

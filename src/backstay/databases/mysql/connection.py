@@ -1,4 +1,4 @@
-"""A connection to MySQL or MariaDB: opened with care, errors told as the tree of errors tells them, rows as raw bytes."""
+"""A connection to MySQL or MariaDB: opened with care, its errors in the tree of errors, rows as raw bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNKNOWN_VARIABLE = 1193
 _LONG = 86_400
 
 
-class Connection(pymysql.connections.Connection):  # type: ignore[type-arg]  # the stubs' parameter is the cursor class
+class Connection(pymysql.connections.Connection):
     """A PyMySQL connection that can also stream a one-column result as raw bytes, which is several times faster."""
 
     def stream(self, sql: str, size: int) -> Iterator[list[bytes | None]]:
@@ -31,10 +31,10 @@ class Connection(pymysql.connections.Connection):  # type: ignore[type-arg]  # t
         Raises:
             pymysql.Error: the server refused the query or failed in the middle.
         """
-        self._execute_command(COMMAND.COM_QUERY, sql)  # type: ignore[attr-defined]  # private in the stubs
-        first = self._read_packet()  # type: ignore[attr-defined]
+        self._execute_command(COMMAND.COM_QUERY, sql)  # type: ignore[attr-defined]  # not in the stubs
+        first = self._read_packet()  # type: ignore[no-untyped-call]  # untyped in the stubs
         for _ in range(first.read_length_encoded_integer() + 1):
-            self._read_packet()  # type: ignore[attr-defined]  # the column's description, then the end of descriptions
+            self._read_packet()  # type: ignore[no-untyped-call]  # the column's description, then the end of descriptions
         read = self._rfile.read1  # type: ignore[attr-defined]
         buffer = b""
         whole = bytearray()
@@ -60,7 +60,7 @@ class Connection(pymysql.connections.Connection):  # type: ignore[type-arg]  # t
             if done:
                 return
 
-    def value(self, sql: str) -> Any:  # noqa: ANN401 - whatever the column holds
+    def value(self, sql: str) -> Any:
         """Run a query and return the first column of its first row, or ``None``."""
         with self.cursor() as cursor:
             cursor.execute(sql)
@@ -76,7 +76,7 @@ class Connection(pymysql.connections.Connection):  # type: ignore[type-arg]  # t
 
     def execute(self, sql: str | bytes) -> int:
         """Run a statement and return the number of rows it changed."""
-        return int(self.query(sql))  # type: ignore[arg-type]  # bytes are sent as they are
+        return int(self.query(sql))
 
     def set_where_known(self, variable: str, value: object) -> None:
         """Set a session variable; a server that does not know it goes without."""
@@ -98,7 +98,7 @@ class Connection(pymysql.connections.Connection):  # type: ignore[type-arg]  # t
         return tuple(int(number) for number in text.split("-")[0].split(".") if number.isdigit())
 
 
-def _read_rest(whole: bytearray, read: Any) -> bytearray:  # noqa: ANN401 - a bound read1
+def _read_rest(whole: bytearray, read: Any) -> bytearray:
     while len(whole) < 4 + int.from_bytes(whole[:3], "little"):
         received = read(1 << 20)
         if not received:
@@ -218,9 +218,9 @@ def connect(address: DatabaseAddress) -> Connection:
             ssl=_tls(address),
         )
         if address.socket:
-            connection.unix_socket = address.socket  # type: ignore[attr-defined]
+            connection.unix_socket = address.socket
             connection._secure = True  # type: ignore[attr-defined]  # noqa: SLF001 - a local socket, as PyMySQL has it
-        connection.connect(opened)  # type: ignore[call-arg]
+        connection.connect(opened)
         _prepare(connection)
     except (pymysql.err.Error, OSError) as error:
         if connection is not None and connection.open:

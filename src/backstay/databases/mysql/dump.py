@@ -154,7 +154,7 @@ class _Dump:
     def _progress(self) -> DumpProgress:
         total = max(self._rows_done, self._rows_total)
         return DumpProgress(
-            self._table, self._rows_done, total, self._tables_done, self._tables_total, self._writer.bytes
+            self._table, self._rows_done, total, self._tables_done, self._tables_total, self._writer.written
         )
 
     @contextmanager
@@ -227,7 +227,7 @@ class _Dump:
             self._writer.statement(f"DROP SEQUENCE IF EXISTS {quote(name)}")
         self._writer.statement(definition.text)
         values = ", ".join(str(int(value)) for value in state.values())
-        self._writer.statement(f"INSERT INTO {quote(name)}  VALUES \n({values})")
+        self._writer.statement(f"INSERT INTO {quote(name)}  VALUES \n({values})")  # noqa: S608 - a quoted name, numbers
         self._dumped["sequence"].append(name)
 
     def _views(self) -> None:
@@ -300,4 +300,4 @@ class _Dump:
             blank_credentials=self._options.blank_credentials,
         )
         rows = sum(summary.rows for summary in self._summaries.values())
-        return DumpSummary(tuple(parts.names), self._summaries, entry, rows, parts.bytes)
+        return DumpSummary(tuple(parts.names), self._summaries, entry, rows, parts.written)

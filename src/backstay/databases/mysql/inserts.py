@@ -57,7 +57,8 @@ class TableReader:
     def write_rows(self, abstract: str) -> Iterator[int]:
         """Write all rows as INSERTs into a table of the given name; yield the number of each INSERT's rows."""
         names = ", ".join(quote(column.name) for column in self._columns)
-        head = f"INSERT INTO {quote(abstract)} " + (f"({names}) VALUES \n" if self._listed else " VALUES \n")
+        listed = f"({names})" if self._listed else ""
+        head = f"INSERT INTO {quote(abstract)} {listed} VALUES \n"  # noqa: S608 - quoted names
         encoded = head.encode("utf-8", "surrogateescape")
         if self._history:
             self._writer.statement("SET SESSION system_versioning_insert_history = 1")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from typing import BinaryIO
 
 import pymysql
 
@@ -122,8 +123,7 @@ class Staging:
             swap.drop_leftovers(connection)
             self._existing = swap.existing_tables(connection)
 
-    def _run_part(self, opener: object) -> Generator[None]:
-        assert callable(opener)
+    def _run_part(self, opener: Callable[[], BinaryIO]) -> Generator[None]:
         with closing(opener()) as file:
             offset = 0
             try:
@@ -250,7 +250,7 @@ class Staging:
         result = self._connection._result  # type: ignore[attr-defined]  # noqa: SLF001 - PyMySQL keeps the count there
         if not result or not result.warning_count:
             return
-        for level, code, message in self._connection.show_warnings():  # type: ignore[attr-defined]
+        for level, code, message in self._connection.show_warnings():  # type: ignore[no-untyped-call]  # in the stubs
             if level != "Note" and (table, code) not in self._warned:
                 self._warned.add((table, code))
                 self._warn(f"The server changed a value of {table} while it was loaded: {self._told(message)}.")

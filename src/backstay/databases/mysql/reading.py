@@ -127,16 +127,17 @@ def without_foreign_keys(text: str, *, checks: bool) -> tuple[str, list[str]]:
     items: list[list[str]] = [[]]
     depth, index = 1, opened + 1
     while index < len(found):
-        token = found[index].text
-        depth += (token == "(") - (token == ")")
+        piece = found[index].text
+        depth += (piece == "(") - (piece == ")")
         if depth == 0:
             break
-        if token == "," and depth == 1:
+        if piece == "," and depth == 1:
             items.append([])
         else:
-            items[-1].append(token)
+            items[-1].append(piece)
         index += 1
-    kept, taken = [], []
+    kept: list[str] = []
+    taken: list[str] = []
     for item in items:
         (taken if _is_taken(item, checks=checks) else kept).append("".join(item))
     if not taken:

@@ -21,8 +21,7 @@ LONG_ROW = 4 << 20
 _MARK = "_binary x'FF'"
 _OPEN, _COMMA, _CLOSE = "'('", "','", "')'"
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year", "decimal", "numeric"})
-_FLOATS = frozenset({"float"})
-_QUOTED = frozenset({"double", "real", "date", "datetime", "timestamp", "time"})
+_QUOTED = frozenset({"float", "double", "real", "date", "datetime", "timestamp", "time"})
 _BINARY = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"})
 _SPATIAL = frozenset(
     {"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"}
@@ -142,18 +141,14 @@ def _value(column: Column) -> list[str]:
     name = quote(column.name)
     if column.data_type in _INTEGERS:
         return [f"IFNULL({name},'NULL')" if column.nullable else name]
-    if column.data_type in _FLOATS:
-        return _nullable(column, _MARK, f"{name}*1e0", _MARK)
-    if column.data_type in _QUOTED:
-        return _nullable(column, _MARK, name, _MARK)
     if column.data_type == "bit":
         return _nullable(column, "'b'", _MARK, f"BIN({name}+0)", _MARK)
+    if column.data_type in _QUOTED:
+        # FLOAT as the DOUBLE it is: the server's own text of a FLOAT has six digits.
+        return _nullable(column, _MARK, f"{name}*1e0" if column.data_type == "float" else name, _MARK)
     if column.introducer != "utf8mb4":
         return _digits(column, name)
-    if column.charset in _UTF8:
-        text = f"CAST({name} AS BINARY)"
-    else:
-        text = f"CAST(CONVERT({name} USING utf8mb4) AS BINARY)"
+    text = raw_expression(column)
     if column.data_type == "enum" and "''" in column.column_type:
         # '' may be a member or the value of an error, number 0: only the number tells them apart.
         return [f"IF({name}+0=0,'0',{_choice(column, _MARK, text, _MARK)})"]

@@ -14,6 +14,14 @@ from backstay.databases.mysql.rows import Column
 
 _TRANSACTIONAL = frozenset({"INNODB", "ROCKSDB", "TOKUDB", "NDBCLUSTER", "NDB"})
 _ROUTINE_RIGHTS = ("EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE", "SHOW CREATE ROUTINE", "SHOW_ROUTINE")
+_ROUTINES = """SELECT routine_type AS kind, routine_name AS name FROM information_schema.routines
+WHERE routine_schema = DATABASE() ORDER BY routine_name"""
+# In the order in which they fire, so that triggers of one event are made again in that order.
+_TRIGGERS = """SELECT 'TRIGGER' AS kind, trigger_name AS name FROM information_schema.triggers
+WHERE trigger_schema = DATABASE()
+ORDER BY event_object_table, event_manipulation, action_timing, action_order, trigger_name"""
+_EVENTS = """SELECT 'EVENT' AS kind, event_name AS name FROM information_schema.events
+WHERE event_schema = DATABASE() ORDER BY event_name"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +84,7 @@ def read_schema(connection: Connection, *, entities: bool) -> Schema:
 
 def _read_entities(connection: Connection) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    queries = (
-        "SELECT routine_type AS kind, routine_name AS name FROM information_schema.routines "
-        "WHERE routine_schema = DATABASE() ORDER BY routine_name",
-        # In the order in which they fire, so that triggers of one event are made again in that order.
-        "SELECT 'TRIGGER' AS kind, trigger_name AS name FROM information_schema.triggers "
-        "WHERE trigger_schema = DATABASE() "
-        "ORDER BY event_object_table, event_manipulation, action_timing, action_order, trigger_name",
-        "SELECT 'EVENT' AS kind, event_name AS name FROM information_schema.events "
-        "WHERE event_schema = DATABASE() ORDER BY event_name",
-    )
-    for query in queries:
+    for query in (_ROUTINES, _TRIGGERS, _EVENTS):
         for row in connection.rows(query):
             found.setdefault(str(row["kind"]).upper(), []).append(row["name"])
     return found
@@ -144,7 +142,7 @@ def read_columns(connection: Connection, table: str) -> list[Column]:
     ]
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - MySQL 8 answers some columns as bytes
+def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 

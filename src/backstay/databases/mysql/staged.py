@@ -39,7 +39,7 @@ class StagedEntity:
     kind: str
     name: str
     statement: str
-    session: Session = Session()
+    session: Session = field(default_factory=Session)
     where: str = ""
 
 

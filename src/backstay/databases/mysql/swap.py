@@ -1,7 +1,7 @@
 """Put a staged load in place of what was there, take it back, and clear up: each step may be repeated.
 
-The tables change places in one RENAME. Names that belong to the whole database (foreign keys, triggers, views, routines)
-cannot stand beside the old ones: what bears them is made right after, and was rehearsed under temporary names before.
+The tables change places in one RENAME. Names that belong to the whole database (of foreign keys, triggers, views,
+routines) cannot stand beside the old ones: what bears them is made right after, rehearsed before under other names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from backstay.databases.mysql.reading import without_foreign_keys
 from backstay.databases.mysql.schema import read_schema
 from backstay.databases.mysql.staged import Constraint, StagedEntity, StagedLoad
 from backstay.databases.mysql.tokens import Dialect, Place, quote, quote_string, tokens
-from backstay.errors import LoadError
+from backstay.errors import LoadError, TablesExistError
 
 _LONGEST_NAME = 64
 _NO_SUCH_KEY = 1091
@@ -90,11 +90,9 @@ def plan(connection: Connection, staged: StagedLoad, prefix: str, on_warning: On
                 continue
             staged.previous_entities.append(StagedEntity(kind, name, definition.text, definition.session, at))
     if staged.policy is ExistingTables.REFUSE and staged.previous_entities:
-        from backstay.errors import TablesExistError
-
-        names = ", ".join(entity.name for entity in staged.previous_entities[:5])
+        first = ", ".join(entity.name for entity in staged.previous_entities[:5])
         raise TablesExistError(
-            f"The database already holds {names}: load into an empty database, or say that it may be replaced."
+            f"The database already holds {first}: load into an empty database, or say that it may be replaced."
         )
     staged.previous_constraints += _constraints_about(connection, replaced)
 

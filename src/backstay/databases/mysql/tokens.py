@@ -136,7 +136,7 @@ def map_identifiers(
 
 def strip_qualifier(text: str, database: str, names: frozenset[str], dialect: Dialect | None = None) -> str:
     """Return SQL with the database's own name taken off the names in it (``db.table`` becomes ``table``)."""
-    found = [token for token in tokens(text, dialect)]
+    found = list(tokens(text, dialect))
     out: list[str] = []
     index = 0
     while index < len(found):

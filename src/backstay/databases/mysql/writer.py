@@ -16,9 +16,9 @@ class StatementWriter:
         self._session = Session()
 
     @property
-    def bytes(self) -> int:
+    def written(self) -> int:
         """Bytes written so far."""
-        return self._parts.bytes
+        return self._parts.written
 
     def preamble(self, sql_mode: str) -> None:
         """Write the session settings that make a plain SQL client load the dump as it is meant."""

@@ -19,6 +19,7 @@ _INSTALLED = (
     "/opt/homebrew/opt/postgresql@*/bin",
     "/opt/local/lib/postgresql*/bin",
 )
+_REMOVAL = re.compile(r"^(?:DROP [^\n]*;|ALTER [A-Z ]+ IF EXISTS [^\n]*;)\n", re.MULTILINE)
 _META_COMMAND = re.compile(r"^\\(?:un)?restrict .*\n", re.MULTILINE)
 
 
@@ -78,20 +79,20 @@ class SchemaDump:
         self._arguments = ["--schema-only", "--encoding=UTF8", f"--snapshot={snapshot}"]
         self._arguments += [f"--exclude-table={name}" for name in excluded]
 
-    def section(self, name: str) -> str:
-        """Return the definitions of ``pre-data`` or ``post-data``."""
-        return self._run(f"--section={name}")
+    def before_rows(self) -> tuple[str, list[str]]:
+        """Return the definitions that rows need, and the statements that remove what they make, in an order that works.
 
-    def drops(self) -> list[str]:
-        """Return the statements that remove what the dump makes, in an order that works."""
-        text = self._run("--clean", "--if-exists", "--section=pre-data", "--section=post-data")
-        found = []
-        for line in text.splitlines():
-            if re.match(r"(?:DROP|ALTER TABLE IF EXISTS .* DROP CONSTRAINT) ", line) and line.endswith(";"):
-                found.append(line[:-1])
-            elif line.startswith("CREATE "):
-                break
-        return found
+        One run answers both: ``--clean`` writes the removals before the first definition.
+        """
+        text = self._run("--section=pre-data", "--clean", "--if-exists")
+        first = re.search(r"(?m)^CREATE ", text)
+        head = text[: first.start()] if first else text
+        drops = _REMOVAL.findall(head)
+        return _REMOVAL.sub("", head) + text[len(head) :], [drop.rstrip().removesuffix(";") for drop in drops]
+
+    def after_rows(self) -> str:
+        """Return the definitions that come after the rows: indexes, keys, triggers, policies."""
+        return self._run("--section=post-data")
 
     def _run(self, *arguments: str) -> str:
         where = parameters(self._address)

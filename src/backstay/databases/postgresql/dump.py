@@ -79,8 +79,8 @@ class _Dump:
         )
         excluded = [_as_pattern(relation) for relation in skipped]
         schema_dump = SchemaDump(program, self._address, row[0] if row else "", excluded)
-        self._before, self._after = schema_dump.section("pre-data"), schema_dump.section("post-data")
-        self._drops = schema_dump.drops()
+        self._before, self._drops = schema_dump.before_rows()
+        self._after = schema_dump.after_rows()
         self._tables = [relation for relation in self._schema.relations if relation.holds_rows]
         self._rows_total = sum(relation.rows for relation in self._tables)
 
@@ -112,7 +112,7 @@ class _Dump:
 
     def _progress(self, table: str, done: int) -> DumpProgress:
         total = max(self._rows_done, self._rows_total)
-        return DumpProgress(table, self._rows_done, total, done, len(self._tables), self._parts.bytes)
+        return DumpProgress(table, self._rows_done, total, done, len(self._tables), self._parts.written)
 
     def _rows(self, relation: Relation) -> Iterator[int]:
         columns = ", ".join(sql.Identifier(column).as_string() for column in relation.columns)
@@ -158,7 +158,8 @@ class _Dump:
         for relation in self._schema.relations:
             if relation.kind != "S":
                 continue
-            row = self._connection.execute(f"SELECT last_value, is_called FROM {relation.quoted}".encode()).fetchone()
+            state = f"SELECT last_value, is_called FROM {relation.quoted}"  # noqa: S608 - a quoted name
+            row = self._connection.execute(state.encode()).fetchone()
             if row is not None:
                 name = sql.Literal(relation.quoted).as_string()
                 called = "true" if row[1] else "false"
@@ -196,7 +197,7 @@ class _Dump:
             blank_credentials=self._options.blank_credentials,
         )
         rows = sum(summary.rows for summary in self._summaries.values())
-        return DumpSummary(tuple(self._parts.names), self._summaries, entry, rows, self._parts.bytes)
+        return DumpSummary(tuple(self._parts.names), self._summaries, entry, rows, self._parts.written)
 
 
 def _as_pattern(relation: Relation) -> str:

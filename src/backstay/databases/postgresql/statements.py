@@ -108,7 +108,7 @@ class StatementReader:
         while True:
             match = pattern.match(self._buffer)
             whole = match is None or match.end() < len(self._buffer)
-            if self._buffer and whole or not self._more():
+            if (self._buffer and whole) or not self._more():
                 if match := pattern.match(self._buffer):
                     self._cut(match.end())
                 return

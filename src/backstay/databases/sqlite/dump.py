@@ -1,4 +1,4 @@
-"""A SQLite database as SQL text that makes the same database again, as ``sqlite3 .dump`` does and a little more exactly.
+"""A SQLite database as SQL text that makes the same database again, like ``sqlite3 .dump`` and more exactly.
 
 Row numbers of tables without an INTEGER PRIMARY KEY, texts with NUL in them, infinities, ``user_version``,
 ``application_id`` and the encoding are kept too.
@@ -94,12 +94,12 @@ class _Dump:
         virtual = {item.name for item in tables if (item.sql or "").lstrip().upper().startswith("CREATE VIRTUAL")}
         self._wrote = {"table": [i.name for i in tables], "view": [], "trigger": []}
         for done, item in enumerate(tables):
-            yield DumpProgress(item.name, self._rows_done, self._rows_done, done, len(tables), self._parts.bytes)
+            yield DumpProgress(item.name, self._rows_done, self._rows_done, done, len(tables), self._parts.written)
             self._make_table(item, virtual=item.name in virtual)
             if item.name not in virtual and self._filter.has_rows(item.name, ""):
                 for _ in self._rows(item.name):
                     yield DumpProgress(
-                        item.name, self._rows_done, self._rows_done, done, len(tables), self._parts.bytes
+                        item.name, self._rows_done, self._rows_done, done, len(tables), self._parts.written
                     )
         self._sequence(tables)
         for item in items:
@@ -110,7 +110,7 @@ class _Dump:
             self._statement("PRAGMA writable_schema = OFF")
         self._statement("COMMIT")
         self._connection.execute("COMMIT")
-        yield DumpProgress("", self._rows_done, self._rows_done, len(tables), len(tables), self._parts.bytes)
+        yield DumpProgress("", self._rows_done, self._rows_done, len(tables), len(tables), self._parts.written)
 
     def _items(self) -> list[_Item]:
         found = []
@@ -132,12 +132,13 @@ class _Dump:
             self._statement(f"DROP TABLE IF EXISTS {_quote(item.name)}")
         if item.name.startswith("sqlite_stat"):
             self._statement("ANALYZE sqlite_master")
-            self._statement(f"DELETE FROM {_quote(item.name)}")
+            self._statement(f"DELETE FROM {_quote(item.name)}")  # noqa: S608 - a quoted name
         elif virtual:
             # Making it would make its shadow tables, which are in the dump themselves.
             self._statement("PRAGMA writable_schema = ON")
             values = ", ".join(_literal(value) for value in ("table", item.name, item.name, 0, item.sql))
-            self._statement(f"INSERT INTO sqlite_master(type, name, tbl_name, rootpage, sql) VALUES({values})")
+            insert = f"INSERT INTO sqlite_master(type, name, tbl_name, rootpage, sql) VALUES({values})"
+            self._statement(insert)
         else:
             self._statement(item.sql or "")
 
@@ -150,9 +151,8 @@ class _Dump:
         target = f"{_quote(table)}({', '.join([*([row_id] if row_id else []), listed])})" if columns else _quote(table)
         values = [*([row_id] if row_id else []), *(_exactly(_quote(column)) for column in columns)]
         head = f"INSERT INTO {target} VALUES("
-        cursor = self._connection.execute(
-            f"SELECT {' || ? || '.join(values)} FROM {_quote(table)}", [","] * (len(values) - 1)
-        )  # noqa: S608
+        joined = " || ',' || ".join(values)
+        cursor = self._connection.execute(f"SELECT {joined} FROM {_quote(table)}")  # noqa: S608 - quoted names
         count = checksum = 0
         while batch := cursor.fetchmany(_BATCH):
             for (row,) in batch:
@@ -206,7 +206,7 @@ class _Dump:
             own={},
         )
         rows = sum(summary.rows for summary in self._summaries.values())
-        return DumpSummary(tuple(self._parts.names), self._summaries, entry, rows, self._parts.bytes)
+        return DumpSummary(tuple(self._parts.names), self._summaries, entry, rows, self._parts.written)
 
 
 def _quote(name: str) -> str:
@@ -224,9 +224,10 @@ def _literal(value: object) -> str:
 
 def _exactly(column: str) -> str:
     """Return SQL of a column's value as a literal that SQLite reads as the same value."""
+    holds_nul = f"instr(CAST({column} AS BLOB), x'00')"
     return (
         f"CASE typeof({column}) "
-        f"WHEN 'text' THEN CASE WHEN instr(CAST({column} AS BLOB), x'00') THEN 'CAST(x''' || hex({column}) || ''' AS TEXT)' "
+        f"WHEN 'text' THEN CASE WHEN {holds_nul} THEN 'CAST(x''' || hex({column}) || ''' AS TEXT)' "
         f"ELSE quote({column}) END "
         f"WHEN 'real' THEN backstay_real({column}) "
         f"ELSE quote({column}) END"

@@ -113,17 +113,18 @@ class _Load:
         reported = 0
         name = ""
         for name, opener in parts:
-            offset = 0
+            at = 0
             with closing(opener()) as file:
                 try:
                     for offset, statement in read_statements(file):
+                        at = offset
                         self._execute(connection, statement)
                         self.bytes += len(statement)
                         if self.bytes - reported >= _PROGRESS_AFTER:
                             reported = self.bytes
                             yield LoadProgress(name, "", self.rows, self._statements, self.bytes)
                 except sqlite3.Error as error:
-                    raise LoadError(f"{name}, byte {offset}: SQLite refused a statement: {error}.") from error
+                    raise LoadError(f"{name}, byte {at}: SQLite refused a statement: {error}.") from error
                 except LoadError as error:
                     raise LoadError(f"{name}: {error}.") from error
         if connection.in_transaction:
