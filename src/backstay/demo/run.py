@@ -164,7 +164,15 @@ def _verify(archive: Path, stages: Stages) -> None:
 
 def _restore(archive: Path, target: Path, environment: dict[str, str], stages: Stages, console: Console) -> None:
     with stages.stage("Restore") as stage:
-        arguments = ["restore", os.fspath(archive), "--to", os.fspath(target), "--yes", "--json"]
+        arguments = [
+            "restore",
+            os.fspath(archive),
+            "--to",
+            os.fspath(target),
+            "--yes",
+            "--keep-configuration",
+            "--json",
+        ]
         report = json.loads(_backstay(arguments, environment))
         stage.what = f"{report['files']} entries{_warned(report['warnings'])}"
         stage.size = report["bytes"]
