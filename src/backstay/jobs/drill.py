@@ -28,6 +28,7 @@ def drill_backup(
     server: str = "",
     scratch: Path | None = None,
     password: str | None = None,
+    settings: Settings | None = None,
 ) -> Iterator[RestoreProgress | DrillReport]:
     """Prove a backup by restoring it where nobody needs it; the verdict goes into its record.
 
@@ -37,6 +38,7 @@ def drill_backup(
         server: URL of any database on a server where scratch ones may be made; empty: that of the site's own.
         scratch: folder with room for the site; None: in the home.
         password: of the archive; None: that of the profile.
+        settings: those the backup was taken with; None: its profile's.
 
     Yields:
         The progress, and last a ``DrillReport``.
@@ -48,7 +50,7 @@ def drill_backup(
     backup = get_backup(installation, backup_id)
     if backup.status != "complete" or backup.type == "dbonly":
         raise UsageError(f"Backup {backup_id} can't be drilled: it is no complete archive.")
-    settings = _settings(installation, backup)
+    settings = settings or _settings(installation, backup)
     folder = scratch or installation.home.path / "drills"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=f"drill-{backup_id}-", dir=folder))
@@ -65,16 +67,13 @@ def drill_backup(
         _remove(place)
 
 
-def drill_after_backup(installation: Installation, backup_id: int) -> None:
-    """Drill a backup that was just taken, where its profile says so; nothing that goes wrong is raised."""
+def drill_after_backup(installation: Installation, backup_id: int, settings: Settings) -> None:
+    """Drill a backup that was just taken, where its settings say so; nothing that goes wrong is raised."""
     backup = installation.catalogue.backups.get(backup_id)
-    if backup is None or backup.status != "complete" or backup.type == "dbonly":
-        return
-    settings = _settings(installation, backup)
-    if settings is None or not settings.drill:
+    if not settings.drill or backup is None or backup.status != "complete" or backup.type == "dbonly":
         return
     try:
-        for step in drill_backup(installation, backup_id):
+        for step in drill_backup(installation, backup_id, settings=settings):
             if isinstance(step, DrillReport):
                 level = logging.INFO if step.verdict == "passed" else logging.ERROR
                 _log.log(level, "Drill %s in %.1f s: %s", step.verdict, step.seconds, "; ".join(step.problems))

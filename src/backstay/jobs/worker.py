@@ -83,7 +83,7 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
             if ended is None or ended.status != "run":
                 catalogue.jobs.wipe(backup_id)
             os.close(turn)
-        drill_after_backup(installation, backup_id)
+        drill_after_backup(installation, backup_id, plan.settings)
 
 
 def _put_off(installation: Installation, job: Job) -> None:

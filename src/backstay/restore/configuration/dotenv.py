@@ -10,7 +10,7 @@ _LINE = re.compile(
     rb"(?P<value>'[^']*'|\"(?:[^\"\\]|\\.)*+\"|[^\r\n]*?)(?P<tail>[ \t]*(?:(?<=[ \t'\"])\#[^\r\n]*)?\r?)$",
     re.MULTILINE | re.DOTALL,
 )
-_BARE = re.compile(rb"[\w./:@%+,=-]*")
+_BARE = re.compile(rb"[\w./:@%+,=?~-]*")
 _ESCAPE = re.compile(rb'\\(["\\$nrt])')
 _MEANINGS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 

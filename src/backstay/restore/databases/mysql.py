@@ -134,13 +134,13 @@ def _rename_rows(connection: Connection, tables: dict[str, str], old: str, new: 
                 continue
             before = old + base[len(new) :]
             length = len(before)
-            found = f"LEFT({quote(column)}, {length}) = {connection.literal(before)}"
+            found = f"LEFT({quote(column)}, {length}) = {connection.escape(before)}"
             if only:
-                listed = ", ".join(str(connection.literal(before + one)) for one in only)
+                listed = ", ".join(str(connection.escape(before + one)) for one in only)
                 found = f"{quote(column)} IN ({listed})"
             count = connection.execute(
                 f"UPDATE {quote(temporary)} SET {quote(column)} = "  # noqa: S608 - quoted names and values
-                f"CONCAT({connection.literal(base)}, SUBSTRING({quote(column)}, {length + 1})) WHERE {found}"
+                f"CONCAT({connection.escape(base)}, SUBSTRING({quote(column)}, {length + 1})) WHERE {found}"
             )
             if count:
                 changed[f"{name}.{column}"] = count

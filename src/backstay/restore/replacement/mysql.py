@@ -173,7 +173,7 @@ class _Table:
         return changes
 
     def _literal(self, value: object) -> str:
-        return str(self._connection.literal(value))
+        return str(self._connection.escape(value, self._connection.encoders))
 
     def _set(self, changes: Mapping[str, str]) -> str:
         settings = [f"{quote(column)} = {self._literal(text)}" for column, text in changes.items()]

@@ -1,0 +1,192 @@
+"""Sites of Joomla's and WordPress's shape, backed up, and restored under another path, prefix, database and address."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backstay.databases import DatabaseAddress
+from backstay.jobs import Installation, backup_files, open_installation
+from support.backups import take
+from support.cms_sites import ENCODED, OLD_ADDRESS, make_joomla, make_wordpress, serialized
+from support.missing import skip_or_fail
+from support.mysql import MySQLServer
+from support.restores import restore
+
+NEW_ADDRESS = "https://www.new.example.org"
+
+
+@pytest.fixture
+def installation(home: Path) -> Iterator[Installation]:
+    """An open home."""
+    with open_installation(home) as opened:
+        yield opened
+
+
+@pytest.fixture
+def second_database(mysql_server: MySQLServer) -> Iterator[DatabaseAddress]:
+    """Another empty database."""
+    address = mysql_server.create("backstay_test_moved")
+    yield address
+    mysql_server.drop(address.name)
+
+
+def backed_up(installation: Installation, site: Path, address: DatabaseAddress) -> Path:
+    backup = take(installation, site, address.url())
+    return backup_files(installation, backup)[-1].path
+
+
+def test_a_wordpress_site_works_at_its_new_place(
+    installation: Installation,
+    mysql_server: MySQLServer,
+    mysql_database: DatabaseAddress,
+    second_database: DatabaseAddress,
+    tmp_path: Path,
+) -> None:
+    site, target = tmp_path / "old" / "site", tmp_path / "somewhere" / "new"
+    make_wordpress(site, mysql_server, mysql_database)
+    archive = backed_up(installation, site, replace(mysql_database, prefix="wp_"))
+    binary = (site / "wp-content/uploads/2024/picture.bin").read_bytes()
+    shutil.rmtree(site.parent)
+    report = restore(
+        archive,
+        target,
+        databases={"site.sql": replace(second_database, prefix="new_").url()},
+        replacements=((OLD_ADDRESS, NEW_ADDRESS), (str(site), str(target))),
+    )
+    rows = mysql_server.execute("SELECT option_name, option_value FROM new_options", second_database.name)
+    options = {str(name): str(value) for name, value in rows}
+    assert options["siteurl"] == options["home"] == NEW_ADDRESS
+    assert options["widget_text"] == serialized(f"{NEW_ADDRESS}/é", serialized(f"{NEW_ADDRESS}/inner", str(target)))
+    assert options["elementor"] == json.dumps({"url": f"{NEW_ADDRESS}/x", "n": 1}).replace("/", "\\/")
+    assert options["encoded"] == ENCODED
+    assert options["upload_path"] == f"{target}/wp-content/uploads"
+    assert options["new_user_roles"] == serialized("administrator")
+    assert "wp_user_roles" not in options
+    meta = mysql_server.execute("SELECT meta_key, meta_value FROM new_usermeta ORDER BY umeta_id", second_database.name)
+    assert [tuple(row) for row in meta] == [
+        ("new_capabilities", serialized("administrator")),
+        ("nickname", "wp_fan"),
+    ]
+    posts = mysql_server.execute(
+        "SELECT post_content, guid, raw, edited FROM new_posts WHERE ID = 7", second_database.name
+    )
+    ((content, guid, raw, edited),) = posts
+    assert (content, guid) == (f"<a href='{NEW_ADDRESS}/6'>", f"{NEW_ADDRESS}/?p=6")
+    assert raw == OLD_ADDRESS.encode()
+    assert str(edited) == "2001-02-03 04:05:06"
+    assert [
+        row[0] for row in mysql_server.execute("SELECT note FROM new_nokey ORDER BY other", second_database.name)
+    ] == [
+        NEW_ADDRESS,
+        NEW_ADDRESS,
+        "x",
+    ]
+    assert report.replaced_in_databases["site.sql"] == {
+        "new_options.option_name": 1,
+        "new_usermeta.meta_key": 1,
+        "new_options.option_value": 5,
+        "new_posts.post_content": 300,
+        "new_posts.guid": 300,
+        "new_nokey.note": 2,
+    }
+    assert set(report.replaced_in_files) == {"wp-content/cache.css"}
+    assert (target / "wp-content/uploads/2024/picture.bin").read_bytes() == binary
+    check_wordpress_with_php(target, second_database, options)
+
+
+def check_wordpress_with_php(target: Path, database: DatabaseAddress, options: dict[str, str]) -> None:
+    """Let PHP read the configuration and unserialise the options."""
+    php = shutil.which("php")
+    if php is None:
+        skip_or_fail("no PHP: install php-cli")
+    program = (
+        "require 'wp-config.php'; $o = json_decode(stream_get_contents(STDIN), true); "
+        "$w = unserialize($o['widget_text']); $i = unserialize($w[1]); "
+        "echo json_encode([DB_NAME, DB_USER, $table_prefix, WP_CONTENT_DIR, $w[0], $i[0], "
+        "json_decode($o['elementor'])->url, unserialize($o['new_user_roles'])[0]]);"
+    )
+    read = subprocess.run(
+        [php, "-r", program], cwd=target, input=json.dumps(options).encode(), capture_output=True, check=True
+    ).stdout
+    assert json.loads(read) == [
+        database.name,
+        database.user,
+        "new_",
+        f"{target}/wp-content",
+        f"{NEW_ADDRESS}/é",
+        f"{NEW_ADDRESS}/inner",
+        f"{NEW_ADDRESS}/x",
+        "administrator",
+    ]
+
+
+def test_a_joomla_site_works_at_its_new_place(
+    installation: Installation,
+    mysql_server: MySQLServer,
+    mysql_database: DatabaseAddress,
+    second_database: DatabaseAddress,
+    tmp_path: Path,
+) -> None:
+    site, target = tmp_path / "old", tmp_path / "new"
+    make_joomla(site, mysql_server, mysql_database)
+    archive = backed_up(installation, site, replace(mysql_database, prefix="jos_"))
+    report = restore(
+        archive,
+        target,
+        databases={"site.sql": replace(second_database, prefix="abc_").url()},
+        replacements=((OLD_ADDRESS, NEW_ADDRESS),),
+    )
+    before = (site / "configuration.php").read_text()
+    after = (target / "configuration.php").read_text()
+    expected = before.replace(mysql_database.name, second_database.name).replace("'jos_'", "'abc_'")
+    assert after == expected.replace(str(site), str(target))
+    assert (target / "configuration.php").stat().st_mode & 0o777 == 0o444
+    (rewritten,) = report.configuration
+    assert (rewritten.path, set(rewritten.names)) == ("configuration.php", {"db", "dbprefix", "log_path", "tmp_path"})
+    users = mysql_server.execute("SELECT name, params FROM abc_users ORDER BY id", second_database.name)
+    assert [tuple(row) for row in users] == [
+        ("Müller \U0001f600", '{"u":"https:\\/\\/www.new.example.org"}'),
+        ("wp", None),
+    ]
+    bodies = mysql_server.execute("SELECT body FROM abc_content ORDER BY id", second_database.name)
+    assert [row[0] for row in bodies] == [f"see {NEW_ADDRESS}/a", ""]
+
+
+def test_some_tables_alone_come_back(
+    installation: Installation, mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    site = tmp_path / "old"
+    make_joomla(site, mysql_server, mysql_database)
+    address = replace(mysql_database, prefix="jos_")
+    archive = backed_up(installation, site, address)
+    mysql_server.execute(
+        ["UPDATE jos_users SET name = 'changed'", "UPDATE jos_content SET body = 'changed'"], mysql_database.name
+    )
+    report = restore(archive, site, databases={"site.sql": address.url()}, files=False, only_tables=("#__content",))
+    assert report.databases["site.sql"].tables == ("jos_content",)
+    bodies = mysql_server.execute("SELECT body FROM jos_content ORDER BY id", mysql_database.name)
+    assert [row[0] for row in bodies] == [f"see {OLD_ADDRESS}/a", ""]
+    assert {row[0] for row in mysql_server.execute("SELECT name FROM jos_users", mysql_database.name)} == {"changed"}
+    with pytest.raises(Exception, match="foreign key constraint fails"):
+        mysql_server.execute("INSERT INTO jos_content VALUES (9, 99, '')", mysql_database.name)
+
+
+def test_the_same_place_gives_back_every_byte(
+    installation: Installation, mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    site = tmp_path / "old"
+    make_wordpress(site, mysql_server, mysql_database)
+    address = replace(mysql_database, prefix="wp_")
+    archive = backed_up(installation, site, address)
+    before = (site / "wp-config.php").stat()
+    report = restore(archive, site, databases={"site.sql": address.url()})
+    assert report.configuration == ()
+    assert (site / "wp-config.php").stat().st_mtime == before.st_mtime // 1
+    assert report.window is not None

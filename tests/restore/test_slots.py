@@ -1,0 +1,113 @@
+"""What changes places on disk can be stopped after any step, finished, or taken back."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+
+from backstay.restore import slots
+from backstay.restore.slots import Slots
+
+
+class _Stopped(Exception):  # noqa: N818 - stands for the death of the process
+    pass
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Return every path below a folder, with the content of files."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        found[name] = str(path.readlink()) if path.is_symlink() else "/" if path.is_dir() else path.read_text()
+    return found
+
+
+def make(folder: Path, content: dict[str, str]) -> None:
+    """Make a tree; a content of '/' is a folder."""
+    for name, text in content.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text == "/":
+            path.mkdir()
+        else:
+            path.write_text(text)
+
+
+OLD = {"a.txt": "old a", "both/x": "old x", "both/kept": "kept", "file-to-folder": "f", "folder-to-file/y": "y"}
+NEW = {"a.txt": "new a", "both/x": "new x", "both/added/z": "z", "file-to-folder/w": "w", "folder-to-file": "g"}
+
+
+def places(base: Path, kind: str) -> tuple[Path, Slots]:
+    """Lay out a swap of one of the three kinds, with the old and new content."""
+    target = base / "site"
+    target.mkdir()
+    make(target, OLD)
+    if kind == "whole":
+        make(base / "new" / "site", NEW)
+        return target, slots.whole(target, base / "new", base / "old")
+    if kind == "content":
+        make(target / ".apart" / "new", NEW)
+        return target, slots.content(target, target / ".apart" / "new", target / ".apart" / "old", apart=".apart")
+    make(base / "new", NEW)
+    return target, slots.merged(target, base / "new", base / "old")
+
+
+def content_of(target: Path) -> dict[str, str]:
+    return {name: text for name, text in tree(target).items() if not name.startswith(".apart")}
+
+
+@pytest.mark.parametrize("kind", ["whole", "content", "merged"])
+def test_a_swap_that_stops_after_any_step_is_finished_or_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    real = os.rename
+    stopped = True
+    for number, undo in itertools.product(range(30), (False, True)):
+        base = tmp_path / f"{number}-{undo}"
+        base.mkdir()
+        target, swap = places(base, kind)
+        before = content_of(target)
+        left = number
+
+        def rename(source: str, destination: str) -> None:
+            nonlocal left
+            if not left:
+                raise _Stopped
+            left -= 1
+            real(source, destination)
+
+        stopped = True
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", rename)
+            try:
+                swap.swap()
+                stopped = False
+            except _Stopped:
+                pass
+        again = Slots.from_json(swap.to_json())
+        if undo:
+            again.undo()
+            again.undo()
+            assert content_of(target) == before
+        else:
+            again.swap()
+            again.swap()
+            expected = NEW if kind != "merged" else NEW | {"both/kept": "kept"}
+            assert {k: v for k, v in content_of(target).items() if v != "/"} == expected
+        if not stopped:
+            break
+    assert not stopped
+
+
+def test_an_undo_after_the_new_files_are_gone_touches_nothing(tmp_path: Path) -> None:
+    target, swap = places(tmp_path, "whole")
+    before = content_of(target)
+    swap.swap()
+    swap.undo()
+    for path in sorted((tmp_path / "new").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    swap.undo()
+    assert content_of(target) == before
