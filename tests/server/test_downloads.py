@@ -134,6 +134,17 @@ def test_what_is_not_there(server: Driven, record: Backup, part: int, number: in
     assert response.text == f"Invalid backup {sentence}\n"
 
 
+@pytest.mark.parametrize(
+    "path", ["/index.php?method=downloadDirect&", "/api/index.php/v3/akeebabackup/downloadDirect?"]
+)
+@pytest.mark.parametrize("secret", ["", "_akeebaAuth=wrong&"])
+def test_a_stranger_gets_no_reply_that_could_be_taken_for_an_archive(
+    server: Driven, record: Backup, path: str, secret: str
+) -> None:
+    response = server.http.get(f"{server.url}{path}{secret}backup_id={record.id}")
+    assert (response.status_code, response.text) == (403, "Access denied\n")
+
+
 def test_files_that_vanished(server: Driven, record: Backup) -> None:
     Path(record.absolute_path).unlink()
     assert get(server, record).status_code == 404

@@ -109,6 +109,7 @@ def test_a_warning_where_others_can_listen(home: Path) -> None:
     with serving(home, "--host", "0.0.0.0") as (process, _):
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=30)
+        assert process.returncode == 0
     assert "without TLS everyone on the way reads the secret word" in " ".join(log.split())
 
 

@@ -60,9 +60,12 @@ def serve(
                 "--tls-certificate and --tls-key, or listen on 127.0.0.1 behind a reverse proxy."
             )
         url = running.url_of(listening, encrypted=tls is not None)
-        console.print(f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word.")
-        console.file.flush()
-        running.run(installation, listening, tls)
+        running.run(installation, listening, tls, announce=lambda: _announce(url))
+
+
+def _announce(url: str) -> None:
+    console.print(f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word.")
+    console.file.flush()
 
 
 def _certificate(chain: Path | None, key: Path | None) -> Certificate | None:

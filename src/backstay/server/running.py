@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import signal
 import socket
+from collections.abc import Callable
 
 import uvicorn
 
@@ -109,7 +110,13 @@ def make_server(installation: Installation, certificate: Certificate | None = No
     )
 
 
-def run(installation: Installation, listening: socket.socket, certificate: Certificate | None = None) -> None:
+def run(
+    installation: Installation,
+    listening: socket.socket,
+    certificate: Certificate | None = None,
+    *,
+    announce: Callable[[], None],
+) -> None:
     """Serve until a signal says to end; then let what is under way finish for a while.
 
     Backups are not under way here: each has a process of its own and goes on.
@@ -118,17 +125,21 @@ def run(installation: Installation, listening: socket.socket, certificate: Certi
         installation: what the calls are about.
         listening: closed at the end.
         certificate: for TLS; None: HTTP.
+        announce: called once signals are listened to; who hears of the server may end it from then on.
     """
     server = make_server(installation, certificate)
-    # uvicorn raises the signal again when it has ended; the way out of here is then the ordinary one.
-    before = {number: signal.signal(number, _end_quietly) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def end(number: int, frame: object) -> None:
+        del number, frame
+        server.should_exit = True
+
+    # For the moment before uvicorn listens to signals, and for the one after it has ended, when it raises them again:
+    # the way out of here is the ordinary one.
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        announce()
         server.run(sockets=[listening])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         listening.close()
-
-
-def _end_quietly(number: int, frame: object) -> None:
-    del number, frame

@@ -54,7 +54,7 @@ async def answer(incoming: Incoming, doorkeeper: Doorkeeper, dispatcher: Dispatc
         return wrong_verb(incoming.verb)
     identity = await doorkeeper.identify(credentials(incoming), incoming.address, token_as_secret=True)
     if identity is None:
-        return reply(Status.ACCESS_DENIED, ACCESS_DENIED)
+        return not_identified(name)
     return await call(incoming.pairs, dispatcher, Request(2, name, {}, identity))
 
 
@@ -89,6 +89,19 @@ def refused_download(error: ApiError) -> Response:
     """Return the answer to a download that fails: HTTP's own status and a sentence (clients.md, replies)."""
     http_status = error.status if error.status in (Status.NOT_ALLOWED, Status.NOT_FOUND) else Status.ERROR
     return refusal(http_status, error.message)
+
+
+def not_identified(name: str) -> Response:
+    """Return the answer to a request whose sender is not known.
+
+    A download is refused by HTTP's own status: a program that saves what comes would take a reply for the archive.
+
+    Args:
+        name: of the method.
+    """
+    if is_download(name):
+        return refused_download(ApiError(Status.NOT_ALLOWED, ACCESS_DENIED))
+    return reply(Status.ACCESS_DENIED, ACCESS_DENIED)
 
 
 def _verb_fits(verb: str, name: str) -> bool:

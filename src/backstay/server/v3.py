@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp
 
-from backstay.api.status import ACCESS_DENIED, Status
 from backstay.server.authentication import Credentials, Doorkeeper
 from backstay.server.dispatch import Dispatcher, Request
 from backstay.server.incoming import Incoming
-from backstay.server.v2 import call, is_download, reply, wrong_verb
+from backstay.server.v2 import call, is_download, not_identified, wrong_verb
 
 
 async def answer(name: str, incoming: Incoming, doorkeeper: Doorkeeper, dispatcher: Dispatcher) -> ASGIApp:
@@ -24,5 +23,5 @@ async def answer(name: str, incoming: Incoming, doorkeeper: Doorkeeper, dispatch
         return wrong_verb(incoming.verb)
     identity = await doorkeeper.identify(Credentials.of_headers(incoming.headers), incoming.address)
     if identity is None:
-        return reply(Status.ACCESS_DENIED, ACCESS_DENIED)
+        return not_identified(name)
     return await call(incoming.pairs, dispatcher, Request(3, name, {}, identity))
