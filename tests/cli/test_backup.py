@@ -68,6 +68,23 @@ def test_a_second_backup_of_the_same_folder_uses_the_same_profile(site: Path, tm
 
 
 @pytest.mark.usefixtures("home")
+def test_names_that_are_not_utf8_are_no_trouble(tmp_path: Path) -> None:
+    site = make_files(tmp_path / os.fsdecode(b"caf\xe9"))
+    backup = json.loads(run("backup", str(site), "--description", os.fsdecode(b"\xff"), "--json").stdout)
+    assert backup["status"] == "complete"
+    assert "\\udcff" in run("list").stdout
+    assert "\\udce9" in run("profile", "list").stdout
+    run("restore", "1", "--to", str(tmp_path / "back"), "--json", "--yes")
+    assert compare_trees(site, tmp_path / "back").differences == []
+
+
+@pytest.mark.usefixtures("home")
+def test_archives_do_not_go_to_the_sites_own_folder(site: Path) -> None:
+    assert "choose another output folder" in run("backup", str(site), "--output", str(site), code=9).stderr
+    assert not list(site.glob("*.jpa"))
+
+
+@pytest.mark.usefixtures("home")
 def test_a_dry_run_counts_and_takes_nothing(site: Path) -> None:
     counted = json.loads(run("backup", str(site), "--exclude", "*.txt", "--dry-run", "--json").stdout)
     assert counted["files"] == 1
@@ -107,7 +124,10 @@ def test_a_frozen_backup_cannot_be_deleted_until_it_is_free_again(site: Path) ->
         (["archive", "list", "/etc/hostname"], 15, "/etc/hostname"),
         (["profile", "delete", "1"], 2, "cannot delete the default backup profile"),
         (["profile", "create", "--name", "x", "--set", "nonsense=1"], 2, "nonsense"),
-        (["profile", "create", "--name", "x", "--set", "part_size=abc"], 9, "engine.archiver.common.part_size"),
+        (["profile", "create", "--name", "x", "--set", "part_size=abc"], 9, "'abc' is not a whole number"),
+        (["profile", "create", "--name", " "], 2, "A profile needs a name"),
+        (["backup", "/tmp", "--part-size", "10"], 2, "at least 64KiB"),
+        (["backup", "/tmp", "--part-size", "-5"], 2, "is not a size"),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(arguments: list[str], code: int, sentence: str) -> None:

@@ -60,6 +60,18 @@ class ByteText(TypeDecorator[str]):
         return None if value is None else value.decode("utf-8", "surrogateescape")
 
 
+class ShownText(TypeDecorator[str]):
+    """A text for a person; bytes in it that are not UTF-8 are stored as escapes, for no reader could show them."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Escape what cannot be encoded."""
+        del dialect
+        return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+
+
 # SQLite numbers rows by itself only where the type is exactly INTEGER.
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -76,7 +88,7 @@ profiles = Table(
     "profiles",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("description", Text, nullable=False),
+    Column("description", ShownText, nullable=False),
     Column("configuration", LargeBinary, nullable=False),
     Column("filters", LargeBinary, nullable=False),
     Column("quickicon", Boolean, nullable=False),
@@ -87,8 +99,8 @@ backups = Table(
     "backups",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("description", Text, nullable=False),
-    Column("comment", Text, nullable=False),
+    Column("description", ShownText, nullable=False),
+    Column("comment", ShownText, nullable=False),
     Column("backupstart", UtcDateTime, nullable=False),
     Column("backupend", UtcDateTime),
     Column("status", String(8), nullable=False),
@@ -105,7 +117,7 @@ backups = Table(
     Column("total_size", BigInteger, nullable=False),
     Column("frozen", Boolean, nullable=False),
     Column("instep", Boolean, nullable=False),
-    Column("error", Text, nullable=False),
+    Column("error", ShownText, nullable=False),
     Column("warning_count", Integer, nullable=False),
     Column("proof", JSON, nullable=False),
     Index("ix_backups_backupid", "backupid"),
@@ -120,7 +132,7 @@ warnings = Table(
     metadata,
     Column("backup_id", _Id, ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("message", Text, nullable=False),
+    Column("message", ShownText, nullable=False),
 )
 
 jobs = Table(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from backstay.archives.parts import MINIMUM_PART_SIZE
 from backstay.catalogue import Backup, Profile
 from backstay.cli import options
 from backstay.cli.output import bar, console, print_json, say, shown, size, warn
@@ -94,7 +95,7 @@ def backup(
                 {
                     "akeeba.basic.backup_type": backup_type,
                     "akeeba.advanced.archiver_engine": archive_format,
-                    "engine.archiver.common.part_size": None if part_size is None else parse_size(part_size),
+                    "engine.archiver.common.part_size": None if part_size is None else _part_size(part_size),
                     "backstay.archiver.compression": compression,
                     "backstay.scan.exclude": "\n".join(exclude) if exclude else None,
                     "akeeba.basic.output_directory": str(output.absolute()) if output else None,
@@ -128,9 +129,19 @@ def parse_size(text: str) -> int:
     unit = cleaned[-1:] if cleaned[-1:].isalpha() else ""
     number = cleaned.removesuffix(unit).strip()
     try:
-        return int(float(number) * 1024 ** units[unit])
+        size = int(float(number) * 1024 ** units[unit])
     except (KeyError, ValueError, OverflowError):
-        raise UsageError(f"{text!r} is not a size: write 50MiB, 2GiB or a number of bytes.") from None
+        size = -1
+    if size < 0:
+        raise UsageError(f"{text!r} is not a size: write 50MiB, 2GiB or a number of bytes.")
+    return size
+
+
+def _part_size(text: str) -> int:
+    size = parse_size(text)
+    if 0 < size < MINIMUM_PART_SIZE:
+        raise UsageError(f"Parts of {text} are too small: give at least 64KiB, or 0 for one file.")
+    return size
 
 
 def _profile(installation: Installation, path: Path | None, number: int | None, database: str) -> Profile:

@@ -123,6 +123,11 @@ def make_plan(
     )
     folder = settings.output_directory.replace("[DEFAULT_OUTPUT]", str(home.archives)).replace("[SITEROOT]", str(root))
     folder = expand(folder.replace("[ROOTPARENT]", str(root.parent)), values)
+    if Path(folder).resolve() == root:
+        raise ConfigurationError(
+            f"Archives can't go to the site's own folder {root}, where the next backup would take them and the web "
+            "might show them: choose another output folder."
+        )
     extension = ".sql" if settings.backup_type == "dbonly" else _EXTENSIONS[settings.archive_format]
     name = archive_name(settings.archive_name, values) + extension
     if settings.archive_format == "jps" and not settings.archive_password.get_secret_value():

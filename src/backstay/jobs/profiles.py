@@ -68,6 +68,8 @@ def create_profile(installation: Installation, *, name: str, values: Mapping[str
     Raises:
         ConfigurationError: a value cannot be used.
     """
+    if not name.strip():
+        raise UsageError("A profile needs a name: give --name NAME.")
     checked = checked_values(values)
     return installation.catalogue.profiles.create(Profile(id=0, description=name, configuration=checked))
 

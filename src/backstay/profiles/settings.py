@@ -244,7 +244,19 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             key = ".".join(str(piece) for piece in first["loc"])
-            raise ConfigurationError(f"The setting {key} can't be used: {first['msg']}.") from None
+            raise ConfigurationError(f"The setting {key} can't be used: {_because(first)}.") from None
+
+
+def _because(error: Mapping[str, Any]) -> str:
+    """Return why a value was refused, in the words of a person who types settings."""
+    kind, value = error["type"], str(error.get("input", ""))
+    shown = "" if "input" not in error else f"{value[:40]!r} "
+    if kind.startswith("int_"):
+        return f"{shown}is not a whole number"
+    if kind.startswith("bool_"):
+        return f"{shown}is neither 1 nor 0"
+    message = str(error["msg"])
+    return f"it {message.removeprefix('Input ')}" if message.startswith("Input ") else message
 
 
 @dataclass(frozen=True, slots=True)
