@@ -60,7 +60,10 @@ def begin(restores: Path, vault: Vault, plan: RestorePlan) -> RestoreRun:
     try:
         places = choose_places(Path(plan.target), journal.name, merge=plan.way == "merge" or bool(plan.only))
         sealed = base64.b64encode(vault.seal(json.dumps(plan.to_json()))).decode()
-        shown = {"archive": plan.archive, "target": plan.target, "keep_days": plan.keep_days}
+        # A folder that stays, and gets a hidden one for a while, is to look untouched when it is taken back.
+        stays = places.way != "whole" and Path(places.target).is_dir()
+        root = _attributes(Path(places.target)) if stays else None
+        shown = {"archive": plan.archive, "target": plan.target, "keep_days": plan.keep_days, "root": root}
         journal.append("begin", plan=sealed, places=places.to_json(), **shown)
     except BaseException:
         journal.remove()
@@ -146,7 +149,6 @@ class RestoreRun:
         if swap and not self.journal.last("files back"):
             if swap["slots"]:
                 Slots.from_json(swap["slots"]).undo()
-                _give_attributes(self.places.target, swap["old_root"])
             self.journal.append("files back")
         for line in self._lines("database begun"):
             stage = self._stage_of(line["dump"])
@@ -154,7 +156,7 @@ class RestoreRun:
                 stage.undo(on_warning)
             else:
                 stage.discard()
-        self._clear(swap["old_root"] if swap else None)
+        self._clear(self._old_root())
 
     def confirm(self) -> None:
         """Drop what was replaced, or give it the names under which it is kept. There is no way back.
@@ -288,15 +290,16 @@ class RestoreRun:
         self.journal.append("swapped", window=max(window, resumed) if resumed > 1 else window)
 
     def _file_swap(self) -> dict[str, Any]:
-        """Return what of the files changes places, and how the root is to be where it stays: before and after."""
+        """Return what of the files changes places, and what a root that stays is to be like then."""
         if not self.plan.files:
-            return {"slots": None, "root": None, "old_root": None}
-        slots = self.places.slots()
-        if self.places.way == "whole":
-            return {"slots": slots.to_json(), "root": None, "old_root": None}
-        old = _attributes(Path(self.places.target))
-        new = _attributes(self.places.staged) if self.places.way == "content" else old
-        return {"slots": slots.to_json(), "root": new, "old_root": old}
+            return {"slots": None, "root": None}
+        root = _attributes(self.places.staged) if self.places.way == "content" else self._old_root()
+        return {"slots": self.places.slots().to_json(), "root": root}
+
+    def _old_root(self) -> list[int] | None:
+        first = self.journal.last("begin") or {}
+        root: list[int] | None = first.get("root")
+        return root
 
     def _take_back_after(self, error: BaseException, on_warning: OnWarning) -> None:
         try:

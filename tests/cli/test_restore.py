@@ -1,0 +1,319 @@
+"""Restores, drills and moves from the command line, as a person does them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstay.databases import DatabaseAddress
+from backstay.demo.compare import compare_trees
+from backstay.jobs import create_profile
+from server.driving import Driven, driven
+from support.backups import make_files
+from support.cms_sites import OLD_ADDRESS, make_wordpress
+from support.mysql import MySQLServer
+
+BACKSTAY = [sys.executable, "-m", "backstay"]
+ARCHIVES = Path(__file__).resolve().parents[1] / "fixtures" / "reference-archives"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A small site of files."""
+    return make_files(tmp_path / "site")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Driven]:
+    """A server over a home of its own."""
+    with driven(tmp_path / "server-home") as running:
+        yield running
+
+
+def run(*arguments: str, code: int = 0, secret: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command line as a process of its own."""
+    done = subprocess.run(
+        [*BACKSTAY, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **({"BACKSTAY_SECRET": secret} if secret else {})},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def read_json(*arguments: str, secret: str = "") -> Any:
+    return json.loads(run(*arguments, "--json", secret=secret).stdout)
+
+
+def backed_up(site: Path) -> str:
+    return str(read_json("backup", str(site), "--database", "none")["id"])
+
+
+@pytest.mark.usefixtures("home")
+def test_a_site_is_replaced_taken_back_replaced_again_and_confirmed(site: Path, tmp_path: Path) -> None:
+    number = backed_up(site)
+    backup = tmp_path / "as-it-was"
+    subprocess.run(["cp", "-a", site, backup], check=True)
+    (site / "added.txt").write_text("since")
+    shutil.rmtree(site / "folder 3")
+    changed = tmp_path / "changed"
+    subprocess.run(["cp", "-a", site, changed], check=True)
+    refused = run("restore", number, code=2)
+    assert f"replaces all that is in {site}" in refused.stderr
+    assert compare_trees(changed, site).differences == []
+    report = read_json("restore", number, "--yes")
+    assert report["target"] == str(site)
+    assert 0 < report["window"] < 10
+    assert compare_trees(backup, site).differences == []
+    (pending,) = read_json("restore", "--pending")
+    assert (pending["state"], pending["target"], pending["name"]) == ("in place", str(site), report["name"])
+    assert read_json("restore", "--undo", report["name"]) == {
+        "name": report["name"],
+        "target": str(site),
+        "undone": True,
+        "confirmed": False,
+    }
+    assert compare_trees(changed, site).differences == []
+    run("restore", number, "--yes")
+    run("restore", "--confirm")
+    assert compare_trees(backup, site).differences == []
+    assert read_json("restore", "--pending") == []
+    assert not [path for path in tmp_path.iterdir() if "backstay" in path.name]
+
+
+@pytest.mark.usefixtures("home")
+def test_what_was_kept_long_enough_is_removed_by_the_next_restore(site: Path, tmp_path: Path) -> None:
+    number = backed_up(site)
+    run("restore", number, "--yes", "--keep-days", "0")
+    told = run("restore", number, "--to", str(tmp_path / "else"))
+    assert "kept long enough" in told.stderr
+    assert read_json("restore", "--pending") == []
+
+
+@pytest.mark.usefixtures("home")
+def test_a_dry_run_says_what_would_change_and_changes_nothing(site: Path, tmp_path: Path) -> None:
+    number = backed_up(site)
+    before = site.stat()
+    looked = read_json("restore", number, "--dry-run", "--replace", "a=b")
+    assert (looked["occupied"], looked["replacements"]) == (True, [["a", "b"]])
+    assert looked["files"] > 40
+    assert "Nothing was changed." in run("restore", number, "--dry-run").stdout
+    assert site.stat() == before
+    assert read_json("restore", "--pending") == []
+    assert {path.name for path in tmp_path.iterdir()} == {"site", "home"}
+
+
+@pytest.mark.usefixtures("home")
+def test_some_files_come_back_over_others_and_nothing_else_changes(site: Path) -> None:
+    number = backed_up(site)
+    (site / "folder 1/file-1.txt").write_text("changed")
+    (site / "folder 1/added.txt").write_text("since")
+    (site / "folder 2/file-2.txt").write_text("changed")
+    report = read_json("restore", number, "--only", "folder 1", "--yes")
+    assert "line 1 of" in (site / "folder 1/file-1.txt").read_text()
+    assert (site / "folder 1/added.txt").read_text() == "since"
+    assert (site / "folder 2/file-2.txt").read_text() == "changed"
+    run("restore", "--undo", report["name"])
+    assert (site / "folder 1/file-1.txt").read_text() == "changed"
+    assert (site / "folder 1/added.txt").read_text() == "since"
+
+
+@pytest.mark.usefixtures("home")
+def test_files_that_the_backup_does_not_hold_stay_where_that_is_asked_for(site: Path) -> None:
+    number = backed_up(site)
+    (site / "added.txt").write_text("since")
+    (site / "folder 2/file-2.txt").write_text("changed")
+    run("restore", number, "--merge", "--yes")
+    assert (site / "added.txt").read_text() == "since"
+    assert "line 2 of" in (site / "folder 2/file-2.txt").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.usefixtures("home")
+def test_a_folder_whose_parent_is_not_ours_is_replaced_from_within(site: Path, tmp_path: Path) -> None:
+    number = backed_up(site)
+    (site / "added.txt").write_text("since")
+    tmp_path.chmod(0o500)
+    try:
+        run("restore", number, "--yes")
+        assert not (site / "added.txt").exists()
+        run("restore", "--undo")
+        assert (site / "added.txt").exists()
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_restore_that_fails_leaves_everything_as_it_was(site: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "damaged.jpa"
+    content = bytearray((ARCHIVES / "tiny.jpa").read_bytes())
+    archive.write_bytes(content[: len(content) // 2])
+    before = tmp_path / "before"
+    subprocess.run(["cp", "-a", site, before], check=True)
+    run("restore", str(archive), "--to", str(site), "--yes", code=11)
+    assert compare_trees(before, site).differences == []
+    assert read_json("restore", "--pending") == []
+    assert {path.name for path in tmp_path.iterdir()} == {"before", "damaged.jpa", "home", "site"}
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "Say what to restore"),
+        (("nothing.jpa", "--to", "x"), "There is no archive nothing.jpa"),
+        ((str(ARCHIVES / "tiny.jpa"),), "Say where the files go with --to"),
+        ((str(ARCHIVES / "tiny.jpa"), "--to", "x", "--replace", "no-equals"), "--replace takes OLD=NEW"),
+        ((str(ARCHIVES / "tiny.jpa"), "--to", "x", "--existing-tables", "eat"), "--existing-tables takes"),
+        ((str(ARCHIVES / "tiny.jpa"), "--to", "x", "--database", "ftp://x/y"), "A database URL begins with"),
+        (("--undo", "--confirm"), "Give one of"),
+        (("--undo",), "There is no restore to take up"),
+        (("--undo", "../../etc"), "There is no restore ../../etc"),
+    ],
+)
+def test_what_makes_no_sense_gets_a_clear_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run([*BACKSTAY, "restore", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode in (2, 3)
+    assert said in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_a_restore_needs_is_not_replaced_by_it(site: Path, home: Path, tmp_path: Path) -> None:
+    del home
+    inside = site / "tiny.jpa"
+    shutil.copyfile(ARCHIVES / "tiny.jpa", inside)
+    told = run("restore", str(inside), "--to", str(site), "--yes", code=50)
+    assert "lies in the folder that would be replaced" in told.stderr
+    assert inside.exists()
+
+
+@pytest.mark.usefixtures("home")
+def test_texts_are_replaced_in_files_and_in_sqlite_databases(site: Path, tmp_path: Path) -> None:
+    (site / "page.html").write_text(f"<a href='{OLD_ADDRESS}/x'>")
+    (site / "picture.bin").write_bytes(b"\0" + OLD_ADDRESS.encode())
+    with closing(sqlite3.connect(site / "data.sqlite")) as database:
+        database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, b BLOB)")
+        database.execute(
+            "INSERT INTO t (v, b) VALUES (?, ?)", (f'a:1:{{i:0;s:18:"{OLD_ADDRESS}";}}', OLD_ADDRESS.encode())
+        )
+        database.commit()
+    number = backed_up(site)
+    report = read_json(
+        "restore", number, "--to", str(tmp_path / "moved"), "--replace", f"{OLD_ADDRESS}=https://new.example.org"
+    )
+    assert report["replaced"]["files"] == {"data.sqlite": 1, "page.html": 1}
+    moved = tmp_path / "moved"
+    assert (moved / "page.html").read_text() == "<a href='https://new.example.org/x'>"
+    assert (moved / "picture.bin").read_bytes() == b"\0" + OLD_ADDRESS.encode()
+    with closing(sqlite3.connect(moved / "data.sqlite")) as database:
+        rows = database.execute("SELECT v, b FROM t").fetchall()
+    assert rows == [('a:1:{i:0;s:23:"https://new.example.org";}', OLD_ADDRESS.encode())]
+
+
+@pytest.mark.usefixtures("home")
+def test_tables_that_are_there_are_asked_about(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    mysql_server.execute(["CREATE TABLE tst_users (mine int)", "INSERT INTO tst_users VALUES (7)"], mysql_database.name)
+    archive, target, url = str(ARCHIVES / "tiny-layout.jpa"), str(tmp_path / "site"), mysql_database.url()
+    refused = run("restore", archive, "--to", target, "--database", url, code=2)
+    assert "replaces 1 tables of mysql://" in refused.stderr
+    run("restore", archive, "--to", target, "--database", url, "--existing-tables", "refuse", "--yes", code=24)
+    assert not Path(target).exists()
+    kept = read_json("restore", archive, "--to", target, "--database", url, "--yes")
+    assert mysql_server.execute("SELECT COUNT(*) FROM tst_users", mysql_database.name)[0][0] > 1
+    run("restore", "--undo", kept["name"])
+    assert [tuple(row) for row in mysql_server.execute("SELECT * FROM tst_users", mysql_database.name)] == [(7,)]
+    report = read_json("restore", archive, "--to", target, "--database", url, "--existing-tables", "backup", "--yes")
+    assert report["databases"]["site.sql"]["backups"] == {"tst_users": "bak_users"}
+    run("restore", "--confirm")
+    assert [tuple(row) for row in mysql_server.execute("SELECT * FROM bak_users", mysql_database.name)] == [(7,)]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_dump_without_a_known_prefix_asks_for_one(mysql_database: DatabaseAddress, tmp_path: Path) -> None:
+    arguments = ("restore", str(ARCHIVES / "tiny.jpa"), "--to", str(tmp_path / "s"), "--database", mysql_database.url())
+    told = run(*arguments, "--no-files", code=23)
+    assert "add ?prefix=" in told.stderr
+
+
+@pytest.mark.usefixtures("home")
+def test_a_drill_is_told_and_listed(site: Path) -> None:
+    number = backed_up(site)
+    assert "passed its drill" in run("drill", number).stdout
+    assert read_json("list")[0]["proof"]["drill"]["verdict"] == "passed"
+    assert "passed" in run("list").stdout
+    assert "passed at" in run("show", number).stdout
+
+
+@pytest.mark.usefixtures("home")
+def test_a_site_is_restored_straight_from_a_server(server: Driven, site: Path, tmp_path: Path) -> None:
+    profile = create_profile(
+        server.installation,
+        name="site",
+        values={"akeeba.platform.newroot": str(site), "backstay.site.database": "none"},
+    )
+    run("remote", "backup", "--url", server.url, "--profile", str(profile.id), secret=server.secret)
+    target = tmp_path / "back"
+    read_json("restore", server.url, "--to", str(target), secret=server.secret)
+    assert compare_trees(site, target).differences == []
+    home = Path(os.environ["BACKSTAY_HOME"])
+    assert list((home / "restores").iterdir()) == []
+
+
+@pytest.mark.usefixtures("home")
+def test_a_site_moves_here_in_one_command(
+    server: Driven, mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    old, target = tmp_path / "old-place", tmp_path / "new-place"
+    make_wordpress(old, mysql_server, mysql_database)
+    mysql_server.execute(
+        f"UPDATE wp_options SET option_value = '{server.url}' WHERE option_name = 'home'", mysql_database.name
+    )
+    values = {
+        "akeeba.platform.newroot": str(old),
+        "backstay.site.database": replace(mysql_database, prefix="wp_").url(),
+    }
+    profile = create_profile(server.installation, name="site", values=values)
+    second = mysql_server.create("backstay_test_migrated")
+    report = read_json(
+        *(
+            "migrate",
+            "--from",
+            server.url,
+            "--profile",
+            str(profile.id),
+            "--to",
+            str(target),
+            "--database",
+            second.url(),
+        ),
+        *("--address", "https://here.example", "--replace", f"{OLD_ADDRESS}=https://here.example"),
+        secret=server.secret,
+    )
+    rows = mysql_server.execute("SELECT option_name, option_value FROM wp_options", second.name)
+    options = {str(name): str(value) for name, value in rows}
+    mysql_server.drop(second.name)
+    assert options["home"] == options["siteurl"] == "https://here.example"
+    assert options["upload_path"] == f"{target}/wp-content/uploads"
+    assert report["configuration"]["wp-config.php"] == ["DB_NAME", "WP_CONTENT_DIR"]
+    assert f"'{second.name}'" in (target / "wp-config.php").read_text()
