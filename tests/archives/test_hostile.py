@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import struct
 import unicodedata
@@ -21,7 +22,7 @@ from backstay.archives.jpa.writing import JpaWriter
 from backstay.archives.jps.writing import JpsWriter
 from backstay.archives.parts import PartWriter
 from backstay.archives.zip.writing import ZipWriter
-from backstay.errors import ArchiveLimitError, DamagedArchiveError, UnsafeEntryError
+from backstay.errors import ArchiveLimitError, DamagedArchiveError, DiskFullError, UnsafeEntryError
 
 FORMATS = ("jpa", "jps", "zip")
 Piece = tuple[bytes, EntryType, int, bytes]
@@ -223,15 +224,26 @@ def test_names_that_a_target_takes_for_the_same_are_known(
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_special_bits_are_dropped_unless_asked_for(tmp_path: Path, target: Path, format_name: str) -> None:
-    pieces = [file(b"root", b"#!", 0o104755), (b"shared", EntryType.DIRECTORY, 0o042775, b"")]
+def test_special_bits_of_files_are_dropped_unless_asked_for(tmp_path: Path, target: Path, format_name: str) -> None:
+    pieces = [
+        file(b"root", b"#!", 0o104755),
+        (b"odd", EntryType.DIRECTORY, 0o044755, b""),
+        (b"shared", EntryType.DIRECTORY, 0o042775, b""),
+        (b"tmp", EntryType.DIRECTORY, 0o041777, b""),
+    ]
     archive = raw(tmp_path / "made", format_name, pieces)
     warnings: list[str] = []
     extract(archive, target / "plain", warnings)
-    assert [stat.S_IMODE((target / "plain" / name).stat().st_mode) for name in ("root", "shared")] == [0o755, 0o775]
+    # What guards a folder is kept: a folder for all without its sticky bit would be less safe than the site's was.
+    assert modes(target / "plain") == {"root": 0o755, "odd": 0o755, "shared": 0o2775, "tmp": 0o1777}
     assert len(warnings) == 2
     extract(archive, target / "special", special_modes=True)
-    assert [stat.S_IMODE((target / "special" / name).stat().st_mode) for name in ("root", "shared")] == [0o4755, 0o2775]
+    assert modes(target / "special") == {"root": 0o4755, "odd": 0o4755, "shared": 0o2775, "tmp": 0o1777}
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Permissions of what lies in a folder, by name."""
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
 
 def test_modes_are_left_to_the_system_where_they_are_not_wanted(tmp_path: Path, target: Path) -> None:
@@ -263,14 +275,21 @@ def test_a_bomb_is_refused_before_anything_is_written(tmp_path: Path, target: Pa
         assert opened.extract(target).bytes == 50 << 20
 
 
-def test_a_bomb_of_the_usual_size_is_refused_without_any_limit_set(tmp_path: Path, target: Path) -> None:
+def test_what_the_disk_has_no_room_for_is_refused_without_any_limit_set(tmp_path: Path, target: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    size = 1 << 30
     head = Head(b"zeros", EntryType.FILE, 0o100644, TIME)
-    deflated = zlib.compress(bytes(20 << 20), 9, -15)
-    size, count = 20 << 20, 60
-    block = pack_entity(head, Content(DEFLATED, size, len(deflated), 0)) + deflated
+    count = free // size + 2
+    # Each entry says that it unpacks to a gibibyte, as deflate could.
+    data = bytes(size // 1000)
     archive = tmp_path / "a.jpa"
-    archive.write_bytes(pack_archive_header(count, size * count, len(deflated) * count, None) + block * count)
-    with pytest.raises(ArchiveLimitError, match="times"):
+    with archive.open("wb") as file:
+        file.write(pack_archive_header(count, size * count, len(data) * count, None))
+        for number in range(count):
+            file.write(pack_entity(head._replace(path=b"%d" % number), Content(DEFLATED, size, len(data), 0)))
+            file.seek(len(data), os.SEEK_CUR)
+        file.truncate()
+    with pytest.raises(DiskFullError, match="unpacks to"):
         extract(archive, target)
     assert not target.exists()
 
@@ -281,7 +300,7 @@ def test_a_size_that_lies_gives_no_content(tmp_path: Path, target: Path, claimed
     block = pack_entity(Head(b"liar", EntryType.FILE, 0o100644, TIME), Content(DEFLATED, claimed, len(deflated), 0))
     archive = tmp_path / "a.jpa"
     archive.write_bytes(pack_archive_header(1, claimed, len(deflated), None) + block + deflated)
-    with pytest.raises((DamagedArchiveError, ArchiveLimitError)):
+    with pytest.raises((DamagedArchiveError, DiskFullError)):
         extract(archive, target)
     assert not (target / "liar").exists()
     with open_archive(archive) as opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import shutil
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from backstay.archives.names import shown, why_odd
 from backstay.archives.process import Job, RefusedError, process
 from backstay.archives.survey import Survey, beneath_link, key_of, safe_path, survey
 from backstay.archives.target import Target
-from backstay.errors import DamagedArchiveError
+from backstay.errors import DamagedArchiveError, DiskFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +48,18 @@ def matches(path: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
+def _check_room(root: Path, size: int) -> None:
+    """Refuse what a new folder has no room for; in one that holds something already, much of it may be replaced."""
+    if root.is_dir() and any(root.iterdir()):
+        return
+    folder = next(parent for parent in (root.absolute(), *root.absolute().parents) if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise DiskFullError(
+            f"There is no room left for {root}: the archive unpacks to {size} bytes, and {free} are free."
+        )
+
+
 class Extraction:
     """One extraction of one archive.
 
@@ -75,6 +88,7 @@ class Extraction:
         """Extract; see `ArchiveReader.extract`."""
         # The structure is walked before even the folder is made; where names are folded is only known with the folder.
         found = survey(self._reader.entries(), self._limits, fold=False, wanted=self._path_of)
+        _check_room(root, found.wanted)
         target = Target(root, permissions=self._options.permissions, special_modes=self._options.special_modes)
         try:
             if target.fold:
@@ -130,7 +144,8 @@ class Extraction:
     def _note_folder(self, job: Job, target: Target) -> None:
         entry, line, path = job
         mode = line.mode if line else entry.mode
-        if target.dropped_bits(mode) and entry.type is not EntryType.SYMLINK:
+        folder = entry.type is EntryType.DIRECTORY
+        if entry.type is not EntryType.SYMLINK and target.dropped_bits(mode, folder=folder):
             self._options.on_warning(f"{shown(path)} lost its setuid, setgid or sticky bit.")
         if entry.type is EntryType.DIRECTORY:
             self._folders[path] = (mode, line.mtime if line else entry.mtime)

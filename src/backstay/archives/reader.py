@@ -151,7 +151,7 @@ class ArchiveReader:
             select: says whether an entry is wanted.
             rename: gives another path for a path.
             permissions: give files and folders the modes of the archive.
-            special_modes: give them setuid, setgid and sticky bits too.
+            special_modes: give files setuid, setgid and sticky bits too, and folders setuid bits.
             on_warning: called with one sentence for each entry that is left out or changed.
             on_progress: called after each batch.
             workers: threads; as many as there are processors if None.

@@ -30,6 +30,8 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEPT_OPEN = 32
 _PERMISSIONS = 0o777
 _SPECIAL = 0o7777
+# On a folder these two guard what is in it, and give no program a right: they are kept.
+_FOLDER_PERMISSIONS = _PERMISSIONS | stat.S_ISGID | stat.S_ISVTX
 
 
 class Target:
@@ -38,7 +40,7 @@ class Target:
     Args:
         root: the folder; it is made if it is not there.
         permissions: give files and directories the modes of the archive.
-        special_modes: give them setuid, setgid and sticky bits too.
+        special_modes: give them setuid bits, and files setgid and sticky bits, too.
 
     Attributes:
         fold: the file system ignores case or Unicode form of names.
@@ -51,6 +53,7 @@ class Target:
             root.mkdir(parents=True, exist_ok=True)
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._mask = (_SPECIAL if special_modes else _PERMISSIONS) if permissions else 0
+        self._folder_mask = (_SPECIAL if special_modes else _FOLDER_PERMISSIONS) if permissions else 0
         self._opened: list[OrderedDict[str, int]] = []
         self._own = threading.local()
         self._lock = threading.Lock()
@@ -210,8 +213,8 @@ class Target:
                 os.close(above)
                 above = found
             with _errors(path):
-                if mode is not None and self._mask:
-                    os.fchmod(above, mode & self._mask)
+                if mode is not None and self._folder_mask:
+                    os.fchmod(above, mode & self._folder_mask)
                 if mtime is not None:
                     os.utime(above, ns=(mtime * 1_000_000_000, mtime * 1_000_000_000))
         except OSError as error:
@@ -221,9 +224,10 @@ class Target:
         finally:
             os.close(above)
 
-    def dropped_bits(self, mode: int | None) -> bool:
+    def dropped_bits(self, mode: int | None, *, folder: bool) -> bool:
         """Say whether a mode has special bits that are not given."""
-        return mode is not None and bool(stat.S_IMODE(mode) & ~_PERMISSIONS) and self._mask != _SPECIAL
+        mask = self._folder_mask if folder else self._mask
+        return mode is not None and bool(mask) and bool(stat.S_IMODE(mode) & ~mask)
 
     def close(self) -> None:
         """Close all folders."""

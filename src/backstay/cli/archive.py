@@ -99,6 +99,9 @@ def extract(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="GLOB", help="Only paths that match, for example 'images/**'.")
     ] = None,
+    special_modes: Annotated[
+        bool, typer.Option("--special-modes", help="Give files their setuid, setgid and sticky bits too.")
+    ] = False,
     password: options.Password = None,
     json_output: options.Json = False,
 ) -> None:
@@ -113,6 +116,7 @@ def extract(
         report = opened.extract(
             to,
             only=only or (),
+            special_modes=special_modes,
             on_warning=warnings.append,
             on_progress=lambda done: progress.update(done.path, done.bytes, total),
         )
