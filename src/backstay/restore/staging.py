@@ -77,7 +77,7 @@ def stage_files(
 
 def _give_root_back(folder: Path, layout: Layout, root_mode: int) -> None:
     # Bits beyond the permissions (setgid, say) are dropped as they are for every other folder.
-    folder.chmod(root_mode if layout.root_mode is None else layout.root_mode & 0o777)
+    folder.chmod(root_mode if layout.root_mode is None else layout.root_mode & 0o3777)
     if layout.root_mtime is not None:
         os.utime(folder, (layout.root_mtime, layout.root_mtime))
 
