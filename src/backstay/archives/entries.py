@@ -177,6 +177,9 @@ class ArchiveSummary:
 class Limits:
     """How much an archive may unpack to; what goes beyond is an `ArchiveLimitError` before anything is written.
 
+    Without limits an archive may still not unpack to more than the disk has room for. A ratio is not limited unless
+    asked for, because a backup may well hold a file that is mostly zeros.
+
     Attributes:
         total_size: bytes of all content, None for no limit.
         ratio: uncompressed to compressed size of the whole archive, None for no limit. Archives that unpack to
@@ -186,8 +189,8 @@ class Limits:
     """
 
     total_size: int | None = None
-    ratio: float | None = 250.0
-    ratio_floor: int = 1 << 30
+    ratio: float | None = None
+    ratio_floor: int = 1 << 20
     entries: int | None = None
 
 

@@ -40,8 +40,17 @@ def piece_name(number: int) -> str:
 
 def piece_number(path: str) -> int | None:
     """Say which file of a manifest a path is, None if it is none."""
+    if not path.startswith(FOLDER):
+        return None
     match = _NAME.fullmatch(path)
     return int(match[1]) if match else None
+
+
+def pack_file_line(path: str, size: int, mode: int, mtime: int, digest: str) -> bytes:
+    """Make the line of a file; what `pack_line` makes, for the many."""
+    return (
+        f'{{"path":{quoted(path)},"type":"file","size":{size},"mode":"{mode:o}","mtime":{mtime},"blake3":"{digest}"}}\n'
+    ).encode("ascii")
 
 
 def pack_line(line: ManifestLine) -> bytes:

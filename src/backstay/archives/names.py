@@ -38,9 +38,11 @@ def _encodable(path: str) -> bool:
 
 def why_not_storable(path: str) -> str | None:
     """Say why a path cannot be stored in any archive, as the end of a sentence; None if it can."""
-    if not _encodable(path):
+    try:
+        size = len(path_bytes(path))
+    except UnicodeEncodeError:
         return "has a name that is no text and no bytes"
-    if len(path_bytes(path)) > LONGEST_PATH:
+    if size > LONGEST_PATH:
         return f"has a path of more than {LONGEST_PATH} bytes"
     return why_unsafe(path)
 
@@ -53,7 +55,7 @@ def why_unsafe(path: str) -> str | None:
         return "has a name with a NUL byte in it"
     if path.startswith("/"):
         return "has an absolute path"
-    if "." in path or "//" in path or path.endswith("/"):
+    if "./" in path or "//" in path or path[-1] in "./":
         segments = path.split("/")
         if ".." in segments:
             return "has a path that leads out of its folder"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MINIMUM_PART_SIZE = 65536
 _WRITE_SIZE = 1 << 20
+_AT_ONCE = 1024
 
 
 class Position(NamedTuple):
@@ -200,14 +201,19 @@ class PartWriter:
         """Hand all bytes to the operating system."""
         if not self._pending:
             return
-        data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
         self._unsynced.add(self.part)
         with disk_errors(part_path(self.main, self.part)):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            for start in range(0, len(self._pending), _AT_ONCE):
+                self._write_all(self._pending[start : start + _AT_ONCE])
         self._pending.clear()
         self._pending_size = 0
+
+    def _write_all(self, pieces: list[bytes | bytearray | memoryview]) -> None:
+        written = os.writev(self._descriptor, pieces)
+        if written < sum(map(len, pieces)):
+            view = memoryview(b"".join(pieces))[written:]
+            while view:
+                view = view[os.write(self._descriptor, view) :]
 
     def sync(self) -> None:
         """Make all that was written so far survive a power cut."""

@@ -151,13 +151,14 @@ class Sealer:
     def _file(
         self, source: Source, content: Content, pieces: Sequence[bytes | bytearray], mode: int, mtime: int, digest: str
     ) -> Sealed:
-        head = Head(path_bytes(source.path), EntryType.FILE, mode, mtime)
+        path = source.path
+        head = Head(path_bytes(path), EntryType.FILE, mode, mtime)
         header = self.format.header(head, content, content.size)
         if len(pieces) == 1 and not self.format.chunk_size:
             units = [Unit(header, pieces[0])]
         else:
             units = [Unit(header, b""), *map(self.format.unit, pieces)]
-        line = manifest.pack_line(ManifestLine(source.path, EntryType.FILE, content.size, mode, mtime, digest))
+        line = manifest.pack_file_line(path, content.size, mode, mtime, digest)
         return Sealed(source, head, content, units, line)
 
     def _link_or_directory(self, source: Source) -> Sealed:

@@ -27,6 +27,7 @@ class Survey:
         entries: number of entries.
         size: bytes of their content.
         compressed_size: bytes of it in the archive.
+        wanted: bytes of the content that is to be written.
         manifest: the entries of the manifest's files, in order.
         links: keys of all symbolic links.
         duplicates: hashes of keys that more than one entry has.
@@ -35,6 +36,7 @@ class Survey:
     entries: int = 0
     size: int = 0
     compressed_size: int = 0
+    wanted: int = 0
     manifest: list[Entry] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
     duplicates: set[int] = field(default_factory=set)
@@ -84,6 +86,7 @@ def survey(entries: Iterable[Entry], limits: Limits, *, fold: bool, wanted: Call
         path = wanted(entry)
         if path is None:
             continue
+        found.wanted += entry.size
         key = key_of(safe_path(path), fold=fold)
         code = hash(key)
         buckets[code % _BUCKETS].append(code)
