@@ -113,3 +113,17 @@ def _make_removable(folder: str) -> None:
             path = Path(base) / name
             if not path.is_symlink():
                 path.chmod(0o700)
+
+
+def attributes(folder: Path) -> list[int]:
+    """Return a folder's permissions, and its modification time in nanoseconds."""
+    status = folder.stat()
+    return [status.st_mode & 0o7777, status.st_mtime_ns]
+
+
+def give_attributes(folder: str, wanted: list[int] | None) -> None:
+    """Give a folder what :func:`attributes` returned; nothing where that is None."""
+    if wanted is not None:
+        path = Path(folder)
+        path.chmod(wanted[0])
+        os.utime(path, ns=(wanted[1], wanted[1]))

@@ -133,3 +133,21 @@ class RestoreReport:
     window: float | None = None
     name: str = ""
     kept_until: str = ""
+
+
+def summary_json(summary: LoadSummary) -> dict[str, Any]:
+    """Return what a load made as plain JSON."""
+    return {
+        "tables": list(summary.tables),
+        "entities": list(summary.entities),
+        "rows": summary.rows,
+        "bytes": summary.bytes,
+        "backups": dict(summary.backups),
+    }
+
+
+def read_summary(stored: Mapping[str, Any]) -> LoadSummary:
+    """Read what :func:`summary_json` gave."""
+    return LoadSummary(
+        tuple(stored["tables"]), tuple(stored["entities"]), stored["rows"], stored["bytes"], stored["backups"]
+    )

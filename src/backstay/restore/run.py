@@ -21,14 +21,22 @@ from typing import Any
 
 from backstay.archives import ArchiveReader, open_archive
 from backstay.catalogue.vault import Vault
-from backstay.databases import DatabaseAddress, LoadProgress, LoadSummary
-from backstay.errors import BackstayError, NotFoundError, RestoreError
+from backstay.databases import LoadProgress, LoadSummary
+from backstay.errors import BackstayError, RestoreError
+from backstay.restore.checks import check_databases, check_places, is_wordpress, prefix_of
 from backstay.restore.configuration import Move, Rewritten
 from backstay.restore.databases import Stage, StageRequest, make_stage
 from backstay.restore.journal import Journal, new_journal
 from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
-from backstay.restore.places import Places, choose_places
-from backstay.restore.plan import MAIN_DUMP, RestorePlan, RestoreProgress, RestoreReport
+from backstay.restore.places import Places, attributes, choose_places, give_attributes
+from backstay.restore.plan import (
+    MAIN_DUMP,
+    RestorePlan,
+    RestoreProgress,
+    RestoreReport,
+    read_summary,
+    summary_json,
+)
 from backstay.restore.replacement import Replacer
 from backstay.restore.slots import Slots
 from backstay.restore.staging import StagedFiles, stage_files
@@ -55,14 +63,14 @@ def begin(restores: Path, vault: Vault, plan: RestorePlan) -> RestoreRun:
     target = Path(plan.target)
     plan = replace(plan, target=str(target.resolve()))
     if not plan.only and plan.way == "whole":
-        _check_places(plan, restores)
+        check_places(plan, restores)
     journal = new_journal(restores)
     try:
         places = choose_places(Path(plan.target), journal.name, merge=plan.way == "merge" or bool(plan.only))
         sealed = base64.b64encode(vault.seal(json.dumps(plan.to_json()))).decode()
         # A folder that stays, and gets a hidden one for a while, is to look untouched when it is taken back.
         stays = places.way != "whole" and Path(places.target).is_dir()
-        root = _attributes(Path(places.target)) if stays else None
+        root = attributes(Path(places.target)) if stays else None
         shown = {"archive": plan.archive, "target": plan.target, "keep_days": plan.keep_days, "root": root}
         journal.append("begin", plan=sealed, places=places.to_json(), **shown)
     except BaseException:
@@ -177,7 +185,7 @@ class RestoreRun:
     def _make_ready(self, on_warning: OnWarning) -> Iterator[RestoreProgress]:
         with open_archive(self.plan.archive, password=self.plan.password) as archive:
             layout = read_layout(archive)
-            _check_databases(layout, self.plan)
+            check_databases(layout, self.plan)
             if self.plan.files and not self._has_files():
                 yield from self._make_files_ready(archive, layout, on_warning)
             site_prefix = find_site(self.places.staged).prefix if self.places.staged.is_dir() else ""
@@ -216,7 +224,7 @@ class RestoreRun:
     def _move(self, layout: Layout) -> Move:
         main = next((database for database in layout.databases if database.dump_file == MAIN_DUMP), None)
         address = self.plan.database(MAIN_DUMP)
-        prefix = _prefix(address, main, "") if address else None
+        prefix = prefix_of(address, main, "") if address else None
         root = layout.information.get("root")
         return Move(address, prefix or None, root if isinstance(root, str) else "", self.plan.target, self.plan.address)
 
@@ -228,13 +236,13 @@ class RestoreRun:
             return
         address = self.plan.database(name)
         assert address is not None  # noqa: S101 - the caller looked
-        prefix = _prefix(address, database, site_prefix if name == MAIN_DUMP else "")
+        prefix = prefix_of(address, database, site_prefix if name == MAIN_DUMP else "")
         self.journal.append("database begun", dump=name, prefix=prefix)
         stage = self._new_stage(name, prefix, None)
         request = self._request(archive, database, prefix, on_warning)
         summary = yield from _told(stage.stage(request), database.size)
         self._stages[name] = stage
-        self.journal.append("database ready", dump=name, state=stage.to_json(), summary=_summary_json(summary))
+        self.journal.append("database ready", dump=name, state=stage.to_json(), summary=summary_json(summary))
 
     def _request(
         self, archive: ArchiveReader, database: ArchivedDatabase, prefix: str, on_warning: OnWarning
@@ -246,7 +254,7 @@ class RestoreRun:
             parts = only_tables(parts, self.plan.only_tables, prefix=prefix, marker=marker)
             metadata = {name: value for name, value in (metadata or {}).items() if name != "marker"} or None
         old_prefix = str(database.metadata.get("prefix") or "")
-        renamed = (old_prefix, prefix) if old_prefix and old_prefix != prefix and _is_wordpress(database) else None
+        renamed = (old_prefix, prefix) if old_prefix and old_prefix != prefix and is_wordpress(database) else None
         return StageRequest(parts, metadata, Replacer(self.plan.replacements), renamed, on_warning)
 
     def _new_stage(self, name: str, prefix: str, state: dict[str, Any] | None) -> Stage:
@@ -284,7 +292,7 @@ class RestoreRun:
             self._stage_of(ready["dump"]).swap(on_warning)
         if line["slots"]:
             Slots.from_json(line["slots"]).swap()
-            _give_attributes(self.places.target, line["root"])
+            give_attributes(self.places.target, line["root"])
         window = time.monotonic() - started
         # A swap that another process began has lasted since then.
         self.journal.append("swapped", window=max(window, resumed) if resumed > 1 else window)
@@ -293,7 +301,7 @@ class RestoreRun:
         """Return what of the files changes places, and what a root that stays is to be like then."""
         if not self.plan.files:
             return {"slots": None, "root": None}
-        root = _attributes(self.places.staged) if self.places.way == "content" else self._old_root()
+        root = attributes(self.places.staged) if self.places.way == "content" else self._old_root()
         return {"slots": self.places.slots().to_json(), "root": root}
 
     def _old_root(self) -> list[int] | None:
@@ -327,7 +335,7 @@ class RestoreRun:
 
     def _clear(self, root: list[int] | None) -> None:
         self.places.remove()
-        _give_attributes(self.places.target, root)
+        give_attributes(self.places.target, root)
         if self.plan.fetched:
             shutil.rmtree(self.plan.fetched, ignore_errors=True)
         self.journal.remove()
@@ -343,7 +351,7 @@ class RestoreRun:
             target=Path(self.plan.target),
             files=files.get("files", 0),
             bytes=files.get("bytes", 0),
-            databases={line["dump"]: _summary(line["summary"]) for line in ready},
+            databases={line["dump"]: read_summary(line["summary"]) for line in ready},
             not_restored=tuple((self.journal.last("ready") or {}).get("not_restored", ())),
             configuration=tuple(
                 Rewritten(item["path"], tuple(item["names"])) for item in files.get("configuration", ())
@@ -387,65 +395,3 @@ def _told(work: Generator[LoadProgress, None, LoadSummary], size: int) -> Genera
             summary: LoadSummary = end.value
             return summary
         yield RestoreProgress("database", progress.table, progress.bytes_in, size)
-
-
-def _prefix(address: DatabaseAddress, database: ArchivedDatabase | None, site_prefix: str) -> str:
-    """Return the prefix of the tables' names: the one asked for, else the dump's own, else the site's."""
-    own = str(database.metadata.get("prefix") or "") if database else ""
-    return address.prefix or own or site_prefix
-
-
-def _is_wordpress(database: ArchivedDatabase) -> bool:
-    listed = database.metadata.get("tables")
-    names: set[str] = set()
-    if isinstance(listed, dict):
-        names = {str(name) for kind in listed.values() if isinstance(kind, list) for name in kind}
-    elif isinstance(listed, list):
-        names = {str(name) for name in listed}
-    return {"#__options", "#__usermeta"} <= names
-
-
-def _attributes(folder: Path) -> list[int]:
-    status = folder.stat()
-    return [status.st_mode & 0o7777, status.st_mtime_ns]
-
-
-def _give_attributes(folder: str, attributes: list[int] | None) -> None:
-    if attributes is not None:
-        path = Path(folder)
-        path.chmod(attributes[0])
-        os.utime(path, ns=(attributes[1], attributes[1]))
-
-
-def _check_places(plan: RestorePlan, restores: Path) -> None:
-    """Refuse to replace the folder that holds what the restore needs until its end."""
-    for needed, what in ((restores, "Backstay's own folder"), (Path(plan.archive), "the archive")):
-        if plan.files and needed.resolve().is_relative_to(plan.target):
-            raise RestoreError(f"{needed} ({what}) lies in the folder that would be replaced: move it out of it first.")
-
-
-def _check_databases(layout: Layout, plan: RestorePlan) -> None:
-    known = {database.dump_file for database in layout.databases}
-    for dump_file in plan.databases:
-        if dump_file not in known:
-            held = f"it holds {', '.join(sorted(known))}" if known else "it holds none"
-            raise NotFoundError(f"The archive has no database dump {dump_file}: {held}.")
-    places = [replace(address, prefix="") for name in plan.databases if (address := plan.database(name))]
-    if len({address.url() for address in places}) < len(places):
-        raise RestoreError("Two dumps can't go into one database in one restore: restore one after the other.")
-
-
-def _summary_json(summary: LoadSummary) -> dict[str, Any]:
-    return {
-        "tables": list(summary.tables),
-        "entities": list(summary.entities),
-        "rows": summary.rows,
-        "bytes": summary.bytes,
-        "backups": dict(summary.backups),
-    }
-
-
-def _summary(stored: dict[str, Any]) -> LoadSummary:
-    return LoadSummary(
-        tuple(stored["tables"]), tuple(stored["entities"]), stored["rows"], stored["bytes"], stored["backups"]
-    )
