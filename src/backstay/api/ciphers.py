@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import os
 import struct
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-BLOCK = 16
+from backstay.archives import cipher
+from backstay.archives.cipher import BLOCK, SALT_SIZE, decrypt_cbc, derived_key, encrypt_cbc, put_together, take_apart
+
 PBKDF2_ITERATIONS = 1000
 PBKDF2_HASH = "sha1"
-SALT_LENGTH = 64
 NONCE_LENGTH = 8
-_IV_MARK = b"JPIV"
-_SALT_MARK = b"JPST"
-_IV_TRAILER = len(_IV_MARK) + BLOCK + 4
-_SALT_TRAILER = len(_SALT_MARK) + SALT_LENGTH + _IV_TRAILER
+_SHORTEST_BLOCK = 4
 
 
 class BlockForm(StrEnum):
@@ -54,12 +50,6 @@ class OpenedBlock:
     form: BlockForm
 
 
-def _one_block(key: bytes, block: bytes) -> bytes:
-    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - one block, as the format has it
-    return encryptor.update(block) + encryptor.finalize()
-
-
-@lru_cache(maxsize=64)
 def legacy_key(password: str, bits: int) -> bytes:
     """The key that old generations derive from a password (archive-formats.md 2.7).
 
@@ -70,22 +60,11 @@ def legacy_key(password: str, bits: int) -> bytes:
     Returns:
         ``bits / 8`` bytes. With 128 bits it is the legacy initialisation vector as well.
     """
-    length = bits // 8
-    padded = password.encode("utf-8", "surrogateescape")[:length].ljust(length, b"\0")
-    encrypted = _one_block(padded, padded[:BLOCK])
-    return encrypted + encrypted[: length - BLOCK]
+    return cipher.legacy_key(password.encode("utf-8", "surrogateescape"), bits)
 
 
-@lru_cache(maxsize=64)
 def _salted_key(password: str, salt: bytes) -> bytes:
-    secret = password.encode("utf-8", "surrogateescape")
-    return hashlib.pbkdf2_hmac(PBKDF2_HASH, secret, salt, PBKDF2_ITERATIONS, BLOCK)
-
-
-def _cbc(key: bytes, vector: bytes, data: bytes, *, decrypt: bool) -> bytes:
-    cipher = Cipher(algorithms.AES(key), modes.CBC(vector))
-    context = cipher.decryptor() if decrypt else cipher.encryptor()
-    return context.update(data) + context.finalize()
+    return derived_key(password.encode("utf-8", "surrogateescape"), salt, PBKDF2_HASH, PBKDF2_ITERATIONS)
 
 
 def encrypt_block(plain: bytes, password: str, bits: int, form: BlockForm) -> bytes:
@@ -101,15 +80,13 @@ def encrypt_block(plain: bytes, password: str, bits: int, form: BlockForm) -> by
         The block: ciphertext padded with NULs, trailer, length.
     """
     padded = plain + b"\0" * (-len(plain) % BLOCK)
-    length = struct.pack("<I", len(plain))
     if form is BlockForm.LEGACY:
-        return _cbc(legacy_key(password, bits), legacy_key(password, 128), padded, decrypt=False) + length
+        return put_together(encrypt_cbc(legacy_key(password, bits), legacy_key(password, 128), padded), len(plain))
     vector = os.urandom(BLOCK)
     if form is BlockForm.RANDOM_IV:
-        return _cbc(legacy_key(password, bits), vector, padded, decrypt=False) + _IV_MARK + vector + length
-    salt = os.urandom(SALT_LENGTH)
-    encrypted = _cbc(_salted_key(password, salt), vector, padded, decrypt=False)
-    return encrypted + _SALT_MARK + salt + _IV_MARK + vector + length
+        return put_together(encrypt_cbc(legacy_key(password, bits), vector, padded), len(plain), vector)
+    salt = os.urandom(SALT_SIZE)
+    return put_together(encrypt_cbc(_salted_key(password, salt), vector, padded), len(plain), vector, salt)
 
 
 def decrypt_block(block: bytes, password: str, bits: int) -> OpenedBlock:
@@ -118,18 +95,18 @@ def decrypt_block(block: bytes, password: str, bits: int) -> OpenedBlock:
     Raises:
         UndecryptableError: the block is cut, or its length does not fit it.
     """
-    if len(block) < 4:
+    if len(block) < _SHORTEST_BLOCK:
         raise UndecryptableError("The block is cut short.")
-    (length,) = struct.unpack("<I", block[-4:])
-    key, vector, encrypted, form = legacy_key(password, bits), legacy_key(password, 128), block[:-4], BlockForm.LEGACY
-    if len(block) >= _IV_TRAILER and block[-_IV_TRAILER:].startswith(_IV_MARK):
-        encrypted, vector, form = block[:-_IV_TRAILER], block[-4 - BLOCK : -4], BlockForm.RANDOM_IV
-        if len(block) >= _SALT_TRAILER and block[-_SALT_TRAILER:].startswith(_SALT_MARK):
-            salt = block[-_SALT_TRAILER + len(_SALT_MARK) : -_IV_TRAILER]
-            key, encrypted, form = _salted_key(password, salt), block[:-_SALT_TRAILER], BlockForm.SALTED
-    if len(encrypted) % BLOCK or length > len(encrypted):
+    found = take_apart(block)
+    if not found.possible:
         raise UndecryptableError("The length of the block does not fit it.")
-    return OpenedBlock(_cbc(key, vector, encrypted, decrypt=True)[:length], form)
+    if found.salt is not None:
+        key, form = _salted_key(password, found.salt), BlockForm.SALTED
+    else:
+        key = legacy_key(password, bits)
+        form = BlockForm.LEGACY if found.vector is None else BlockForm.RANDOM_IV
+    plain = decrypt_cbc(key, found.vector or legacy_key(password, 128), found.body)
+    return OpenedBlock(plain[: found.size], form)
 
 
 def encrypt_counter_text(plain: bytes, password: str, bits: int, *, nonce: bytes | None = None) -> str:

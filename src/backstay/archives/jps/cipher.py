@@ -6,54 +6,41 @@ manifest.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
+from backstay.archives.cipher import (
+    BLOCK,
+    SALT_SIZE,
+    VECTOR_ROOM,
+    decrypt_cbc,
+    derived_key,
+    encrypt_cbc,
+    legacy_key,
+    put_together,
+    take_apart,
+)
 from backstay.errors import DamagedArchiveError
+
+__all__ = ["HASHES", "SALT_SIZE", "Decryptor", "derived_key", "encrypt", "encrypted_size", "legacy_key"]
 
 HASHES = ("sha1", "sha256", "sha512")
 """By the number that stands for them in a header."""
 
-KEY_SIZE = 16
-SALT_SIZE = 64
-_BLOCK = 16
-_VECTOR_MARK = b"JPIV"
-_SALT_MARK = b"JPST"
-_LENGTH = 4
-_VECTOR_ROOM = len(_VECTOR_MARK) + _BLOCK + _LENGTH
-_SALT_ROOM = len(_SALT_MARK) + SALT_SIZE
 
-
-def legacy_key(password: bytes) -> bytes:
-    """Make the key of 1.9 and 1.10, which is their initial vector too (section 2.7)."""
-    start = password[:KEY_SIZE].ljust(KEY_SIZE, b"\0")
-    encryptor = Cipher(algorithms.AES(start), modes.ECB()).encryptor()  # noqa: S305 - one block, as the format has it
-    return encryptor.update(start) + encryptor.finalize()
-
-
-@functools.lru_cache(maxsize=64)
-def derived_key(password: bytes, salt: bytes, hash_name: str, iterations: int) -> bytes:
-    """Make a key of 2.0."""
-    return hashlib.pbkdf2_hmac(hash_name, password, salt, iterations, KEY_SIZE)
+def _padding(size: int) -> int:
+    return BLOCK - size if size <= BLOCK else BLOCK - size % BLOCK
 
 
 def encrypt(key: bytes, content: bytes | bytearray) -> bytes:
     """Make a block with a vector of its own, padded as the vendor's 2.0 writer pads (section 2.6)."""
-    vector = os.urandom(_BLOCK)
+    vector = os.urandom(BLOCK)
     size = len(content)
-    padding = _BLOCK - size if size <= _BLOCK else _BLOCK - size % _BLOCK
-    encryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).encryptor()
-    body = encryptor.update(content) + encryptor.update(bytes(padding)) + encryptor.finalize()
-    return b"".join((body, _VECTOR_MARK, vector, size.to_bytes(_LENGTH, "little")))
+    return put_together(encrypt_cbc(key, vector, content, bytes(_padding(size))), size, vector)
 
 
 def encrypted_size(size: int) -> int:
     """Give the size of the block that `encrypt` makes of so many bytes."""
-    padding = _BLOCK - size if size <= _BLOCK else _BLOCK - size % _BLOCK
-    return size + padding + _VECTOR_ROOM
+    return size + _padding(size) + VECTOR_ROOM
 
 
 class Decryptor:
@@ -89,18 +76,11 @@ class Decryptor:
         Raises:
             DamagedArchiveError: if it cannot be such a block, or the key is wrong; the message is part of a sentence.
         """
-        key, vector = self._key, self._legacy
-        body = block[:-_LENGTH]
-        if block[-_VECTOR_ROOM : -_VECTOR_ROOM + len(_VECTOR_MARK)] == _VECTOR_MARK:
-            vector = block[-_BLOCK - _LENGTH : -_LENGTH]
-            body = block[:-_VECTOR_ROOM]
-            if body[-_SALT_ROOM:-SALT_SIZE] == _SALT_MARK:
-                key = self._derived(body[-SALT_SIZE:])
-                body = body[:-_SALT_ROOM]
-        if int.from_bytes(block[-_LENGTH:], "little") != size or len(body) % _BLOCK or size > len(body):
+        found = take_apart(block)
+        if found.size != size or not found.possible:
             raise DamagedArchiveError("an encrypted block has an impossible length")
-        decryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).decryptor()
-        content = decryptor.update(body) + decryptor.finalize()
+        key = self._key if found.salt is None else self._derived(found.salt)
+        content = decrypt_cbc(key, found.vector or self._legacy, found.body)
         if content[size:].strip(b"\0"):
             raise DamagedArchiveError("an encrypted block is damaged")
         return content[:size]
