@@ -383,3 +383,12 @@ def test_a_manifest_cannot_make_folders_outside(tmp_path: Path, target: Path) ->
     with pytest.raises((DamagedArchiveError, UnsafeEntryError)):
         extract(summary.parts[0], target)
     nothing_outside(target)
+
+
+def test_a_link_to_nothing_is_told(tmp_path: Path, target: Path) -> None:
+    warnings: list[str] = []
+    report = extract(
+        raw(tmp_path / "made", "jpa", [link(b"l", b""), link(b"n", b"a\0b"), file(b"fine")]), target, warnings
+    )
+    assert (report.entries, report.refused) == (1, 2)
+    assert {warning.split()[0] for warning in warnings} == {"l", "n"}

@@ -42,12 +42,13 @@ class FileContent(NamedTuple):
     changed: bool
 
 
-def read_file(path: str, expected: int) -> FileContent | None:
+def read_file(path: str, expected: int, mtime: int) -> FileContent | None:
     """Read a small file so that content, mode and time belong together.
 
     Args:
         path: the file.
         expected: its size in bytes, as the scan has seen it.
+        mtime: its time in whole seconds, likewise.
 
     Returns:
         None if it has grown beyond what is read in one piece.
@@ -65,8 +66,8 @@ def read_file(path: str, expected: int) -> FileContent | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableError("is not a regular file any more")
-        if len(data) == status.st_size == expected:
-            return FileContent(data, status.st_mode, int(status.st_mtime_ns // 1_000_000_000), changed=False)
+        if len(data) == status.st_size == expected and status.st_mtime_ns // 1_000_000_000 == mtime:
+            return FileContent(data, status.st_mode, mtime, changed=False)
         return _read_again(descriptor)
     except OSError as error:
         raise UnreadableError(_reason(error)) from error
@@ -85,7 +86,7 @@ def _read_again(descriptor: int) -> FileContent | None:
         offset += len(piece)
     after = os.fstat(descriptor)
     changed = after.st_size != offset or after.st_mtime_ns != before.st_mtime_ns
-    return FileContent(b"".join(pieces), after.st_mode, int(after.st_mtime_ns // 1_000_000_000), changed)
+    return FileContent(b"".join(pieces), after.st_mode, after.st_mtime_ns // 1_000_000_000, changed)
 
 
 def _reason(error: OSError) -> str:
@@ -130,7 +131,7 @@ class LargeFile:
             raise UnreadableError("is not a regular file any more")
         self.size = self._status.st_size
         self.mode = self._status.st_mode
-        self.mtime = int(self._status.st_mtime_ns // 1_000_000_000)
+        self.mtime = self._status.st_mtime_ns // 1_000_000_000
 
     def identity(self) -> list[int]:
         """Size, inode, device and time."""

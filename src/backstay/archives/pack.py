@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _BATCH_FILES = 64
 _BATCH_BYTES = 1 << 20
-_UNDER_WAY = 24 << 20
+_UNDER_WAY = (24 << 20, 80 << 20)
+_PER_WORKER = 3 << 20
 _FILE_COST = 4096
 
 
@@ -127,9 +128,11 @@ class _Refusal:
 
 class _Packer:
     def __init__(
-        self, writer: ArchiveWriter, pool: ThreadPoolExecutor, on_warning: Callable[[PackWarning], None]
+        self, writer: ArchiveWriter, pool: ThreadPoolExecutor, workers: int, on_warning: Callable[[PackWarning], None]
     ) -> None:
         self.writer = writer
+        least, most = _UNDER_WAY
+        self._most_under_way = min(max(least, workers * _PER_WORKER), most)
         self._pool = pool
         self._on_warning = on_warning
         self._larges: list[LargeEntry] = []
@@ -141,7 +144,7 @@ class _Packer:
             step.start(self._pool)
             waiting.append(step)
             under_way += step.cost
-            while under_way > _UNDER_WAY:
+            while under_way > self._most_under_way:
                 first = waiting.popleft()
                 under_way -= first.cost
                 first.finish(self)
@@ -253,8 +256,9 @@ def pack(
     Raises:
         DiskFullError: if there is no room left.
     """
-    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="backstay-pack")
-    packer = _Packer(writer, pool, on_warning)
+    count = workers or os.cpu_count() or 1
+    pool = ThreadPoolExecutor(count, thread_name_prefix="backstay-pack")
+    packer = _Packer(writer, pool, count, on_warning)
     try:
         yield from packer.run(sources)
     finally:

@@ -88,7 +88,7 @@ class Sealer:
             return Sealed(source, warning=str(error))
 
     def _read(self, source: Source) -> Sealed:
-        content = read_file(source.file or "", source.size)
+        content = read_file(source.file or "", source.size, source.mtime)
         if content is None:
             return Sealed(source, too_large=True)
         sealed = self._content(source, content.data, content.mode, content.mtime)

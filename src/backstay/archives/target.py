@@ -192,6 +192,8 @@ class Target:
         Raises:
             RefusedError: if a folder is in the way, or the system takes no such link.
         """
+        if not target:
+            raise RefusedError("is a link that points to nothing")
         parent, name = posixpath.split(path)
         folder = self._folder(parent)
         with _errors(path):
