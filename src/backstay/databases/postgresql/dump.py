@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import psycopg
 from isal import isal_zlib
 from psycopg import sql
+from psycopg.abc import Buffer
 
 from backstay.databases import metadata
 from backstay.databases.address import DatabaseAddress
@@ -121,19 +122,16 @@ class _Dump:
         limit = self._block_size()
         count = checksum = 0
         crc32 = isal_zlib.crc32
-        block: list[bytes] = []
+        block: list[Buffer] = []
         size = 0
         try:
             with self._connection.cursor().copy(f"{copied} TO STDOUT".encode()) as copy:
                 for row in copy:
-                    data = bytes(row)
-                    block.append(data)
-                    size += len(data)
-                    count += 1
-                    checksum += crc32(data)
+                    block.append(row)
+                    size += len(row)
                     if size >= limit:
-                        self._write_block(head, block)
-                        self._rows_done += len(block)
+                        checksum += sum(map(crc32, block))
+                        count += self._write_block(head, block)
                         block, size = [], 0
                         yield count
         except psycopg.errors.InsufficientPrivilege:
@@ -142,8 +140,8 @@ class _Dump:
             )
             raise
         if block:
-            self._write_block(head, block)
-            self._rows_done += len(block)
+            checksum += sum(map(crc32, block))
+            count += self._write_block(head, block)
             yield count
         self._summaries[relation.label] = TableSummary(count, checksum & 0xFFFF_FFFF_FFFF_FFFF)
 
@@ -151,8 +149,10 @@ class _Dump:
         size = self._options.part_size or 1 << 20
         return max(1 << 14, min(size, 1 << 20) - (1 << 12))
 
-    def _write_block(self, head: bytes, rows: list[bytes]) -> None:
-        self._parts.write(head + b"".join(rows) + b"\\.\n\n")
+    def _write_block(self, head: bytes, rows: list[Buffer]) -> int:
+        self._parts.write(b"".join([head, *rows, b"\\.\n\n"]))
+        self._rows_done += len(rows)
+        return len(rows)
 
     def _sequences(self) -> None:
         for relation in self._schema.relations:

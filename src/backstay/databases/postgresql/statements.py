@@ -20,7 +20,8 @@ _BODY = re.compile(
     re.DOTALL,
 )
 _COMMENTS = re.compile(rb"(?:\s+|--[^\n]*(?:\n|\Z))+")
-_END_OF_COPY = re.compile(rb"(?:\A|\n)\\\.\r?\n")
+_LINE_END = re.compile(rb"[ \t]*\r?\n")
+_END_OF_COPY = b"\n\\.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,18 @@ class StatementReader:
         Raises:
             LoadError: the part ends before the rows do.
         """
-        self._skip(re.compile(rb"[ \t]*\r?\n"))
+        self._skip(_LINE_END)
         at_start = True
         while True:
-            match = _END_OF_COPY.search(self._buffer)
-            if match is not None and (at_start or match[0][:1] == b"\n"):
-                yield self._buffer[: match.start() + (match[0][:1] == b"\n")]
-                self._cut(match.end())
+            if at_start and self._buffer.startswith(_END_OF_COPY[1:]):
+                self._cut(len(_END_OF_COPY) - 1)
+                return
+            if (found := self._buffer.find(_END_OF_COPY)) >= 0:
+                yield self._buffer[: found + 1]
+                self._cut(found + len(_END_OF_COPY))
                 return
             # The end mark may have been cut by the end of what was read.
-            ready = self._buffer.rfind(b"\n", 0, max(0, len(self._buffer) - 4))
+            ready = len(self._buffer) - len(_END_OF_COPY)
             if ready > 0:
                 yield self._buffer[:ready]
                 self._cut(ready)
