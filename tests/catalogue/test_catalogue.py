@@ -92,7 +92,7 @@ def test_a_damaged_key_or_catalogue_is_named(catalogue: Catalogue, opened_home: 
     for path in opened_home.path.glob("catalogue.sqlite-*"):
         path.unlink()
     opened_home.catalogue.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(ConfigurationError, match=r"catalogue\.sqlite can't be read"):
+    with pytest.raises(ConfigurationError, match=r"catalogue\.sqlite is damaged"):
         open_catalogue(opened_home)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,10 +19,12 @@ from backstay.catalogue.profiles import ProfileTable
 from backstay.catalogue.records import BackupTable
 from backstay.catalogue.tokens import TokenTable
 from backstay.catalogue.vault import Vault
-from backstay.errors import ConfigurationError
+from backstay.errors import BackstayError, ConfigurationError, DiskFullError
 
 REVISION = "0001"
 _BUSY_MILLISECONDS = 30_000
+# SQLite reports a disk without room for a page as an error of input and output.
+_LEAST_SPACE = 1 << 16
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -62,19 +66,55 @@ def open_catalogue(home: Home) -> Catalogue:
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", lambda context: _translate(context, home))
     try:
         _migrate(engine, home)
         catalogue = Catalogue(engine, Vault(home.key))
         catalogue.profiles.create_first()
     except SqlError as error:
         engine.dispose()
-        raise ConfigurationError(
-            f"The catalogue {home.catalogue} can't be read ({error.orig}): put a good copy in its place."
-        ) from error
+        raise _problem(home, error.orig) from error
     except BaseException:
         engine.dispose()
         raise
     return catalogue
+
+
+def _translate(context: sqlalchemy.ExceptionContext, home: Home) -> None:
+    """Turn what SQLite refuses, whenever it does, into an error that a user can read; bugs stay what they are."""
+    if isinstance(context.original_exception, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
+        context.original_exception, sqlite3.IntegrityError | sqlite3.ProgrammingError
+    ):
+        context.chained_exception = _problem(home, context.original_exception)
+
+
+def _problem(home: Home, original: BaseException | None) -> BackstayError:
+    """Return what to tell a user of a catalogue that cannot be used.
+
+    Only a catalogue that is damaged itself is to be replaced: on a full disk that advice would lose a good one.
+    """
+    code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return ConfigurationError(
+            f"The catalogue {home.catalogue} is damaged ({original}): put a good copy in its place."
+        )
+    if code == sqlite3.SQLITE_FULL or _free_bytes(home.path) < _LEAST_SPACE:
+        return DiskFullError(
+            f"There is no room left for the catalogue in {home.path}: free some space there and try again."
+        )
+    if code == sqlite3.SQLITE_BUSY:
+        return ConfigurationError(
+            f"The catalogue {home.catalogue} is locked since {_BUSY_MILLISECONDS // 1000} seconds: find what holds it."
+        )
+    return ConfigurationError(f"The catalogue {home.catalogue} can't be used: {original}.")
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return the bytes free on a folder's disk; plenty where it cannot tell."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 1 << 60
 
 
 def _prepare(connection: Any, record: ConnectionPoolEntry) -> None:

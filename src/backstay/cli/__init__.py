@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 
@@ -103,7 +105,10 @@ def application(only: str | None = None) -> typer.Typer:
 def main() -> None:
     """Run the command line: a user's error is one sentence and the exit code of its class, never a traceback."""
     try:
-        application(sys.argv[1] if len(sys.argv) > 1 else None)()
+        try:
+            application(sys.argv[1] if len(sys.argv) > 1 else None)()
+        finally:
+            sys.stdout.flush()
     except BackstayError as error:
         kind = "Wrong usage" if isinstance(error, UsageError) else "Error"
         stderr.print(f"{kind}: {error}".encode("utf-8", "backslashreplace").decode(), markup=False, style="red")
@@ -113,5 +118,16 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read the output has seen enough (head, say).
-        sys.stderr.close()
+        _drop_output()
         sys.exit(141)
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename else ""
+        stderr.print(f"Error: The system refused: {error.strerror or error}{name}.", markup=False, style="red")
+        _drop_output()
+        sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to standard output go nowhere: the end of the program would try it again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +26,13 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+# Standard output may be closed, and a terminal may know fewer letters than a name has: neither stops a command.
+sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the program runs
+sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - the same
+for _stream in (sys.stdout, sys.stderr):
+    if isinstance(_stream, io.TextIOWrapper):
+        _stream.reconfigure(errors="backslashreplace")
 
 # Where the output is no terminal, lines are not folded to the width of one.
 _WIDE = 250
