@@ -97,20 +97,16 @@ class Extraction:
         finally:
             target.close()
         if self._damaged:
-            more = (
-                f" and {self._damage_count - len(self._damaged)} more"
-                if self._damage_count > len(self._damaged)
-                else ""
-            )
+            rest = self._damage_count - len(self._damaged)
+            more = f" and {rest} more" if rest else ""
             raise DamagedArchiveError(f"{'; '.join(self._damaged)}{more}. All else was extracted.")
         return ExtractReport(self._entries, self._bytes, self._refused, used_manifest)
 
     def _write(self, found: Survey, target: Target) -> bool:
         lines = self._lines_of(found.manifest) if found.manifest else None
         cursor = ManifestCursor(lines) if lines else None
-        first = _Selection(self, found, target.fold)
-        jobs = first.jobs(cursor, EntryType.FILE, EntryType.DIRECTORY)
-        self._process(jobs, target)
+        first = _Selection(self._reader, self, found, fold=target.fold)
+        self._process(first.jobs(cursor, EntryType.FILE, EntryType.DIRECTORY), target)
         if cursor:
             cursor.finish()
             self._take_directories(cursor, target)
@@ -119,7 +115,8 @@ class Extraction:
         if found.links:
             # Links come last: until then there is nothing that could lead out.
             again = ManifestCursor(self._lines_of(found.manifest)) if lines else None
-            self._process(_Selection(self, found, target.fold, quiet=True).jobs(again, EntryType.SYMLINK), target)
+            second = _Selection(self._reader, self, found, fold=target.fold, quiet=True)
+            self._process(second.jobs(again, EntryType.SYMLINK), target)
         for path in target.made & self._unwanted_folders.keys():
             self._folders.setdefault(path, self._unwanted_folders[path])
         for path in sorted(self._folders, key=lambda path: path.count("/"), reverse=True):
@@ -146,8 +143,8 @@ class Extraction:
         mode = line.mode if line else entry.mode
         folder = entry.type is EntryType.DIRECTORY
         if entry.type is not EntryType.SYMLINK and target.dropped_bits(mode, folder=folder):
-            self._options.on_warning(f"{shown(path)} lost its setuid, setgid or sticky bit.")
-        if entry.type is EntryType.DIRECTORY:
+            self.warn(f"{shown(path)} lost its setuid, setgid or sticky bit.")
+        if folder:
             self._folders[path] = (mode, line.mtime if line else entry.mtime)
 
     def _take_directories(self, cursor: ManifestCursor, target: Target) -> None:
@@ -201,9 +198,12 @@ class Extraction:
 
 
 class _Selection:
-    """Goes through the entries and picks what is written."""
+    """Goes through the entries and picks what is written; quietly when it does so again."""
 
-    def __init__(self, extraction: Extraction, found: Survey, fold: bool, *, quiet: bool = False) -> None:
+    def __init__(
+        self, reader: FormatReader, extraction: Extraction, found: Survey, *, fold: bool, quiet: bool = False
+    ) -> None:
+        self._reader = reader
         self._extraction = extraction
         self._found = found
         self._fold = fold
@@ -211,7 +211,7 @@ class _Selection:
         self._seen: dict[int, EntryType] = {}
 
     def jobs(self, cursor: ManifestCursor | None, *types: EntryType) -> Iterator[Job]:
-        for entry in self._extraction_entries():
+        for entry in self._reader.entries():
             line = None
             if cursor and not (entry.type is EntryType.FILE and manifest.piece_number(entry.path) is not None):
                 line = cursor.take(entry.path)
@@ -228,9 +228,6 @@ class _Selection:
                     self._extraction.refuse(entry.path, reason)
             elif entry.type in types:
                 yield Job(entry, line, path)
-
-    def _extraction_entries(self) -> Iterator[Entry]:
-        return self._extraction._reader.entries()  # noqa: SLF001 - the two are one story
 
     def _why_not(self, entry: Entry, path: str) -> str | None:
         key = key_of(path, fold=self._fold)

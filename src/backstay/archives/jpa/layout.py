@@ -18,7 +18,9 @@ _HEADER = struct.Struct("<3sHBBIII")
 _SPANNED = b"JP\x01\x01"
 _TOTALS = b"JP\x01\x02"
 _ENTITY_TAIL = struct.Struct("<BBIII")
-_TIME = struct.Struct("<HHI")
+_ENTITY_START = struct.Struct("<3sHH")
+_UNTIMED_TAIL = struct.Struct("<BBIIIHHQQ")
+_TIMED_TAIL = struct.Struct("<BBIIIHHIHHQQ")
 _SIZES = struct.Struct("<HHQQ")
 _TIME_ID = 0x0100
 _SIZES_ID = 0x0200
@@ -111,24 +113,14 @@ def parse_archive_header(data: bytes) -> ArchiveHeader:
 def pack_entity(head: Head, content: Content) -> bytes:
     """Make an entity block of JPA 1.3: the timestamp first, then the 64-bit sizes (sections 1.4, 1.5)."""
     path = head.path + b"/" if head.type is EntryType.DIRECTORY else head.path
-    sizes = _SIZES.pack(_SIZES_ID, 20, content.compressed_size, content.size)
-    if head.type is EntryType.FILE and 0 < head.mtime <= _LOW:
-        sizes = _TIME.pack(_TIME_ID, 8, head.mtime) + sizes
-    return b"".join(
-        (
-            ENTITY_SIGNATURE,
-            struct.pack("<HH", ENTITY_FIXED + len(path) + len(sizes), len(path)),
-            path,
-            _ENTITY_TAIL.pack(
-                _TYPE_CODES[head.type],
-                content.method,
-                content.compressed_size & _LOW,
-                content.size & _LOW,
-                head.mode & _LOW,
-            ),
-            sizes,
-        )
-    )
+    method, size, compressed_size, _ = content
+    timed = head.type is EntryType.FILE and 0 < head.mtime <= _LOW
+    extras = (_TIME_ID, 8, head.mtime, _SIZES_ID, 20) if timed else (_SIZES_ID, 20)
+    tail = (_TIMED_TAIL if timed else _UNTIMED_TAIL).pack(
+        _TYPE_CODES[head.type], method, compressed_size & _LOW, size & _LOW, head.mode & _LOW,
+        *extras, compressed_size, size,
+    )  # fmt: skip
+    return _ENTITY_START.pack(ENTITY_SIGNATURE, 7 + len(path) + len(tail), len(path)) + path + tail
 
 
 def parse_entity(block: bytes) -> EntityBlock:
