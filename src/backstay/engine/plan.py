@@ -18,6 +18,7 @@ from backstay.profiles import Filters, Settings, as_stored
 from backstay.sites import Site, find_site
 
 MAIN_DUMP = "site.sql"
+ROOT_KEY = "akeeba.platform.newroot"
 _MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?\s*(?:GMT|UTC|Z)?([+-]\d{1,2})?")
 _EXTENSIONS = {"jpa": ".jpa", "jps": ".jps", "zip": ".zip"}
 
@@ -112,7 +113,7 @@ def make_plan(
         NotFoundError: the site's folder is not there.
     """
     settings = profile.settings(overrides)
-    root = _root(profile, settings)
+    root = _root(profile, settings, home)
     site = find_site(root)
     values = variables(
         moment,
@@ -122,7 +123,8 @@ def make_plan(
         platform_version=site.version or "",
     )
     folder = settings.output_directory.replace("[DEFAULT_OUTPUT]", str(home.archives)).replace("[SITEROOT]", str(root))
-    folder = expand(folder.replace("[ROOTPARENT]", str(root.parent)), values)
+    folder = folder.replace("[ROOTPARENT]", str(root.parent)).replace("[SITETMP]", str(root / "tmp"))
+    folder = expand(folder, values)
     if Path(folder).resolve() == root:
         raise ConfigurationError(
             f"Archives can't go to the site's own folder {root}, where the next backup would take them and the web "
@@ -142,7 +144,12 @@ def make_plan(
         description=expand(description, values) or f"Backup taken on {moment.strftime('%A, %d %B %Y %H:%M')}",
         comment=expand(comment, values),
         started=utc.isoformat(),
-        values={**profile.configuration, **{key: as_stored(value) for key, value in overrides.items()}},
+        values={
+            **profile.configuration,
+            **{key: as_stored(value) for key, value in overrides.items()},
+            # What a link points to may change while the backup runs, or before it is taken up again.
+            ROOT_KEY: str(root),
+        },
         filters=with_platform_defaults(profile.filters, _platform(site, root), settings).to_stored(),
         archive=str(Path(folder).absolute() / name),
         databases=_databases(settings, profile.filters, site),
@@ -179,7 +186,7 @@ def _moment(text: str) -> int:
     return int(moment.timestamp()) - 3600 * int(found[3] or 0)
 
 
-def _root(profile: Profile, settings: Settings) -> Path:
+def _root(profile: Profile, settings: Settings, home: Home) -> Path:
     if not settings.root:
         raise ConfigurationError(
             f"Profile {profile.id} has no site yet: set its root folder (akeeba.platform.newroot), for example with "
@@ -188,7 +195,12 @@ def _root(profile: Profile, settings: Settings) -> Path:
     root = Path(settings.root)
     if not root.is_dir():
         raise NotFoundError(f"The site's folder {root} is not there: correct the root of profile {profile.id}.")
-    return root.resolve()
+    real = root.resolve()
+    if real.is_relative_to(home.path.resolve()):
+        raise ConfigurationError(
+            f"The folder {real} is where Backstay keeps its own state and archives: give the folder of a site."
+        )
+    return real
 
 
 def _databases(settings: Settings, filters: Filters, site: Site) -> tuple[PlannedDatabase, ...]:
