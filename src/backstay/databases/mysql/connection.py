@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -20,6 +21,12 @@ _GONE = frozenset({2003, 2006, 2013, 2014, 2055, 1053, 1077, 1080, 1927, 0})
 _REFUSED = frozenset({1040, 1044, 1045, 1049, 1129, 1130, 1203, 1226, 1251, 1698, 2002, 2005, 2059, 3159, 4031})
 _UNKNOWN_VARIABLE = 1193
 _LONG = 86_400
+_USUAL_SOCKETS = (
+    "/run/mysqld/mysqld.sock",
+    "/var/run/mysqld/mysqld.sock",
+    "/var/lib/mysql/mysql.sock",
+    "/tmp/mysql.sock",
+)
 
 
 class Connection(pymysql.connections.Connection):
@@ -204,7 +211,8 @@ def connect(address: DatabaseAddress) -> Connection:
     connection: Connection | None = None
     opened: socket.socket | None = None
     try:
-        opened = _open_socket(address)
+        path = _socket_path(address)
+        opened = _open_socket(address, path)
         connection = Connection(
             host=address.host or "localhost",
             user=address.user or None,
@@ -217,8 +225,8 @@ def connect(address: DatabaseAddress) -> Connection:
             max_allowed_packet=1 << 30,
             ssl=_tls(address),
         )
-        if address.socket:
-            connection.unix_socket = address.socket
+        if path:
+            connection.unix_socket = path
             connection._secure = True  # type: ignore[attr-defined]  # noqa: SLF001 - a local socket, as PyMySQL has it
         connection.connect(opened)
         _prepare(connection)
@@ -231,8 +239,15 @@ def connect(address: DatabaseAddress) -> Connection:
     return connection
 
 
-def _open_socket(address: DatabaseAddress) -> socket.socket:
-    if not address.socket:
+def _socket_path(address: DatabaseAddress) -> str:
+    """Return the Unix socket to use: for ``localhost`` without a port the server's usual one, as PHP has it."""
+    if address.socket or address.host != "localhost" or address.port is not None:
+        return address.socket
+    return next((path for path in _USUAL_SOCKETS if Path(path).is_socket()), "")
+
+
+def _open_socket(address: DatabaseAddress, path: str) -> socket.socket:
+    if not path:
         opened = socket.create_connection((address.host or "localhost", address.port or 3306), CONNECT_SECONDS)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -240,7 +255,7 @@ def _open_socket(address: DatabaseAddress) -> socket.socket:
         opened = socket.socket(socket.AF_UNIX)
         try:
             opened.settimeout(CONNECT_SECONDS)
-            opened.connect(address.socket)
+            opened.connect(path)
         except OSError:
             opened.close()
             raise

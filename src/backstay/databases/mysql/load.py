@@ -43,16 +43,15 @@ def load(
     staging = Staging(address, metadata, policy, on_warning)
     try:
         yield from staging.run(parts)
-        staged = staging.staged
-        try:
-            swap.swap(address, staged, on_warning)
-        except (LoadError, DatabaseConnectionError):
-            swap.undo(address, staged, on_warning)
-            raise
-        swap.finish(address, staged)
     except BaseException:
         staging.discard()
         raise
+    try:
+        swap.swap(address, staging.staged, on_warning)
+    except BaseException:
+        swap.undo(address, staging.staged, on_warning)
+        raise
+    swap.finish(address, staging.staged)
     return staging.summary()
 
 
