@@ -27,6 +27,7 @@ from support.backups import assert_gives_back, extract_site, make_files, take
 from support.disks import small_disk
 from support.jobs import prepare
 
+FORMATS = ["jpa", *(pytest.param(name, marks=pytest.mark.slow) for name in ("jps", "zip"))]
 CHANGES = ["grows", "shrinks", "is emptied", "disappears", "becomes a folder", "becomes a pipe"]
 
 
@@ -62,7 +63,7 @@ def warnings_of(installation: Installation, backup_id: int) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [3_000, 6_000_000], ids=["small", "large"])
-@pytest.mark.parametrize("archive_format", ["jpa", "jps", "zip"])
+@pytest.mark.parametrize("archive_format", FORMATS)
 @pytest.mark.parametrize(
     "change", ["grows", "shrinks", "is emptied", "disappears", "becomes a folder", "becomes a pipe"]
 )
