@@ -77,7 +77,7 @@ def test_every_truncation(tmp_path: Path, wanted: dict[str, Found], format_name:
     summary = write(tmp_path, format_name, sources())
     main = summary.parts[-1]
     data = main.read_bytes()
-    for length in [*range(0, len(data), 3), *range(len(data) - 40, len(data))]:
+    for length in range(len(data)):
         main.write_bytes(data[:length])
         assert judge(main, format_name, tmp_path / "out", wanted), f"an archive cut to {length} bytes is not noticed"
 

@@ -174,7 +174,7 @@ def test_a_hard_link_that_lies_on_disk_is_not_written_through(tmp_path: Path, ta
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize("second", [b"a.txt", b"./a.txt", b"/a.txt".lstrip(b"/") + b""])
+@pytest.mark.parametrize("second", [b"a.txt", b"./a.txt", b".//a.txt"])
 def test_of_two_entries_of_a_name_the_first_is_kept(
     tmp_path: Path, target: Path, format_name: str, second: bytes
 ) -> None:
