@@ -13,9 +13,10 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -186,15 +187,30 @@ class RestoreRun:
         with open_archive(self.plan.archive, password=self.plan.password) as archive:
             layout = read_layout(archive)
             check_databases(layout, self.plan)
-            if self.plan.files and not self._has_files():
-                yield from self._make_files_ready(archive, layout, on_warning)
-            site_prefix = find_site(self.places.staged).prefix if self.places.staged.is_dir() else ""
-            for database in layout.databases:
-                if self.plan.database(database.dump_file) is not None:
-                    yield from self._make_database_ready(archive, database, site_prefix, on_warning)
+            wanted = [one for one in layout.databases if self.plan.database(one.dump_file) is not None]
+            with closing(self._files(archive, layout, on_warning)) as files:
+                if all(self._prefix(one) for one in wanted):
+                    # While files are written, the database server has time.
+                    yield from islice(files, 1)
+                else:
+                    yield from files
+                for database in wanted:
+                    yield from self._make_database_ready(database, on_warning)
+                yield from files
             given = self.plan.databases
             missing = [database.dump_file for database in layout.databases if database.dump_file not in given]
             self.journal.append("ready", not_restored=missing)
+
+    def _files(
+        self, archive: ArchiveReader, layout: Layout, on_warning: OnWarning
+    ) -> Generator[RestoreProgress, None, None]:
+        if self.plan.files and not self._has_files():
+            yield from self._make_files_ready(archive, layout, on_warning)
+
+    def _prefix(self, database: ArchivedDatabase) -> str:
+        """Return the prefix that a dump's tables will have; empty where only the site's files may tell."""
+        address = self.plan.database(database.dump_file)
+        return prefix_of(address, database, "") if address else ""
 
     def _has_files(self) -> bool:
         return self.journal.last("files ready") is not None and self.places.staged.is_dir()
@@ -228,19 +244,19 @@ class RestoreRun:
         root = layout.information.get("root")
         return Move(address, prefix or None, root if isinstance(root, str) else "", self.plan.target, self.plan.address)
 
-    def _make_database_ready(
-        self, archive: ArchiveReader, database: ArchivedDatabase, site_prefix: str, on_warning: OnWarning
-    ) -> Iterator[RestoreProgress]:
+    def _make_database_ready(self, database: ArchivedDatabase, on_warning: OnWarning) -> Iterator[RestoreProgress]:
         name = database.dump_file
         if self.journal.last("database ready", dump=name) and self._stage_of(name).is_intact():
             return
-        address = self.plan.database(name)
-        assert address is not None  # noqa: S101 - the caller looked
-        prefix = prefix_of(address, database, site_prefix if name == MAIN_DUMP else "")
+        prefix = self._prefix(database)
+        if not prefix and name == MAIN_DUMP and self.places.staged.is_dir():
+            prefix = find_site(self.places.staged).prefix
         self.journal.append("database begun", dump=name, prefix=prefix)
         stage = self._new_stage(name, prefix, None)
-        request = self._request(archive, database, prefix, on_warning)
-        summary = yield from _told(stage.stage(request), database.size)
+        # Opened anew: the files may be read from the archive at the same time.
+        with open_archive(self.plan.archive, password=self.plan.password) as archive:
+            request = self._request(archive, database, prefix, on_warning)
+            summary = yield from _told(stage.stage(request), database.size)
         self._stages[name] = stage
         self.journal.append("database ready", dump=name, state=stage.to_json(), summary=summary_json(summary))
 
