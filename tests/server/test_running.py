@@ -168,6 +168,14 @@ def test_a_certificate_without_its_key(home: Path, certificate: tuple[Path, Path
     assert run(home, "serve", "--tls-certificate", "/no/file", "--tls-key", str(certificate[1])).returncode == 3
 
 
+def test_a_certificate_that_is_none(home: Path, certificate: tuple[Path, Path]) -> None:
+    chain, key = certificate
+    result = run(home, "serve", "--port", "0", "--tls-certificate", str(key), "--tls-key", str(chain))
+    assert result.returncode == 9
+    assert str(key) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_tokens_by_the_command_line(home: Path) -> None:
     made = run(home, "token", "create", "ci", "--scope", "read", "--scope", "backup", "--expires", "90d")
     token = made.stdout.strip()

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 
 import uvicorn
@@ -90,7 +91,12 @@ def make_server(installation: Installation, certificate: Certificate | None = No
     Args:
         installation: what the calls are about.
         certificate: for TLS; None: HTTP.
+
+    Raises:
+        ConfigurationError: the certificate can't be used.
     """
+    if certificate is not None:
+        _require_usable(certificate)
     configuration = installation.configuration.server
     return uvicorn.Server(
         uvicorn.Config(
@@ -108,6 +114,16 @@ def make_server(installation: Installation, certificate: Certificate | None = No
             ssl_keyfile=certificate.key if certificate else None,
         )
     )
+
+
+def _require_usable(certificate: Certificate) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate.chain, certificate.key, password="")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The certificate {certificate.chain} with the key {certificate.key} can't be used: both are PEM files, "
+            "the key without a password, and belong to each other."
+        ) from error
 
 
 def run(
