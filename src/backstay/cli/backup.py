@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -88,7 +90,9 @@ def backup(
     """
     with options.opened(home) as installation:
         if resume is not None:
-            state = step_backup(installation, get_backup(installation, resume).backupid or "")
+            record = get_backup(installation, resume)
+            with _stoppable(installation, record.profile_id):
+                finished = _watch(installation, step_backup(installation, record.backupid or ""), quiet=as_json)
         else:
             chosen = _profile(installation, path, profile, database)
             overrides = _overrides(
@@ -106,15 +110,16 @@ def backup(
             if dry_run:
                 _tell_survey(*survey_backup(installation, chosen.id, overrides), as_json=as_json)
                 return
-            state = start_backup(
-                installation,
-                profile_id=chosen.id,
-                description=description,
-                overrides=overrides,
-                origin="cli",
-                tag="cli",
-            )
-        finished = _watch(installation, state, quiet=as_json)
+            with _stoppable(installation, chosen.id):
+                state = start_backup(
+                    installation,
+                    profile_id=chosen.id,
+                    description=description,
+                    overrides=overrides,
+                    origin="cli",
+                    tag="cli",
+                )
+                finished = _watch(installation, state, quiet=as_json)
         _tell(installation, finished, as_json=as_json)
 
 
@@ -157,26 +162,39 @@ def _overrides(values: dict[str, Any]) -> dict[str, object]:
 
 
 def _watch(installation: Installation, state: StepState, *, quiet: bool) -> StepState:
-    """Follow a backup to its end; Ctrl-C stops it so that it can be taken up again."""
+    """Follow a backup to its end."""
+    with bar("Backup", quiet=quiet) as line:
+        while True:
+            acknowledge(installation, state)
+            for warning in () if quiet else state.warnings:
+                warn(warning)
+            if not state.has_run:
+                return state
+            counts = state.report
+            text = f"{state.domain} {state.step} {state.substep}".strip()
+            line.update(
+                text, counts.bytes_read if counts else 0, counts.bytes_expected if counts else None, state.progress
+            )
+            state = step_backup(installation, state.backupid)
+
+
+@contextmanager
+def _stoppable(installation: Installation, profile_id: int) -> Iterator[None]:
+    """Let Ctrl-C, from the moment the backup was started, stop it so that it can be taken up again."""
     try:
-        with bar("Backup", quiet=quiet) as line:
-            while True:
-                acknowledge(installation, state)
-                for warning in () if quiet else state.warnings:
-                    warn(warning)
-                if not state.has_run:
-                    return state
-                counts = state.report
-                text = f"{state.domain} {state.step} {state.substep}".strip()
-                line.update(
-                    text, counts.bytes_read if counts else 0, counts.bytes_expected if counts else None, state.progress
-                )
-                state = step_backup(installation, state.backupid)
+        yield
     except KeyboardInterrupt:
-        stop(installation, state.backup_id)
+        running = installation.catalogue.backups.newest(0, 1, status="run", profile_id=profile_id)
+        if not running:
+            raise
+        number = running[0].id
+        stop(installation, number)
+        if get_backup(installation, number).status != "run":
+            say(f"Backup {number} had ended before it could be stopped: see it with 'backstay show {number}'.")
+            raise
         raise BackupFailedError(
-            f"Backup {state.backup_id} was stopped. Go on with 'backstay backup --resume {state.backup_id}', "
-            f"or remove it with 'backstay delete {state.backup_id}'."
+            f"Backup {number} was stopped. Go on with 'backstay backup --resume {number}', "
+            f"or remove it with 'backstay delete {number}'."
         ) from None
 
 
