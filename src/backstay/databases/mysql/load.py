@@ -119,6 +119,7 @@ class Staging:
             connection.execute(f"SET NAMES utf8mb4 COLLATE {LOAD_COLLATION}")
             connection.execute("SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0")
             self._set_session(f"SET SESSION sql_mode = {quote_string(self._sql_mode)}")
+            swap.work_alone(connection)
             swap.drop_leftovers(connection)
             self._existing = swap.existing_tables(connection)
 

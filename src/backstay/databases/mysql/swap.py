@@ -27,6 +27,7 @@ from backstay.errors import LoadError, TablesExistError
 
 _LONGEST_NAME = 64
 _NO_SUCH_KEY = 1091
+_PATIENCE_SECONDS = 600
 _NAMED_BY_SERVER = re.compile(r"_ibfk_\d+\Z|_chk_\d+\Z")
 
 
@@ -55,6 +56,20 @@ def drop_leftovers(connection: Connection) -> None:
     for row in listed:
         if STAGING_NAME.match(row["table_name"]) and "_new_" in row["table_name"]:
             connection.execute(f"DROP TABLE IF EXISTS {quote(row['table_name'])}")
+
+
+def work_alone(connection: Connection) -> None:
+    """Wait until no other connection loads into this database; the connection keeps others out until it is closed.
+
+    A process that was killed counts too: the server goes on with its last statement, and tables would move behind the
+    back of whoever looks where they are.
+
+    Raises:
+        LoadError: another load went on for too long.
+    """
+    lock = "CONCAT('backstay ', MD5(DATABASE()))"
+    if connection.value(f"SELECT GET_LOCK({lock}, {_PATIENCE_SECONDS})") != 1:
+        raise LoadError("Another load into this database is running: wait for its end, and try again.")
 
 
 def plan(connection: Connection, staged: StagedLoad, prefix: str, on_warning: OnWarning) -> None:
@@ -131,6 +146,7 @@ def _constraints_about(connection: Connection, tables: set[str]) -> list[Constra
 @contextmanager
 def _connected(address: DatabaseAddress, doing: str) -> Iterator[Connection]:
     with closing(connect(address)) as connection, told_as(address, LoadError, doing):
+        work_alone(connection)
         connection.execute(f"SET NAMES utf8mb4 COLLATE {LOAD_COLLATION}")
         connection.execute("SET SESSION foreign_key_checks = 0, unique_checks = 0")
         connection.set_where_known("system_versioning_alter_history", "KEEP")
