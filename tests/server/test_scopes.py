@@ -119,7 +119,7 @@ def test_all_scopes_but_one(shared: Driven, route: str) -> None:
 def test_a_stranger_may_do_nothing(shared: Driven, route: str) -> None:
     for method in (*NEEDED, *NOT_OFFERED, "nope"):
         url, _ = ROUTES[route](method, "")
-        # A download is refused by HTTP's own status: a program that saves what comes would take a reply for the archive.
+        # A download is refused by HTTP's own status: whoever saves what comes would take a reply for the archive.
         expected = 403 if method == "downloadDirect" else 503
         assert status_of(shared, url, {}) == expected, f"{method} over {route}"
 
