@@ -12,7 +12,7 @@ from backstay.databases.mysql.connection import Connection, connect, told_as
 from backstay.databases.mysql.load import Staging
 from backstay.databases.mysql.schema import in_order
 from backstay.databases.mysql.staged import StagedEntity, StagedLoad, StagedTable
-from backstay.databases.mysql.swap import drop_leftovers, finish, swap, undo
+from backstay.databases.mysql.swap import drop_leftovers, finish, swap, undo, work_alone
 from backstay.databases.mysql.tokens import identifiers, quote
 from backstay.errors import LoadError
 from backstay.restore.databases.stage import StageRequest, present_tables
@@ -78,7 +78,10 @@ class MySQLStage:
         if self._staged is None:
             self.discard()
             return
-        present = present_tables(self._address)
+        doing = "the old tables were looked for"
+        with closing(connect(self._address)) as connection, told_as(self._address, LoadError, doing):
+            work_alone(connection)
+            present = present_tables(self._address)
         out = [table for table in self._staged.tables if not _is_back(table, present)]
         undo(self._address, dataclasses.replace(self._staged, tables=out), on_warning)
 
@@ -90,6 +93,7 @@ class MySQLStage:
         """Drop every temporary table of a load that was not swapped in; of this database, whoever began it."""
         doing = "the temporary tables were dropped"
         with closing(connect(self._address)) as connection, told_as(self._address, LoadError, doing):
+            work_alone(connection)
             connection.execute("SET SESSION foreign_key_checks = 0")
             drop_leftovers(connection)
 
