@@ -281,6 +281,17 @@ def test_a_site_is_restored_straight_from_a_server(server: Driven, site: Path, t
 
 
 @pytest.mark.usefixtures("home")
+def test_the_verdict_of_a_drill_is_told_over_the_api(server: Driven, site: Path) -> None:
+    values = {"akeeba.platform.newroot": str(site), "backstay.site.database": "none"}
+    profile = create_profile(server.installation, name="site", values=values)
+    ours = ("--url", server.url)
+    run("remote", "backup", *ours, "--profile", str(profile.id), secret=server.secret)
+    assert "drill" not in read_json("remote", "show", "1", *ours, secret=server.secret)
+    run("drill", "1", "--home", str(server.installation.home.path))
+    assert read_json("remote", "show", "1", *ours, secret=server.secret)["drill"]["verdict"] == "passed"
+
+
+@pytest.mark.usefixtures("home")
 def test_a_site_moves_here_in_one_command(
     server: Driven, mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
 ) -> None:

@@ -156,6 +156,11 @@ class BackupInfo(RawRecord):
     """Reply of getBackupInfo: the record and its files."""
 
     filenames: Annotated[list[PartFile], BeforeValidator(_members)] = []
+    drill: dict[str, Any] | None = Field(
+        default=None,
+        exclude_if=_is_missing,
+        description="Backstay only, and only where the backup was drilled: `verdict`, `at`, `seconds`, `problems`.",
+    )
 
 
 class ProfileExport(Reply):

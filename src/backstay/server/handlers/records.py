@@ -60,7 +60,7 @@ def information(call: Call, parameters: RecordParameters) -> BackupInfo:
     files = [
         PartFile(part=file.part, name=file.name, size=file.size) for file in backup_files(call.installation, backup)
     ]
-    return BackupInfo(**_columns(backup), filenames=files)
+    return BackupInfo(**_columns(backup), filenames=files, drill=backup.proof.get("drill"))
 
 
 def download(call: Call, parameters: DownloadParameters) -> str:
