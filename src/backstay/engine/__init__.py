@@ -4,7 +4,7 @@ from backstay.engine.contents import Survey, survey, trees
 from backstay.engine.files import BackupFile, backup_files, main_file
 from backstay.engine.log import log_header, open_log
 from backstay.engine.parts import WORK, discard
-from backstay.engine.plan import Plan, make_plan
+from backstay.engine.plan import Plan, address_of, make_plan
 from backstay.engine.progress import Progress, percent
 from backstay.engine.retention import apply_retention, outdated, remove_files
 from backstay.engine.run import BackupRun
@@ -16,6 +16,7 @@ __all__ = [
     "Plan",
     "Progress",
     "Survey",
+    "address_of",
     "apply_retention",
     "backup_files",
     "discard",

@@ -13,9 +13,9 @@ from typing import Any
 from backstay.archives import Compression
 from backstay.catalogue import Vault
 from backstay.databases import DatabaseAddress, DumpOptions, DumpProgress, DumpSummary, dump
-from backstay.engine.plan import MAIN_DUMP, Plan, PlannedDatabase
+from backstay.engine.plan import Plan, PlannedDatabase
 from backstay.engine.spool import PlainFolder, Spool, restored, stored
-from backstay.profiles import SITE_DATABASE, Filters, Settings
+from backstay.profiles import Filters, Settings
 from backstay.storage import sync
 
 _PATIENCE_SECONDS = 10.0
@@ -154,7 +154,7 @@ def dump_options(settings: Settings, filters: Filters, database: PlannedDatabase
         database: which one.
         plain: one file with real names and DROP statements, for database-only backups.
     """
-    root = SITE_DATABASE if database.dump_file == MAIN_DUMP else database.address().name
+    root = database.root
     changes: dict[str, Any] = {
         "packet_size": settings.dump_packet_size,
         "extended_inserts": settings.dump_extended_inserts,

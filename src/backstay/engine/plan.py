@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from backstay.catalogue import Home, Profile
 from backstay.databases import DatabaseAddress
 from backstay.engine.names import archive_name, expand, variables
 from backstay.engine.platforms import with_platform_defaults
 from backstay.errors import ConfigurationError, NotFoundError
-from backstay.profiles import Filters, Settings, as_stored
+from backstay.profiles import SITE_DATABASE, ExtraDatabase, Filters, Settings, as_stored
 from backstay.sites import Site, find_site
 
 MAIN_DUMP = "site.sql"
 ROOT_KEY = "akeeba.platform.newroot"
 _MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?\s*(?:GMT|UTC|Z)?([+-]\d{1,2})?")
+# Drivers by the names that other servers of the API know; all else is MySQL's.
+_KINDS: dict[str, Literal["postgresql"]] = {
+    "postgresql": "postgresql",
+    "pgsql": "postgresql",
+    "postgres": "postgresql",
+    "pdopgsql": "postgresql",
+}
 _EXTENSIONS = {"jpa": ".jpa", "jps": ".jps", "zip": ".zip"}
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedDatabase:
-    """A database that will be dumped: the name of its dump file and its URL (a secret)."""
+    """A database that will be dumped.
+
+    Attributes:
+        dump_file: name of its first part.
+        url: its address, a secret.
+        prefix: of its tables.
+        root: the name filters know it by.
+    """
 
     dump_file: str
     url: str = field(repr=False)
     prefix: str = ""
+    root: str = SITE_DATABASE
 
     def address(self) -> DatabaseAddress:
         """Return the URL taken apart."""
@@ -225,17 +240,6 @@ def _extra_databases(filters: Filters) -> list[PlannedDatabase]:
     extra = []
     taken = {MAIN_DUMP}
     for name, database in filters.extra_databases.items():
-        kind = "postgresql" if database.driver.lower() in ("postgresql", "pgsql", "postgres") else "mysql"
-        address = DatabaseAddress.parse(f"{kind}://localhost/")
-        address = replace(
-            address,
-            host=database.host or "localhost",
-            port=int(database.port) if database.port.isdigit() else None,
-            user=database.username,
-            password=database.password,
-            name=database.database,
-            prefix=database.prefix,
-        )
         base = "".join(
             letter for letter in (database.dump_file or f"{name}.sql") if letter.isalnum() or letter in "._-"
         )
@@ -243,5 +247,20 @@ def _extra_databases(filters: Filters) -> list[PlannedDatabase]:
         while dump_file in taken:
             dump_file = f"x{dump_file}"
         taken.add(dump_file)
-        extra.append(PlannedDatabase(dump_file, address.url(), database.prefix))
+        extra.append(PlannedDatabase(dump_file, address_of(database).url(), database.prefix, name))
     return extra
+
+
+def address_of(database: ExtraDatabase) -> DatabaseAddress:
+    """Return the address of a database that is backed up besides the site's."""
+    host, _separator, socket = database.host.partition(":") if ":/" in database.host else (database.host, "", "")
+    return DatabaseAddress(
+        _KINDS.get(database.driver.lower(), "mysql"),
+        host="" if socket else host or "localhost",
+        socket=socket,
+        port=int(database.port) if database.port.isascii() and database.port.isdigit() else None,
+        user=database.username,
+        password=database.password,
+        name=database.database,
+        prefix=database.prefix,
+    )

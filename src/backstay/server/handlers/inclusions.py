@@ -23,15 +23,14 @@ from backstay.api.methods.inclusions import (
 )
 from backstay.api.methods.profiles import ProfileParameters
 from backstay.api.replies import ConnectionTest, DatabaseConnection, FilterChange
-from backstay.databases import DatabaseAddress, test_connection
+from backstay.databases import test_connection
+from backstay.engine import address_of
 from backstay.errors import BackstayError, DatabaseConnectionError
 from backstay.profiles import ExtraDatabase, ExtraDirectory, Filters
 from backstay.server.handlers.editing import change_filters, found_profile
 from backstay.server.handlers.model import Call, Handler
 
 T = TypeVar("T")
-
-_KINDS = {"postgresql": "postgresql", "pgsql": "postgresql", "postgres": "postgresql", "pdopgsql": "postgresql"}
 
 
 def directories(call: Call, parameters: ProfileParameters) -> dict[str, list[str]] | list[Any]:
@@ -149,23 +148,6 @@ def _tested(connection: Mapping[str, Any]) -> ConnectionTest:
     except BackstayError as error:
         return ConnectionTest(status=False, message=str(error))
     return ConnectionTest(status=True, message=f"Connected to {version}.")
-
-
-def address_of(database: ExtraDatabase) -> DatabaseAddress:
-    """Return the address of a database that is backed up besides the site's."""
-    kind = _KINDS.get(database.driver.lower(), "mysql")
-    host, _, socket = database.host.partition(":") if ":/" in database.host else (database.host, "", "")
-    base = DatabaseAddress.parse(f"{kind}://localhost/x")
-    return replace(
-        base,
-        host="" if socket else host,
-        socket=socket,
-        port=int(database.port) if database.port.isascii() and database.port.isdigit() else None,
-        user=database.username,
-        password=database.password,
-        name=database.database,
-        prefix=database.prefix,
-    )
 
 
 def _database(connection: Mapping[str, Any]) -> ExtraDatabase:

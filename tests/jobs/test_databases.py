@@ -1,0 +1,87 @@
+"""Backups with databases: the site's own, included ones, and what filters leave out of each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backstay.archives import open_archive
+from backstay.databases import DatabaseAddress
+from backstay.jobs import backup_files, get_backup, open_installation, profile_of_site, start_backup
+from backstay.profiles import ExtraDatabase, Filters
+from support.backups import finish, make_files
+from support.mysql import MySQLServer
+
+pytestmark = pytest.mark.mysql
+
+
+def make_tables(server: MySQLServer, database: str, prefix: str, *names: str) -> None:
+    """Make tables of two rows each."""
+    for name in names:
+        server.execute(f"CREATE TABLE `{prefix}{name}` (id INT PRIMARY KEY, v TEXT)", database)
+        server.execute(f"INSERT INTO `{prefix}{name}` VALUES (1, 'first of {name}'), (2, 'second of {name}')", database)
+
+
+def test_included_databases_are_dumped_with_their_own_filters(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, home: Path, tmp_path: Path
+) -> None:
+    forum = f"{mysql_database.name}_forum"
+    mysql_server.create(forum)
+    make_tables(mysql_server, mysql_database.name, "site_", "users", "session")
+    make_tables(mysql_server, forum, "f_", "posts", "log", "secret")
+    filters = (
+        Filters()
+        .with_node("tabledata", "[SITEDB]", "#__session")
+        .with_node("tables", "the forum", "#__secret")
+        .with_node("regextabledata", "the forum", "/log$/")
+    )
+    extra = ExtraDatabase(
+        host=f"localhost:{mysql_server.socket}", username="root", database=forum, prefix="f_", dump_file="forum.sql"
+    )
+    with open_installation(home) as installation:
+        site = make_files(tmp_path / "site", 3)
+        url = replace(mysql_server.address(mysql_database.name), prefix="site_").url()
+        profile = profile_of_site(installation, site, url)
+        filters = replace(filters, extra_databases={"the forum": extra})
+        installation.catalogue.profiles.save(replace(profile, filters=filters))
+        state = finish(installation, start_backup(installation, profile_id=profile.id))
+        assert state.error == ""
+        (file,) = backup_files(installation, get_backup(installation, state.backup_id))
+    mysql_server.drop(forum)
+    with open_archive(file.path) as archive:
+        content = {entry.path: b"".join(archive.read(entry)).decode() for entry in archive if "sql" in entry.path}
+    assert sorted(content) == [f"installation/sql/{name}" for name in ("databases.json", "forum.sql", "site.sql")]
+    listed = json.loads(content["installation/sql/databases.json"])
+    assert list(listed) == ["forum.sql", "site.sql"]
+    assert (listed["forum.sql"]["dbname"], listed["forum.sql"]["prefix"]) == (forum, "f_")
+    assert "first of users" in content["installation/sql/site.sql"]
+    assert "CREATE TABLE `#__session`" in content["installation/sql/site.sql"]
+    assert "first of session" not in content["installation/sql/site.sql"]
+    dumped = content["installation/sql/forum.sql"]
+    assert "second of posts" in dumped
+    assert "CREATE TABLE `#__log`" in dumped
+    assert "of log" not in dumped
+    assert "secret" not in dumped
+
+
+def test_a_database_only_backup_is_one_plain_file_with_real_names(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, home: Path, tmp_path: Path
+) -> None:
+    make_tables(mysql_server, mysql_database.name, "site_", "users")
+    with open_installation(home) as installation:
+        site = make_files(tmp_path / "site", 3)
+        url = replace(mysql_server.address(mysql_database.name), prefix="site_").url()
+        profile = profile_of_site(installation, site, url)
+        state = finish(
+            installation,
+            start_backup(installation, profile_id=profile.id, overrides={"akeeba.basic.backup_type": "dbonly"}),
+        )
+        assert state.error == ""
+        (file,) = backup_files(installation, get_backup(installation, state.backup_id))
+    text = file.path.read_text()
+    assert file.path.suffix == ".sql"
+    assert "DROP TABLE IF EXISTS `site_users`" in text
+    assert "#__" not in text
