@@ -121,6 +121,20 @@ def test_another_prefix_changes_identifiers_and_nothing_else(
     assert mysql_server.execute("SELECT count(*) FROM new_log", copy.name) == [(1,)]
 
 
+def test_a_table_named_like_the_prefix_alone_keeps_its_name(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, copy: DatabaseAddress, tmp_path: Path
+) -> None:
+    for statement in (
+        "CREATE TABLE tst_ (id INT)",
+        "CREATE TABLE tst_n (a INT)",
+        "CREATE TRIGGER tst_g BEFORE INSERT ON tst_n FOR EACH ROW BEGIN INSERT INTO tst_ VALUES (NEW.a); END",
+    ):
+        mysql_server.execute(statement, mysql_database.name)
+    sink, summary = dump_to(tmp_path, with_prefix(mysql_database, "tst_"))
+    load_from(sink, with_prefix(copy, "tst_"), metadata=summary.metadata)
+    compare.assert_same_database(mysql_server, mysql_database.name, copy.name)
+
+
 def test_replacing_the_prefix_everywhere_as_other_restorers_do_harms_no_value(
     mysql_server: MySQLServer, mysql_database: DatabaseAddress, copy: DatabaseAddress, tmp_path: Path
 ) -> None:

@@ -27,8 +27,11 @@ class Naming:
     enabled: bool = True
 
     def abstract(self, name: str) -> str:
-        """Return a name with ``#__`` in place of the prefix."""
-        if self.enabled and self.prefix and name.startswith(self.prefix):
+        """Return a name with ``#__`` in place of the prefix.
+
+        A name that is the prefix and nothing else stays: ``#__`` alone would read as a comment in a body.
+        """
+        if self.enabled and self.prefix and name.startswith(self.prefix) and name != self.prefix:
             return ABSTRACT + name[len(self.prefix) :]
         return name
 
