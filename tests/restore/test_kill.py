@@ -161,7 +161,8 @@ def assert_nothing_is_left(ground: Ground, what: str) -> None:
     assert pending_restores(ground.installation) == [], what
     names = {path.name for path in ground.target.parent.iterdir()}
     assert not {name for name in names if "backstay" in name}, what
-    assert list((ground.installation.home.path / "restores").iterdir()) == [], what
+    # One that died before its first line may have left an empty folder.
+    assert not list((ground.installation.home.path / "restores").glob("*/journal.jsonl")), what
 
 
 @pytest.mark.timeout(600)

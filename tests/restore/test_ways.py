@@ -205,3 +205,15 @@ def test_a_dump_that_is_refused_leaves_the_old_site(
     with pytest.raises(LoadError, match=r"add \?prefix="):
         restore(archive, target, databases={"site.sql": replace(mysql_database, prefix="").url()}, only=("at0",))
     assert [entry.name for entry in target.iterdir()] == ["old.txt"]
+
+
+def test_what_died_before_its_first_line_is_cleared_away_later(
+    installation: Installation, site: Path, tmp_path: Path
+) -> None:
+    archive = archive_of(installation, site)
+    stillborn = tmp_path / "state" / "restores" / "20200101-000000-0123abcd"
+    stillborn.mkdir(parents=True)
+    os.utime(stillborn, (1_600_000_000, 1_600_000_000))
+    run = begin_in(tmp_path / "state", archive, tmp_path / "new")
+    with run.journal:
+        assert not stillborn.exists()

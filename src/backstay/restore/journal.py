@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from backstay.errors import NotFoundError, RestoreError
 
 _JOURNAL = "journal.jsonl"
 _LOCK = "lock"
+_STILLBORN_SECONDS = 3600.0
 
 
 class Journal:
@@ -120,9 +122,18 @@ def new_journal(folder: Path) -> Journal:
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     path = folder / name
     folder.mkdir(mode=0o700, exist_ok=True)
+    _remove_stillborn(folder)
     path.mkdir(mode=0o700)
     sync_folder(folder)
     return Journal(path)
+
+
+def _remove_stillborn(folder: Path) -> None:
+    """Remove what processes left that died before they wrote their first line, or after they removed their last."""
+    for path in folder.glob("*-*-????????"):
+        old = time.time() - path.stat().st_mtime > _STILLBORN_SECONDS
+        if old and not (path / _JOURNAL).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def open_journals(folder: Path) -> list[Path]:
