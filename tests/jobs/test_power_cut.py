@@ -80,13 +80,13 @@ def ran(home: Path, backup_id: int, cut_at: int | None, *, forgets: bool) -> int
     return moments
 
 
-def battery(home: Path, site: Path, form: tuple[str, int], *, forgets: bool, sampled: int | None, target: Path) -> None:
+def battery(home: Path, site: Path, form: tuple[str, int], *, forgets: bool, sampled: int, target: Path) -> None:
     with open_installation(home) as installation:
         moments = ran(home, prepared(installation, site, *form), None, forgets=forgets)
     assert moments is not None
     assert moments > SAMPLED
     chosen = range(1, moments + 1)
-    for cut_at in chosen if sampled is None else sorted(random.Random(str(form)).sample(chosen, sampled)):
+    for cut_at in sorted(random.Random(str(form)).sample(chosen, min(sampled, moments))):
         with open_installation(home) as installation:
             backup_id = prepared(installation, site, *form)
         assert ran(home, backup_id, cut_at, forgets=forgets) is None
@@ -112,10 +112,10 @@ def test_a_backup_survives_power_cuts_that_forget_what_was_not_synced(
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("forgets", [True, False], ids=["power cut", "death"])
 @pytest.mark.parametrize(("archive_format", "part_size"), FORMS)
-def test_a_backup_survives_power_cuts_and_deaths_at_every_moment(
+def test_a_backup_survives_power_cuts_and_deaths_at_thirty_moments(
     home: Path, site: Path, tmp_path: Path, archive_format: str, part_size: int, forgets: bool
 ) -> None:
-    battery(home, site, (archive_format, part_size), forgets=forgets, sampled=None, target=tmp_path)
+    battery(home, site, (archive_format, part_size), forgets=forgets, sampled=30, target=tmp_path)
 
 
 @pytest.mark.parametrize("forgets", [True, False], ids=["power cut", "death"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -71,13 +72,14 @@ class Finalization:
         """
         yield Progress("finale", step="Updating file sizes", fraction=0.1)
         paths = [Path(self._plan.archive)] if summary is None else summary.parts
+        begun = time.monotonic()
         level: VerificationLevel = "none" if summary is None else self._plan.settings.verify
         if level != "none":
             yield from self._watch(self._verify, "Verifying the archive", sum(path.stat().st_size for path in paths))
             self._judge(summary)
         yield from self._watch(lambda: self._hash(paths), "Hashing the parts", 0)
         yield Progress("finale", step="Updating backup record information", fraction=0.9)
-        self._complete(summary, level)
+        self._complete(summary, level, time.monotonic() - begun)
         yield Progress("finale", step="Applying local quotas", fraction=0.95)
         self._retain()
 
@@ -136,13 +138,14 @@ class Finalization:
     def _hash(self, paths: list[Path]) -> None:
         self._parts = [asdict(part) for part in read_back(paths)]
 
-    def _complete(self, summary: ArchiveSummary | None, level: VerificationLevel) -> None:
+    def _complete(self, summary: ArchiveSummary | None, level: VerificationLevel, seconds: float) -> None:
         self._warnings.flush()
         split = summary is not None and self._plan.settings.split_size > 0
         proof = {
             "level": level,
             "ok": True,
             "at": datetime.now(UTC).isoformat(),
+            "seconds": round(seconds, 3),
             "parts": self._parts,
             "manifest": self._manifest(summary),
             "entries": self._report.entries if self._report is not None else 0,

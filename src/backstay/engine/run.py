@@ -269,9 +269,10 @@ class BackupRun:
 
         Paths may be passed over: what could not be stored has no entry.
         """
+        copies = f"{self._copies}/"
         while ahead:
             source = ahead.popleft()
-            if source.file is not None and Path(source.file).parent == self._copies:
+            if source.file is not None and source.file.startswith(copies):
                 Path(source.file).unlink(missing_ok=True)
             if source.path == path:
                 return position(source)

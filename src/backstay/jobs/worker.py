@@ -25,7 +25,8 @@ from backstay.jobs.installation import Installation, open_installation
 # Often enough for a person who watches, seldom enough to cost nothing.
 _REPORT_SECONDS = 0.1
 
-_log = logging.getLogger(__name__)
+# Not __name__: run as a program this module is __main__, and the log takes what is Backstay's.
+_log = logging.getLogger("backstay.jobs.worker")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,225 @@
+"""Backups that are started, stopped, given up, deleted and taken up again at the same moment."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backstay.engine import Plan
+from backstay.errors import BackstayError, BackupRunningError
+from backstay.jobs import (
+    Installation,
+    backup_files,
+    delete_backup,
+    get_backup,
+    launch,
+    lock,
+    open_installation,
+    resume_dead,
+    step_backup,
+    turns,
+)
+from backstay.jobs.worker import run_job
+from support.backups import assert_gives_back, begin, finish, kill, make_files, take
+from support.jobs import prepare
+
+
+@pytest.fixture
+def installation(home: Path) -> Iterator[Installation]:
+    """An open home."""
+    with open_installation(home) as opened:
+        yield opened
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A small site."""
+    return make_files(tmp_path / "site", count=12)
+
+
+def test_a_backup_that_has_just_ended_is_not_given_up(installation: Installation, site: Path) -> None:
+    # Whoever saw it run a moment ago, and its process gone now, must look again.
+    backup = take(installation, site)
+    assert not launch.give_up(installation, backup.id, "A new one was started.")
+    assert not launch.launch(installation, backup.id)
+    assert get_backup(installation, backup.id).status == "complete"
+    assert len(backup_files(installation, backup)) == 1
+
+
+def test_a_backup_that_lives_is_not_given_up(installation: Installation, site: Path) -> None:
+    backup_id = prepare(installation, site)
+    descriptor = lock.take(installation.home.job(backup_id))
+    assert descriptor is not None
+    try:
+        assert not launch.give_up(installation, backup_id, "A new one was started.")
+        assert not launch.launch(installation, backup_id)
+        with pytest.raises(BackupRunningError):
+            prepare(installation, site)
+    finally:
+        os.close(descriptor)
+    assert get_backup(installation, backup_id).status == "run"
+
+
+def test_a_dead_backup_gives_way_to_a_new_one_and_leaves_nothing(installation: Installation, site: Path) -> None:
+    first = prepare(installation, site)
+    plan = _plan(installation, first)
+    part = Path(plan.archive).with_suffix(".j01")
+    part.write_bytes(b"half an archive")
+    work = installation.home.job(first) / "work"
+    work.mkdir(parents=True)
+    second = prepare(installation, site)
+    superseded = get_backup(installation, first)
+    assert superseded.status == "fail"
+    assert superseded.error == "Its process died, and a new backup of the same profile was started."
+    assert not part.exists()
+    assert not work.exists()
+    run_job(installation, second)
+    assert get_backup(installation, second).status == "complete"
+
+
+def test_a_job_whose_process_died_in_its_last_moment_is_tidied_up(installation: Installation, site: Path) -> None:
+    backup_id = prepare(installation, site)
+    work = installation.home.job(backup_id) / "work"
+    work.mkdir(parents=True)
+    installation.catalogue.backups.update(backup_id, status="complete")
+    assert resume_dead(installation) == []
+    assert not work.exists()
+    job = installation.catalogue.jobs.get(backup_id)
+    assert job is not None
+    assert job.plan == {}
+
+
+def test_two_starts_at_the_same_moment_give_one_backup(installation: Installation, site: Path) -> None:
+    outcomes: list[object] = []
+
+    def start() -> None:
+        try:
+            outcomes.append(begin(installation, site))
+        except BackupRunningError as error:
+            outcomes.append(error)
+
+    begin_profile(installation, site)
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [outcome for outcome in outcomes if isinstance(outcome, BackupRunningError)]
+    started = [outcome for outcome in outcomes if not isinstance(outcome, BackupRunningError)]
+    # One at a time: another can only have begun behind the end of the one before.
+    records = installation.catalogue.backups.newest()
+    assert len(records) == len(started) >= 1
+    assert len(started) + len(refused) == 4
+    assert [record.status for record in records if record.status == "fail"] == []
+    for record in records:
+        state = finish(installation, step_backup(installation, record.backupid or ""))
+        assert state.error == ""
+
+
+def begin_profile(installation: Installation, site: Path) -> None:
+    """Make the profile of a site, so that all starts use the same."""
+    backup_id = prepare(installation, site)
+    delete_backup(installation, backup_id)
+
+
+def test_two_steps_of_a_dead_backup_take_it_up_once(installation: Installation, site: Path, tmp_path: Path) -> None:
+    backup_id = prepare(installation, site)
+    backupid = get_backup(installation, backup_id).backupid or ""
+    threads = [threading.Thread(target=step_backup, args=(installation, backupid)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    finish(installation, step_backup(installation, backupid))
+    assert_gives_back(installation, backup_id, site, tmp_path / "back")
+    log = installation.home.log("cli", backupid).read_text()
+    assert log.count("Loaded profile") == 1
+
+
+def test_a_backup_that_is_deleted_while_others_take_it_up_again_is_gone(installation: Installation, site: Path) -> None:
+    for number in range(30):
+        (site / f"noise-{number}").write_bytes(os.urandom(1_000_000))
+    state = begin(installation, site)
+    over = threading.Event()
+
+    def keep_alive() -> None:
+        while not over.is_set():
+            try:
+                step_backup(installation, state.backupid)
+            except BackstayError:
+                return
+            time.sleep(0.01)
+
+    threads = [threading.Thread(target=keep_alive) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    kill(installation, state.backup_id)
+    delete_backup(installation, state.backup_id)
+    over.set()
+    for thread in threads:
+        thread.join()
+    time.sleep(0.2)
+    assert not lock.is_alive(installation.home.job(state.backup_id))
+    assert installation.catalogue.backups.get(state.backup_id) is None
+    assert list(installation.home.archives.iterdir()) == []
+
+
+def test_a_stop_on_request_does_not_count_as_a_death(installation: Installation, site: Path) -> None:
+    backup_id = prepare(installation, site, backstay__job__attempts=2)
+    for _number in range(4):
+        installation.catalogue.jobs.update(backup_id, attempts=1)
+        run_job(installation, backup_id, lambda: True)
+        job = installation.catalogue.jobs.get(backup_id)
+        assert job is not None
+        assert job.attempts == 0
+    run_job(installation, backup_id)
+    assert get_backup(installation, backup_id).status == "complete"
+
+
+def test_backups_beyond_the_limit_wait_in_the_order_they_began(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKSTAY_JOBS__MAXIMUM_RUNNING", "2")
+    monkeypatch.setattr(turns, "_LOOK_SECONDS", 0.01)
+    got: list[int] = []
+    held: dict[int, int] = {}
+    with open_installation(home) as installation:
+        numbers = [prepare(installation, make_files(tmp_path / f"site-{n}", count=2)) for n in range(4)]
+        locks = [lock.take(installation.home.job(number)) for number in numbers]
+
+        def want(number: int) -> None:
+            turn = turns.wait(installation, number, installation.home.job(number), lambda: False)
+            assert turn is not None
+            held[number] = turn
+            got.append(number)
+
+        def end(number: int) -> None:
+            os.close(held[number])
+            descriptor = locks[numbers.index(number)]
+            assert descriptor is not None
+            os.close(descriptor)
+
+        threads = {n: threading.Thread(target=want, args=(n,), daemon=True) for n in reversed(numbers)}
+        for thread in threads.values():
+            thread.start()
+        deadline = time.monotonic() + 20
+        for place in range(2, 5):
+            while len(got) < place and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.1)
+            assert sorted(got) == numbers[:place]
+            end(numbers[place - 2])
+        for thread in threads.values():
+            thread.join()
+        end(numbers[-1])
+
+
+def _plan(installation: Installation, backup_id: int) -> Plan:
+    job = installation.catalogue.jobs.get(backup_id)
+    assert job is not None
+    return Plan.from_json(job.plan)
