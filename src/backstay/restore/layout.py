@@ -17,14 +17,15 @@ from backstay.archives import ArchiveReader, Entry, EntryType
 from backstay.errors import DamagedArchiveError
 
 _INSTALLATION = "installation/"
-_MANIFEST = "installation/backstay/"
+_BACKSTAY = "installation/backstay/"
+_MANIFEST = re.compile(r"installation/backstay/manifest-\d{4,}\.jsonl", re.ASCII)
 _DATABASES = "installation/sql/databases.json"
 _DATABASES_INI = "installation/sql/databases.ini"
 _SITE = "installation/backstay/site.json"
 _EXTRA = "installation/extrainfo.json"
 _EXTRA_INI = "installation/extrainfo.ini"
 _OWN = frozenset({"installation/README.html", _EXTRA, "installation/eff.json", _DATABASES})
-_PAGES = _OWN | {_SITE}
+_KEPT = _OWN | {_SITE, _DATABASES_INI, _EXTRA_INI}
 _PLAIN_PART = re.compile(r"sql/site\.(sql|s\d{2,})")
 # The metadata is small in any honest archive; what is larger is not read into memory.
 _LARGEST_METADATA = 4 << 20
@@ -79,55 +80,101 @@ def read_layout(archive: ArchiveReader) -> Layout:
     Raises:
         ArchiveError: the archive is damaged, or the pages about itself are.
     """
-    own: dict[str, Entry] = {}
-    installation = False
-    plain: dict[str, Entry] = {}
-    for entry in archive:
-        if entry.path.startswith(_INSTALLATION):
-            installation = True
-            if entry.type is EntryType.FILE and (
-                entry.path in _OWN or entry.path == _SITE or entry.path.startswith("installation/sql/")
-            ):
-                own[entry.path] = entry
-            if entry.path in (_DATABASES_INI, _EXTRA_INI):
-                own[entry.path] = entry
-        elif entry.type is EntryType.FILE and _PLAIN_PART.fullmatch(entry.path):
-            plain[entry.path] = entry
+    seen = _look_through(archive)
+    own = seen.own
     information = _page(archive, own.get(_EXTRA))
     databases = _listed_databases(archive, own)
     accounted = {part.path for database in databases for part in database.parts}
-    is_own = _ownership(archive, own, information, accounted)
-    if not databases and plain and not installation:
-        databases = (ArchivedDatabase("site.sql", {}, _in_order(plain, "sql/", "site.sql", len(plain))),)
+    by_vendor = not seen.manifest.entries and bool({_EXTRA, _EXTRA_INI, _DATABASES, _DATABASES_INI} & own.keys())
+    files = _Count(seen.all.entries, seen.all.size)
+    if by_vendor:
+        # The reference engine puts its restoration script beside the dumps: the folder is the backup's as a whole.
+        is_own: Callable[[str], bool] = _in_installation
+        files.take_away(seen.installation)
+    elif not databases and seen.plain and not seen.installation.entries:
+        databases = (ArchivedDatabase("site.sql", {}, _in_order(seen.plain, "sql/", "site.sql", len(seen.plain))),)
         paths = {part.path for part in databases[0].parts}
         is_own = paths.__contains__
-    files = size = 0
-    for entry in archive:
-        if not is_own(entry.path):
-            files += 1
-            size += entry.size
+        files.take_away(_Count(len(paths), databases[0].size))
+    else:
+        pages = {path for path in own if path in _OWN and (information or path == _DATABASES)}
+        by_backstay = bool(seen.manifest.entries)
+        is_own = _ownership(accounted | pages, by_backstay=by_backstay)
+        for path in accounted | pages:
+            files.take_away(_Count(1, own[path].size))
+        if by_backstay:
+            files.take_away(seen.backstay)
     root = _page(archive, own.get(_SITE)).get("root")
     root = root if isinstance(root, dict) else {}
     return Layout(
-        databases, is_own, files, size, information, _whole_number(root.get("mode")), _whole_number(root.get("mtime"))
+        databases,
+        is_own,
+        files.entries,
+        files.size,
+        information,
+        _whole_number(root.get("mode")),
+        _whole_number(root.get("mtime")),
     )
+
+
+@dataclass(slots=True)
+class _Count:
+    """A number of entries, and the bytes of their content."""
+
+    entries: int = 0
+    size: int = 0
+
+    def add(self, entry: Entry) -> None:
+        self.entries += 1
+        self.size += entry.size
+
+    def take_away(self, other: _Count) -> None:
+        self.entries -= other.entries
+        self.size -= other.size
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one walk over the entries finds; only the few that may be about the backup are kept."""
+
+    own: dict[str, Entry] = field(default_factory=dict)
+    plain: dict[str, Entry] = field(default_factory=dict)
+    all: _Count = field(default_factory=_Count)
+    installation: _Count = field(default_factory=_Count)
+    backstay: _Count = field(default_factory=_Count)
+    manifest: _Count = field(default_factory=_Count)
+
+
+def _look_through(archive: ArchiveReader) -> _Seen:
+    seen = _Seen()
+    for entry in archive:
+        path = entry.path
+        seen.all.add(entry)
+        is_file = entry.type is EntryType.FILE
+        if not _in_installation(path):
+            if is_file and _PLAIN_PART.fullmatch(path):
+                seen.plain[path] = entry
+            continue
+        seen.installation.add(entry)
+        if path.startswith(_BACKSTAY):
+            seen.backstay.add(entry)
+            if is_file and _MANIFEST.fullmatch(path):
+                seen.manifest.add(entry)
+        if is_file and (path in _KEPT or path.startswith("installation/sql/")):
+            seen.own[path] = entry
+    return seen
+
+
+def _in_installation(path: str) -> bool:
+    return path == "installation" or path.startswith(_INSTALLATION)
+
+
+def _ownership(paths: set[str], *, by_backstay: bool) -> Callable[[str], bool]:
+    return lambda path: path in paths or (by_backstay and path.startswith(_BACKSTAY))
 
 
 def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _ownership(
-    archive: ArchiveReader, own: dict[str, Entry], information: dict[str, Any], accounted: set[str]
-) -> Callable[[str], bool]:
-    by_backstay = archive.has_manifest
-    by_vendor = not by_backstay and bool({_EXTRA, _EXTRA_INI, _DATABASES, _DATABASES_INI} & own.keys())
-    if by_vendor:
-        # The reference engine puts its restoration script beside the dumps: the folder is the backup's as a whole.
-        return lambda path: path == "installation" or path.startswith(_INSTALLATION)
-    pages = {path for path in own if path in _OWN and (information or path == _DATABASES)}
-    paths = accounted | pages
-    return lambda path: path in paths or (by_backstay and path.startswith(_MANIFEST))
 
 
 def _listed_databases(archive: ArchiveReader, own: dict[str, Entry]) -> tuple[ArchivedDatabase, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 _LINE = re.compile(
     rb"^(?P<head>[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][\w.]*)[ \t]*=[ \t]*)"
-    rb"(?P<value>'[^']*'|\"(?:[^\"\\]|\\.)*+\"|[^\r\n]*?)(?P<tail>[ \t]*(?:(?<=[ \t'\"])\#[^\r\n]*)?\r?)$",
+    rb"(?P<value>'[^']*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\"|[^\r\n]*?)(?P<tail>[ \t]*(?:(?<=[ \t'\"])\#[^\r\n]*)?\r?)$",
     re.MULTILINE | re.DOTALL,
 )
 _BARE = re.compile(rb"[\w./:@%+,=?~-]*")

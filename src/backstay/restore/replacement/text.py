@@ -15,7 +15,7 @@ from urllib.parse import quote
 from backstay.errors import UsageError
 from backstay.restore.replacement import serialized
 
-_JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SLASH = re.compile(rb"(\\*)/")
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _BASE64_ALPHABET = re.compile(rb"[A-Za-z0-9+/]+")
