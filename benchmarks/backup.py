@@ -33,7 +33,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from backstay.jobs import api_secret, open_installation  # noqa: E402 - after the path of the tests
+from backstay.jobs import api_secret, open_installation, profile_of_site, start_backup  # noqa: E402 - after the path of the tests
 from support.mysql import MySQLServer, start_private_server  # noqa: E402 - likewise
 
 MAKE_SITE = ROOT / "tests" / "fixtures" / "make_site.py"
@@ -155,7 +155,7 @@ def fill_catalogue(home: Path) -> None:
         connection.commit()
 
 
-def answers_while_a_backup_runs(command: str, home: Path) -> dict[str, list[float]]:
+def answers_while_a_backup_runs(site: Path, url: str, home: Path) -> dict[str, list[float]]:
     """Return how long a server took for lists and for steps with news, in seconds, while a backup runs."""
     with open_installation(home) as installation:
         secret = api_secret(installation)
@@ -176,17 +176,20 @@ def answers_while_a_backup_runs(command: str, home: Path) -> dict[str, list[floa
                     content = reply.read()
                 return time.perf_counter() - begun, json.loads(content)
 
-            with subprocess.Popen(shlex.split(command), stdout=subprocess.DEVNULL) as backup:
-                told = ""
-                while backup.poll() is None:
-                    seconds, reply = ask("listBackups", **{"from": 0, "limit": 50})
-                    took["listBackups"].append(seconds)
-                    newest = reply["data"][0]
-                    # News waits where the job has told of another domain than the last step did.
-                    if newest["status"] == "run" and (domain := domain_told(home, newest["id"])) not in {"", told}:
-                        seconds, step = ask("stepBackup", backupid=newest["backupid"])
-                        took["stepBackup"].append(seconds)
-                        told = step["data"]["Domain"] or domain
+            with open_installation(home) as installation:
+                profile = profile_of_site(installation, site, url)
+                told = start_backup(installation, profile_id=profile.id).domain
+            status = "run"
+            while status == "run":
+                seconds, reply = ask("listBackups", **{"from": 0, "limit": 50})
+                took["listBackups"].append(seconds)
+                newest = reply["data"][0]
+                status = newest["status"]
+                # News waits where the job has told of another domain than the last step did.
+                if status == "run" and (domain := domain_told(home, newest["id"])) not in {"", told}:
+                    seconds, step = ask("stepBackup", backupid=newest["backupid"])
+                    took["stepBackup"].append(seconds)
+                    told = step["data"]["Domain"] or domain
         finally:
             process.terminate()
     return took
@@ -251,8 +254,7 @@ def measure(given: argparse.Namespace, folder: Path, server: MySQLServer) -> Non
             run_once(program, folder)
     print("\n".join(table(rows)))
     fill_catalogue(folder / "busy")
-    command = rows[2].command(folder / "out").replace(str(folder / "home"), str(folder / "busy"))
-    for method, took in answers_while_a_backup_runs(command, folder / "busy").items():
+    for method, took in answers_while_a_backup_runs(site, server.url(DATABASE), folder / "busy").items():
         ordered = sorted(took) or [0.0]
         last = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
         middle = statistics.median(ordered)
