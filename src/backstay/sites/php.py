@@ -15,8 +15,8 @@ Value = str | int | float | bool | None
 _TOKEN = re.compile(
     r"(?P<comment>//[^\n]*?(?=\?>|\n|\Z)|\#(?!\[)[^\n]*?(?=\?>|\n|\Z)|/\*.*?(?:\*/|\Z))"
     r"|(?P<heredoc><<<[ \t]*(?P<mark>['\"]?)(?P<label>[A-Za-z_]\w*)(?P=mark)\n(?P<text>.*?)\n[ \t]*(?P=label)\b)"
-    r"|(?P<single>'(?:[^'\\]|\\.)*+')"
-    r'|(?P<double>"(?:[^"\\]|\\.)*+")'
+    r"|(?P<single>'[^'\\]*(?:\\.[^'\\]*)*')"
+    r'|(?P<double>"[^"\\]*(?:\\.[^"\\]*)*")'
     r"|(?P<variable>\$[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)"
     r"|(?P<number>[+-]?(?:0[xX][0-9a-fA-F_]+|\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?))"
     r"|(?P<word>\\?[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff\\]*)"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from backstay.databases.mysql.tokens import Token, tokens
 
 _COMMENT = rb"(?:\s|--[\x00-\x20][^\n]*\n|\#(?!__\w)[^\n]*\n|/\*(?!M?!)(?:[^*]|\*(?!/))*\*/)*"
-# Atomic, so that no shorter name is found in a longer one; and never with a database before it.
-_NAME = rb"(?>`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$#\x80-\xff]+)(?!\s*\.)"
+# Whole, so that no shorter name is found in a longer one; and never with a database before it.
+_NAME = rb"(?:`[^`]*(?:``[^`]*)*`(?!`)|\"[^\"]*(?:\"\"[^\"]*)*\"(?!\")|[\w$#\x80-\xff]+(?![\w$#\x80-\xff]))(?!\s*\.)"
 _ACCOUNT = rb"(?:`(?:[^`]|``)*`|'[^']*'|[\w$%.-]+(?:\(\))?)"
 _INSERT = re.compile(
     _COMMENT + rb"(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+(" + _NAME + rb")\s*"

@@ -82,10 +82,13 @@ def _until(delimiter: bytes) -> re.Pattern[bytes]:
     """Return what matches SQL up to a delimiter that stands outside quotes and comments."""
     first, rest = re.escape(delimiter[:1]), re.escape(delimiter[1:])
     lone = first + b"(?!" + rest + b")|" if rest else b""
+    # No possessive groups: they match wrongly in Python before 3.11.5. A bounded number of pieces keeps what the
+    # matcher remembers small; who uses it goes on until nothing more matches.
     return re.compile(
-        rb"(?:[^'\"`#/\-" + first + rb"]++|" + lone + rb"'(?:[^'\\]++|\\.|'')*+'|\"(?:[^\"\\]++|\\.|\"\")*+\""
-        rb"|`[^`]*+`|--(?=[\x00-\x20])[^\n]*+(?:\n|\Z)|-(?!-[\x00-\x20])|\#__\w|\#(?!__\w)[^\n]*+(?:\n|\Z)"
-        rb"|/\*(?:[^*]++|\*(?!/))*+\*/|/(?!\*))*+",
+        rb"(?:[^'\"`#/\-" + first + rb"]+|" + lone + rb"'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'(?!')"
+        rb"|\"[^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*\"(?!\")|`[^`]*`"
+        rb"|--(?=[\x00-\x20])[^\n]*(?:\n|\Z)|-(?!-[\x00-\x20])|\#__\w|\#(?!__\w)[^\n]*(?:\n|\Z)"
+        rb"|/\*[^*]*(?:\*(?!/)[^*]*)*\*/|/(?!\*)){1,500}",
         re.DOTALL,
     )
 
@@ -121,8 +124,8 @@ def _next_statement(buffer: bytes, position: int, delimiter: bytes, *, ended: bo
     pattern = _until(delimiter)
     end = position
     while True:
-        match = pattern.match(buffer, end)
-        end = match.end() if match else end
+        while match := pattern.match(buffer, end):
+            end = match.end()
         # What looks ahead may look past the end of what was read so far.
         if not ended and end + len(delimiter) + 2 >= len(buffer):
             return None

@@ -77,9 +77,11 @@ def quote_string(text: str) -> str:
 
 @cache
 def _pattern(dialect: Dialect, *, abstract: bool) -> re.Pattern[str]:
-    inside = r"[^{q}\\]|\\.|{q}{q}" if dialect.backslash_escapes else "[^{q}]|{q}{q}"
-    single, double = (f"{q}(?:{inside.format(q=q)})*+{q}" for q in ("'", '"'))
-    identifiers, strings = [r"`(?:[^`]|``)*+`"], [single]
+    # Unrolled, and never ended before a doubled quote: possessive groups match wrongly in Python before 3.11.5.
+    plain, escape = (r"[^{q}\\]*", r"(?:\\.|{q}{q})") if dialect.backslash_escapes else ("[^{q}]*", "{q}{q}")
+    quoted = "{q}" + plain + "(?:" + escape + plain + ")*{q}(?!{q})"
+    single, double = (quoted.replace("{q}", q) for q in ("'", '"'))
+    identifiers, strings = [r"`[^`]*(?:``[^`]*)*`(?!`)"], [single]
     (identifiers if dialect.ansi_quotes else strings).append(double)
     # In a dump '#__name' is a name; elsewhere '#' begins a comment.
     hash_comment = r"\#(?!__[\w$])[^\n]*" if abstract else r"\#[^\n]*"

@@ -12,11 +12,14 @@ from backstay.errors import LoadError
 _READ = 1 << 20
 _COPY = re.compile(rb"\s*COPY\s(?:[^;\"]|\"[^\"]*\")*\sFROM\s+stdin\s*\Z", re.IGNORECASE)
 _ATOMIC = re.compile(rb"\bBEGIN\s+ATOMIC\b", re.IGNORECASE)
-_WORDS = re.compile(rb"'(?:[^']|'')*+'|\"[^\"]*+\"|--[^\n]*|\b(BEGIN|CASE|END)\b", re.IGNORECASE)
+_WORDS = re.compile(rb"'[^']*(?:''[^']*)*'(?!')|\"[^\"]*\"|--[^\n]*|\b(BEGIN|CASE|END)\b", re.IGNORECASE)
 _BODY = re.compile(
-    rb"(?:[^'\"$/;\-eE]++|(?<![\w$])[eE]'(?:[^'\\]++|\\.|'')*+'|[eE]|'(?:[^']++|'')*+'|\"[^\"]*+\""
-    rb"|--[^\n]*+(?:\n|\Z)|-(?!-)|/\*(?:[^*]++|\*(?!/))*+\*/|/(?!\*)"
-    rb"|\$(?P<tag>(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?)\$.*?\$(?P=tag)\$|\$(?!(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$))*+",
+    # No possessive groups: they match wrongly in Python before 3.11.5. Bounded, so that the matcher remembers little.
+    # An E that begins a string with escapes is never taken alone: the string may go on behind what was read so far.
+    rb"(?:[^'\"$/;\-eE]+|(?<![\w$])[eE]'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'(?!')|(?<=[\w$])[eE]|[eE](?!')"
+    rb"|'[^']*(?:''[^']*)*'(?!')|\"[^\"]*\"|--[^\n]*(?:\n|\Z)|-(?!-)|/\*[^*]*(?:\*(?!/)[^*]*)*\*/|/(?!\*)"
+    rb"|\$(?P<tag>(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?)\$.*?\$(?P=tag)\$"
+    rb"|\$(?!(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$)){1,500}",
     re.DOTALL,
 )
 _COMMENTS = re.compile(rb"(?:\s+|--[^\n]*(?:\n|\Z))+")
@@ -81,8 +84,9 @@ class StatementReader:
         self._skip(_COMMENTS)
         position = 0
         while True:
-            match = _BODY.match(self._buffer, position)
-            end = match.end() if match else position
+            end = position
+            while match := _BODY.match(self._buffer, end):
+                end = match.end()
             if end + 2 >= len(self._buffer) and not self._ended:
                 self._more()
                 position = 0

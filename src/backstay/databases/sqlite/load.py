@@ -18,8 +18,9 @@ from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
 _READ = 1 << 20
 _PROGRESS_AFTER = 1 << 20
 _PIECE = re.compile(
-    rb"(?:[^'\"`\[;/\-]++|'(?:[^']++|'')*+'|\"(?:[^\"]++|\"\")*+\"|`(?:[^`]++|``)*+`|\[[^\]]*+\]"
-    rb"|--[^\n]*+(?:\n|\Z)|-(?!-)|/\*(?:[^*]++|\*(?!/))*+\*/|/(?!\*))*+",
+    # No possessive groups: they match wrongly in Python before 3.11.5. Bounded, so that the matcher remembers little.
+    rb"(?:[^'\"`\[;/\-]+|'[^']*(?:''[^']*)*'(?!')|\"[^\"]*(?:\"\"[^\"]*)*\"(?!\")|`[^`]*(?:``[^`]*)*`(?!`)|\[[^\]]*\]"
+    rb"|--[^\n]*(?:\n|\Z)|-(?!-)|/\*[^*]*(?:\*(?!/)[^*]*)*\*/|/(?!\*)){1,500}",
     re.DOTALL,
 )
 _INSERT = re.compile(r"\s*INSERT\s", re.IGNORECASE)
@@ -152,8 +153,9 @@ def read_statements(part: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """
     buffer, offset, searched, ended = b"", 0, 0, False
     while True:
-        match = _PIECE.match(buffer, searched)
-        end = match.end() if match else searched
+        end = searched
+        while match := _PIECE.match(buffer, end):
+            end = match.end()
         if end + 1 >= len(buffer) and not ended:
             received = part.read(max(_READ, len(buffer)))
             ended = not received
