@@ -44,8 +44,9 @@ class Codec:
 
     def __init__(self, compression: Compression) -> None:
         self.compression = compression
-        self._whole_level = {Compression.FAST: 1, Compression.BALANCED: 6, Compression.SMALL: 9}[compression]
-        self._block_level = {Compression.FAST: 1, Compression.BALANCED: 6, Compression.SMALL: 9}[compression]
+        # libdeflate's level 4 is half as fast again as its level 6, and within 2 % of the size of zlib's level 6.
+        self._whole_level = {Compression.FAST: 1, Compression.BALANCED: 4, Compression.SMALL: 9}[compression]
+        self._block_level = {Compression.FAST: 1, Compression.BALANCED: 5, Compression.SMALL: 9}[compression]
 
     def smaller(self, data: bytes) -> bytes | bytearray | None:
         """Deflate a whole piece.
