@@ -74,6 +74,8 @@ class SpoolPart(io.RawIOBase):
                 blake3=self._hash.hexdigest(),
             )
         finally:
+            # The spool remembers its parts to the end of the dump: their text must not stay with them.
+            self._pending = bytearray()
             self._file.close()
             super().close()
 
