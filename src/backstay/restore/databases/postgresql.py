@@ -23,6 +23,7 @@ from backstay.databases import (
     dump,
     load,
 )
+from backstay.databases.metadata import table_summaries
 from backstay.errors import LoadError, TablesExistError
 from backstay.restore.databases.copytext import replaced_in_copies
 from backstay.restore.databases.stage import Source, StageRequest, present_tables
@@ -110,7 +111,9 @@ class PostgreSQLStage:
         except BaseException:
             self.discard()
             raise
-        return LoadSummary(tuple(_tables(request.metadata)), (), 0, size)
+        # The rows are counted by the dump itself: they are loaded only at the swap.
+        rows = sum(summary.rows for summary in table_summaries(request.metadata or {}).values())
+        return LoadSummary(tuple(_tables(request.metadata)), (), rows, size)
 
     def _blocks(self, source: BinaryIO, request: StageRequest) -> Iterator[bytes]:
         if request.replacer:
