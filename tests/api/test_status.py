@@ -1,45 +1,29 @@
-"""Statuses become the errors that users meet."""
+"""Statuses of replies as the errors a client's user meets."""
 
 from __future__ import annotations
 
 import pytest
 
-from backstay.api.status import STATUS_MEANINGS, Status, error_of_status, not_supported, unknown_method
+from backstay.api.status import UNKNOWN_ENCAPSULATION, error_of_status
 from backstay.errors import AuthenticationError, BackstayError, NotFoundError, PermissionDeniedError, RemoteError
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "message", "kind", "said"),
     [
-        (401, AuthenticationError),
-        (503, AuthenticationError),
-        (403, PermissionDeniedError),
-        (404, NotFoundError),
-        (0, RemoteError),
-        (402, RemoteError),
-        (405, RemoteError),
-        (500, RemoteError),
-        (501, RemoteError),
-        (600, RemoteError),
-        (999, RemoteError),
+        (401, "Authentication failed", AuthenticationError, "Authentication failed"),
+        (503, "Access denied", AuthenticationError, "Access denied"),
+        (503, UNKNOWN_ENCAPSULATION, RemoteError, "use encapsulation 1 over HTTPS"),
+        (403, "No", PermissionDeniedError, "does not allow"),
+        (404, "Invalid backup part", NotFoundError, "Invalid backup part"),
+        (500, "A backup error has occurred: x", RemoteError, "A backup error has occurred: x"),
+        (600, "", RemoteError, "600"),
+        (0, "", RemoteError, "0"),
     ],
 )
-def test_who_are_you_and_you_may_not_are_different_errors(status: int, kind: type[BackstayError]) -> None:
-    error = error_of_status(status, "the message")
+def test_each_status_is_an_error_of_its_own_kind(
+    status: int, message: str, kind: type[BackstayError], said: str
+) -> None:
+    error = error_of_status(status, message)
     assert type(error) is kind
-    assert "the message" in str(error)
-    assert getattr(error, "status", status) == status
-
-
-def test_a_status_without_a_message_is_explained() -> None:
-    assert "no method of this name" in str(error_of_status(405, ""))
-
-
-def test_every_status_has_a_meaning() -> None:
-    assert set(STATUS_MEANINGS) == set(Status)
-
-
-def test_the_errors_every_call_may_meet() -> None:
-    assert (unknown_method("nOpe").status, unknown_method("nOpe").message) == (405, "Invalid method nOpe")
-    assert not_supported().status == 501
-    assert not_supported().message == "This method is no longer supported by the Akeeba Remote JSON API"
+    assert said in str(error)

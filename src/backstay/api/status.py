@@ -96,6 +96,9 @@ def error_of_status(status: int, message: str) -> BackstayError:
         An error, not raised: 401 and 503 mean "who are you", 403 "you may not" (api-v3.md).
     """
     said = message or STATUS_MEANINGS.get(_known(status), f"status {status}")
+    if status == Status.ACCESS_DENIED and message == UNKNOWN_ENCAPSULATION:
+        # The one 503 that says nothing of the secret (api-v1-encapsulation.md 6, check 3).
+        return RemoteError("The server does not take encrypted requests: use encapsulation 1 over HTTPS.", status)
     if status in (Status.AUTHENTICATION_FAILED, Status.ACCESS_DENIED):
         return AuthenticationError(f"The server did not accept the secret or token: {said}")
     if status == Status.NOT_ALLOWED:
