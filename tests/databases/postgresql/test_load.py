@@ -82,6 +82,23 @@ def test_what_exists_is_backed_up(postgresql_server: PostgreSQLServer, old_and_n
         assert postgresql_server.execute("SELECT count(*) FROM bak_shop.orders", old.name) == [(1,)]
 
 
+def test_functions_that_name_tables_by_the_old_prefix_are_told(
+    postgresql_server: PostgreSQLServer, postgresql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    target = postgresql_server.create(postgresql_database.name + "_functions")
+    statements = [
+        "CREATE TABLE tst_t (x integer)",
+        "CREATE FUNCTION twice(x integer) RETURNS integer LANGUAGE sql AS 'SELECT x * 2'",
+        "CREATE FUNCTION counted() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM tst_t); END'",
+    ]
+    postgresql_server.execute(statements, postgresql_database.name)
+    sink, summary = dump_to(tmp_path, replace(postgresql_database, prefix="tst_"))
+    warnings: list[str] = []
+    load_from(sink, replace(target, prefix="new_"), metadata=summary.metadata, warnings=warnings)
+    assert warnings == ["The function counted() names tst_… itself or in its text, which was not changed: correct it."]
+    postgresql_server.drop(target.name)
+
+
 def test_another_prefix(
     postgresql_server: PostgreSQLServer, postgresql_database: DatabaseAddress, tmp_path: Path
 ) -> None:

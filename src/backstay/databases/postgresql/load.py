@@ -233,6 +233,7 @@ class _Load:
             for relation in made:
                 if relation.name.startswith(old):
                     self._rename(relation, new + relation.name[len(old) :])
+            self._tell_of_functions(old)
         return LoadSummary(
             tables=tuple(r.label for r in made if r.kind in "rp"),
             entities=tuple(r.label for r in made if r.kind not in "rp"),
@@ -241,6 +242,12 @@ class _Load:
             backups=self._backups,
         )
 
+    def _tell_of_functions(self, prefix: str) -> None:
+        """Warn of functions whose text names tables by the old prefix: the server keeps it as text, and so do we."""
+        found = self._connection.execute(_NAMING_PREFIX, (prefix, prefix)).fetchall()
+        for (name,) in found:
+            self._warn(f"The function {name} names {prefix}… itself or in its text, which was not changed: correct it.")
+
     def _rename(self, relation: Relation, name: str) -> None:
         kind = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE", "f": "FOREIGN TABLE"}.get(
             relation.kind, "TABLE"
@@ -248,6 +255,16 @@ class _Load:
         self._execute(f"ALTER {kind} {qualified(relation.schema, relation.name)} RENAME TO {_quoted(name)}")
 
 
+# Functions of no extension, of this database's own schemas, in whose name or text a prefix stands.
+_NAMING_PREFIX = """
+SELECT p.oid::regprocedure::text
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'bak\\_%%'
+  AND (strpos(p.proname, %s) = 1 OR strpos(p.prosrc, %s) > 0)
+  AND NOT EXISTS (SELECT 1 FROM pg_depend d
+      WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+ORDER BY 1
+"""
 _OTHERS = """
 SELECT CASE WHEN p.prokind = 'p' THEN 'PROCEDURE' WHEN p.prokind = 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END,
        p.oid::regprocedure::text
