@@ -34,7 +34,9 @@ from backstay.errors import BackstayError
 
 SECONDS = float(os.environ.get("BACKSTAY_TEST_FUZZ_SECONDS", "6"))
 LONGEST_CASE = 20.0
+# Of the process, in KiB, as the system counts its peak.
 MOST_MEMORY = 400 << 10
+MOST_GROWTH = 200 << 10
 LIMITS = Limits(total_size=64 << 20, entries=5000)
 NUMBERS = [0, 1, 2, 20, 255, 0xFFFF, 1 << 16, 1 << 31, 0xFFFFFFFF, 1 << 32, 1 << 40, 1 << 63, (1 << 64) - 1]
 MARKS = [b"JPA", b"JPF", b"JPS", b"JPE", b"JPIV", b"JPST", b"JP\x01\x01", b"JP\x01\x02", b"PK\x01\x02", b"PK\x03\x04"]
@@ -155,10 +157,15 @@ def attempt(seed: Seed, data: bytes, box: Path) -> None:
     assert time.monotonic() - started < LONGEST_CASE
 
 
+def peak_memory() -> int:
+    """Peak of this process so far, in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def test_no_archive_does_harm(seeds: list[Seed]) -> None:
     began = time.monotonic()
     cases = 0
-
+    before = peak_memory()
     with tempfile.TemporaryDirectory() as name:
         box = Path(name)
 
@@ -184,7 +191,8 @@ def test_no_archive_does_harm(seeds: list[Seed]) -> None:
             one()
     print(f"{cases} archives")
     assert cases > SECONDS
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MOST_MEMORY
+    # Other tests may have run in this process before: what counts is what these archives add to their peak.
+    assert peak_memory() < max(MOST_MEMORY, before + MOST_GROWTH)
 
 
 @settings(max_examples=200)

@@ -192,7 +192,7 @@ def test_every_encapsulation_is_spoken(server: FakeServer, encapsulation: int) -
 def test_a_server_without_encryption_says_so(server: FakeServer) -> None:
     with (
         Client(server.url, SECRET, encapsulation=5) as client,
-        pytest.raises(AuthenticationError, match="encapsulation"),
+        pytest.raises(RemoteError, match="use encapsulation 1 over HTTPS"),
     ):
         client.get_version()
 
