@@ -6,9 +6,7 @@ files are cut into blocks that are deflated in parallel. What is under way is bo
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from backstay.archives import codec
@@ -16,11 +14,12 @@ from backstay.archives.content import UnreadableError
 from backstay.archives.entries import EntryType, PackProgress, PackWarning
 from backstay.archives.large import LargeEntry
 from backstay.archives.names import shown
+from backstay.archives.workers import count_of, pool_of
 from backstay.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from backstay.archives.entries import Source
     from backstay.archives.large import Block
@@ -256,11 +255,12 @@ def pack(
     Raises:
         DiskFullError: if there is no room left.
     """
-    count = workers or os.cpu_count() or 1
-    pool = ThreadPoolExecutor(count, thread_name_prefix="backstay-pack")
-    packer = _Packer(writer, pool, count, on_warning)
-    try:
-        yield from packer.run(sources)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        packer.close()
+    count = count_of(workers)
+    with pool_of(count, "backstay-pack") as pool:
+        packer = _Packer(writer, pool, count, on_warning)
+        try:
+            yield from packer.run(sources)
+        finally:
+            # What is under way still reads the files.
+            pool.shutdown(cancel_futures=True)
+            packer.close()

@@ -6,15 +6,14 @@ entries are streamed.
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from blake3 import blake3
 
 from backstay.archives import codec
 from backstay.archives.entries import Entry, EntryType, ManifestLine
+from backstay.archives.workers import count_of, pool_of
 from backstay.errors import DamagedArchiveError
 
 if TYPE_CHECKING:
@@ -87,15 +86,11 @@ def process(
     Yields:
         What has become of each batch, in order.
     """
-    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="backstay-read")
     waiting: deque[tuple[int, Future[list[Result]]]] = deque()
     under_way = 0
-    try:
+    with pool_of(count_of(workers), "backstay-read") as pool:
         for batch in _batches(jobs):
-            cost = _ENTRY_COST * len(batch) + sum(
-                min(job.entry.size, 2 * codec.WHOLE_LIMIT) + job.entry.compressed_size % codec.WHOLE_LIMIT
-                for job in batch
-            )
+            cost = _ENTRY_COST * len(batch) + sum(_cost(job.entry) for job in batch)
             waiting.append((cost, pool.submit(_read_batch, reader, batch, sink)))
             under_way += cost
             while under_way > _UNDER_WAY:
@@ -104,8 +99,11 @@ def process(
                 yield future.result()
         while waiting:
             yield waiting.popleft()[1].result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+
+def _cost(entry: Entry) -> int:
+    """Give about how many bytes of memory reading an entry takes."""
+    return min(entry.size, codec.WHOLE_LIMIT) + min(entry.compressed_size, codec.WHOLE_LIMIT)
 
 
 def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:

@@ -1,0 +1,61 @@
+"""The pool of threads that reads, deflates and writes files, and how it shares the interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SWITCH_INTERVAL = 0.0005
+_lock = threading.Lock()
+_running = 0
+_usual = 0.0
+
+
+def count_of(workers: int | None) -> int:
+    """Give the number of threads: what was asked for, or as many as there are processors."""
+    return workers or os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def pool_of(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of threads; what it has not begun when it is left is not done any more.
+
+    While a pool works the interpreter switches between threads ten times as often as usual. The threads hand it over
+    for every short system call, and at the usual interval the one that feeds the others waits its turn in vain: packing
+    20,000 small files takes a fifth longer then.
+
+    Args:
+        workers: number of threads.
+        name: what they are called.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
+    _hurry()
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        _calm()
+
+
+def _hurry() -> None:
+    global _running, _usual  # noqa: PLW0603 - the interval belongs to the whole process, and so does this
+    with _lock:
+        if not _running:
+            _usual = sys.getswitchinterval()
+            sys.setswitchinterval(min(_usual, _SWITCH_INTERVAL))
+        _running += 1
+
+
+def _calm() -> None:
+    global _running  # noqa: PLW0603 - see above
+    with _lock:
+        _running -= 1
+        if not _running:
+            sys.setswitchinterval(_usual)
