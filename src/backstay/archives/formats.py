@@ -52,8 +52,8 @@ class Content(NamedTuple):
 class Unit(NamedTuple):
     """A run of bytes for the archive: first what must not be cut by the end of a part, then what may."""
 
-    whole: bytes
-    data: bytes | bytearray
+    whole: bytes | memoryview
+    data: bytes | bytearray | memoryview
 
 
 @dataclass(slots=True)

@@ -7,14 +7,16 @@ files are cut into blocks that are deflated in parallel. What is under way is bo
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from backstay.archives import codec
+from backstay.archives.bale import ROOM, Bale, Baled, bale, message_of
 from backstay.archives.content import UnreadableError
 from backstay.archives.entries import EntryType, PackProgress, PackWarning
 from backstay.archives.large import LargeEntry
 from backstay.archives.names import shown
-from backstay.archives.workers import count_of, pool_of
+from backstay.archives.workers import count_of, pool_of, processes_of
 from backstay.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from backstay.archives.large import Block
     from backstay.archives.seal import Sealed
     from backstay.archives.writer import ArchiveWriter, OpenEntry
+    from backstay.processes import ProcessPool, Task
 
 _BATCH_FILES = 64
 _BATCH_BYTES = 1 << 20
@@ -56,6 +59,30 @@ class _Batch:
     def finish(self, packer: _Packer) -> None:
         for sealed in self._future.result() if self._future else ():
             packer.write(sealed)
+
+
+class _Bale:
+    """Small entries, made ready together by another process."""
+
+    def __init__(self, sources: list[Source], cost: int, processes: ProcessPool) -> None:
+        self.cost = cost
+        self._sources = sources
+        self._processes = processes
+        self._task: Task | None = None
+
+    def start(self, pool: ThreadPoolExecutor) -> None:  # noqa: ARG002 - threads are for the rest
+        self._task = self._processes.submit(message_of(self._sources))
+
+    def finish(self, packer: _Packer) -> None:
+        if self._task is None:
+            return
+        reply, room = self._processes.wait(self._task)
+        if reply is None:
+            for sealed in packer.writer.sealer.batch(self._sources):
+                packer.write(sealed)
+        else:
+            packer.write_bale(self._sources, Bale(*reply), room)
+        self._processes.release(self._task)
 
 
 class _Opening:
@@ -127,9 +154,15 @@ class _Refusal:
 
 class _Packer:
     def __init__(
-        self, writer: ArchiveWriter, pool: ThreadPoolExecutor, workers: int, on_warning: Callable[[PackWarning], None]
+        self,
+        writer: ArchiveWriter,
+        pool: ThreadPoolExecutor,
+        processes: ProcessPool | None,
+        workers: int,
+        on_warning: Callable[[PackWarning], None],
     ) -> None:
         self.writer = writer
+        self._processes = processes
         least, most = _UNDER_WAY
         self._most_under_way = min(max(least, workers * _PER_WORKER), most)
         self._pool = pool
@@ -165,6 +198,13 @@ class _Packer:
             self.warn(sealed.source.path, sealed.warning)
         self.writer.add(sealed)
 
+    def write_bale(self, sources: list[Source], bale: Bale, room: memoryview) -> None:
+        for source, values in zip(sources, bale.entries, strict=True):
+            warning = Baled(*values).warning
+            if warning:
+                self.warn(source.path, warning)
+        self.writer.add_bale(sources, bale, room)
+
     def close(self) -> None:
         for large in self._larges:
             large.close()
@@ -197,7 +237,10 @@ class _Packer:
             yield self._batch(batch, size)
 
     def _batch(self, batch: list[Source], size: int) -> _Step:
-        return _Batch(batch, 2 * size + _FILE_COST * len(batch), self.writer.sealer.batch)
+        cost = 2 * size + _FILE_COST * len(batch)
+        if self._processes is not None and size <= _BATCH_BYTES:
+            return _Bale(batch, cost, self._processes)
+        return _Batch(batch, cost, self.writer.sealer.batch)
 
     def _large_steps(self, source: Source, begun: OpenEntry | None = None) -> Iterator[_Step]:
         large = None
@@ -256,8 +299,9 @@ def pack(
         DiskFullError: if there is no room left.
     """
     count = count_of(workers)
-    with pool_of(count, "backstay-pack") as pool:
-        packer = _Packer(writer, pool, count, on_warning)
+    # Processes first: there are no threads yet.
+    with processes_of(count, partial(bale, writer.sealer), ROOM) as processes, pool_of(count, "backstay-pack") as pool:
+        packer = _Packer(writer, pool, processes, count, on_warning)
         try:
             yield from packer.run(sources)
         finally:

@@ -7,10 +7,12 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from backstay.processes import ProcessPool, may_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _SWITCH_INTERVAL = 0.0005
 _lock = threading.Lock()
@@ -21,6 +23,25 @@ _usual = 0.0
 def count_of(workers: int | None) -> int:
     """Give the number of threads: what was asked for, or as many as there are processors."""
     return workers or os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def processes_of(workers: int, work: Callable[[Any, memoryview], Any], room: int) -> Iterator[ProcessPool | None]:
+    """Give processes that do the same as the threads of `pool_of` without waiting for each other.
+
+    Args:
+        workers: their number.
+        work: see `ProcessPool`.
+        room: likewise.
+
+    Yields:
+        None where there would be one, or where this program must not fork.
+    """
+    if workers < 2 or not may_fork():
+        yield None
+        return
+    with contextlib.closing(ProcessPool(workers, work, room)) as processes:
+        yield processes
 
 
 @contextlib.contextmanager

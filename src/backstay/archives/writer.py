@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backstay.archives import manifest
+from backstay.archives.bale import Bale, Baled
 from backstay.archives.codec import Codec
 from backstay.archives.entries import ArchiveSummary, Compression, EntryType, Source
 from backstay.archives.formats import Content, FormatWriter, Head, Totals, Unit
@@ -112,6 +113,27 @@ class ArchiveWriter:
         if sealed.line:
             self._spool.append(sealed.line)
         self.last_path = sealed.source.path
+
+    def add_bale(self, sources: Sequence[Source], bale: Bale, room: memoryview) -> None:
+        """Write a batch that another process has made ready; its room may be used anew afterwards."""
+        at = 0
+        for source, values in zip(sources, bale.entries, strict=True):
+            baled = Baled(*values)
+            if not baled.units:
+                continue
+            units = []
+            for whole, data in zip(baled.units[::2], baled.units[1::2], strict=True):
+                cut = at + whole
+                units.append(Unit(room[at:cut], room[cut : cut + data]))
+                at = cut + data
+            position = self._write_units(units)
+            head = Head(path_bytes(source.path), source.type, baled.mode, baled.mtime)
+            content = Content(*baled.content)
+            self._format.written(head, content, content.size, position)
+            self._count(content)
+        self._parts.flush()
+        self._spool.append(bytes(room[bale.size : bale.size + bale.lines]))
+        self.last_path = sources[-1].path
 
     def _write_units(self, units: Sequence[Unit]) -> Position:
         parts = self._parts

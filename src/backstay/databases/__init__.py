@@ -7,11 +7,12 @@ This room stands on its own: it knows neither archives nor backups. A dump goes 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from backstay.databases.address import DatabaseAddress
+from backstay.databases.choice import TableChoice
 from backstay.databases.model import (
     DumpOptions,
     DumpProgress,
@@ -44,6 +45,7 @@ class Driver(Protocol):
         *,
         metadata: Json | None,
         policy: ExistingTables,
+        only_tables: Sequence[str],
         on_warning: OnWarning,
     ) -> Generator[LoadProgress, None, LoadSummary]:
         """Load a dump."""
@@ -92,6 +94,7 @@ def load(
     *,
     metadata: Json | None = None,
     policy: ExistingTables = ExistingTables.REFUSE,
+    only_tables: Sequence[str] = (),
     on_warning: OnWarning,
 ) -> Generator[LoadProgress, None, LoadSummary]:
     """Load the parts of a dump into a database of the same kind.
@@ -103,6 +106,10 @@ def load(
         parts: each part's name and a function that opens it, in order.
         metadata: the dump's entry of databases.json, where there is one.
         policy: what happens to tables of the same names.
+        only_tables: patterns of the names of what is loaded, as :class:`TableChoice` reads them; none: everything.
+            Everything else in the database stays as it is. Triggers come with their tables, views and MySQL's
+            routines by their own names; PostgreSQL's partitions and sequences come with the tables they belong to, and
+            its types and functions where the database lacks them.
         on_warning: told, in one sentence, of all that could not be loaded as it stands in the dump.
 
     Yields:
@@ -117,7 +124,11 @@ def load(
         LoadError: a statement was refused; the message names its part and offset.
     """
     module = _module_of(address)
-    return (yield from module.load(address, parts, metadata=metadata, policy=policy, on_warning=on_warning))
+    return (
+        yield from module.load(
+            address, parts, metadata=metadata, policy=policy, only_tables=only_tables, on_warning=on_warning
+        )
+    )
 
 
 def _module_of(address: DatabaseAddress) -> Driver:
@@ -187,6 +198,7 @@ __all__ = [
     "LoadProgress",
     "LoadSummary",
     "PartSink",
+    "TableChoice",
     "TableSummary",
     "copy_sqlite",
     "dump",

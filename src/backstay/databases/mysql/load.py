@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from typing import BinaryIO
 
 import pymysql
 
 from backstay.databases.address import DatabaseAddress
+from backstay.databases.choice import TableChoice
 from backstay.databases.metadata import own_facts
 from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
 from backstay.databases.mysql import swap
@@ -37,10 +38,11 @@ def load(
     *,
     metadata: Json | None,
     policy: ExistingTables,
+    only_tables: Sequence[str],
     on_warning: OnWarning,
 ) -> Generator[LoadProgress, None, LoadSummary]:
     """Load a dump; see :func:`backstay.databases.load`."""
-    staging = Staging(address, metadata, policy, on_warning)
+    staging = Staging(address, metadata, policy, on_warning, only_tables=only_tables)
     try:
         yield from staging.run(parts)
     except BaseException:
@@ -59,7 +61,13 @@ class Staging:
     """Loads a dump under temporary names, beside whatever the database holds."""
 
     def __init__(
-        self, address: DatabaseAddress, metadata: Json | None, policy: ExistingTables, on_warning: OnWarning
+        self,
+        address: DatabaseAddress,
+        metadata: Json | None,
+        policy: ExistingTables,
+        on_warning: OnWarning,
+        *,
+        only_tables: Sequence[str] = (),
     ) -> None:
         facts = own_facts(metadata)
         self._address = address
@@ -67,6 +75,7 @@ class Staging:
         self._prefix = address.prefix or str((metadata or {}).get("prefix") or "")
         self._marker = str((metadata or {}).get("marker") or "").encode() or None
         self._literal = frozenset(str(name) for name in facts.get("literal_names", ()))
+        self._choice = TableChoice(only_tables, dumped_prefix=self._prefix)
         self._sql_mode = str(facts.get("sql_mode") or LOAD_MODE)
         self.staged = StagedLoad(secrets.token_hex(4), policy)
         self._temporary: dict[str, str] = {}
@@ -154,6 +163,8 @@ class Staging:
 
     def _execute(self, statement: bytes, offset: int) -> None:
         reading = read_statement(statement)
+        if reading.named and not self._choice.wants(reading.table or reading.name):
+            return
         if reading.role is Role.INSERT:
             self._insert(statement, reading, offset)
         elif reading.role in {Role.TABLE, Role.SEQUENCE}:

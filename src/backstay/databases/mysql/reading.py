@@ -27,6 +27,7 @@ _CREATE = re.compile(
     rb"(" + _NAME + rb")(?!\s+RETURNS\s+\w+\s+SONAME\b)",
     re.IGNORECASE,
 )
+_OF_TRIGGER = re.compile(rb"\s+(?:BEFORE|AFTER)\s[^`\"]*?\sON\s+(" + _NAME + rb")", re.IGNORECASE)
 _SET = re.compile(_COMMENT + rb"(?:/\*M?!\d*\s*)?SET\s+(.*)", re.IGNORECASE | re.DOTALL)
 _IGNORED = re.compile(
     _COMMENT
@@ -64,6 +65,7 @@ class Reading:
         name: the object's name as the dump has it.
         head: for an INSERT, how many bytes come before ``VALUES`` is followed by rows.
         columns: for an INSERT, its list of columns, empty without one.
+        table: for a trigger, the table it belongs to.
     """
 
     role: Role
@@ -71,6 +73,12 @@ class Reading:
     name: str = ""
     head: int = 0
     columns: str = ""
+    table: str = ""
+
+    @property
+    def named(self) -> bool:
+        """Whether it makes an object of the database or fills it."""
+        return self.role in {Role.TABLE, Role.SEQUENCE, Role.ENTITY, Role.INSERT}
 
 
 def read_statement(statement: bytes) -> Reading:
@@ -81,7 +89,8 @@ def read_statement(statement: bytes) -> Reading:
     if match := _CREATE.match(statement):
         kind = " ".join(match[1].decode().upper().split())
         role = {"TABLE": Role.TABLE, "SEQUENCE": Role.SEQUENCE}.get(kind, Role.ENTITY)
-        return Reading(role, kind=kind, name=_name(match[2]))
+        of_trigger = _OF_TRIGGER.match(statement, match.end()) if kind == "TRIGGER" else None
+        return Reading(role, kind=kind, name=_name(match[2]), table=_name(of_trigger[1]) if of_trigger else "")
     if match := _SET.match(statement):
         return Reading(_role_of_set(match[1]))
     return Reading(Role.NOTHING if _IGNORED.match(statement) else Role.REFUSED)

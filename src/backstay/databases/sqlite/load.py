@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
 from backstay.databases.address import DatabaseAddress
+from backstay.databases.choice import TableChoice
 from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
 from backstay.databases.sqlite.copy import copy_sqlite, is_sqlite_file, open_read_only
+from backstay.databases.sqlite.selection import Selection
 from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
 
 _READ = 1 << 20
@@ -37,20 +40,24 @@ def load(
     *,
     metadata: Json | None,
     policy: ExistingTables,
+    only_tables: Sequence[str],
     on_warning: OnWarning,
 ) -> Generator[LoadProgress, None, LoadSummary]:
     """Load a dump; see :func:`backstay.databases.load`."""
     del metadata, on_warning  # the text says all there is to know, and SQLite changes no value
     target = Path(address.name)
     exists = target.exists() and target.stat().st_size > 0
-    if exists and policy is ExistingTables.REFUSE and _holds_tables(target):
+    if exists and not only_tables and policy is ExistingTables.REFUSE and _holds_tables(target):
         raise TablesExistError(
             f"The SQLite file {target} already holds tables: load into a new file, or say that it may be replaced."
         )
     fresh = target.with_name(f".{target.name}.backstay-new")
     fresh.unlink(missing_ok=True)
-    work = _Load()
+    selection = Selection(TableChoice(only_tables, dumped_prefix=address.prefix)) if only_tables else None
+    work = _Load(target, policy, selection)
     try:
+        if exists and selection:
+            copy_sqlite(target, fresh)
         try:
             connection = sqlite3.connect(fresh, isolation_level=None)
         except sqlite3.Error as error:
@@ -77,7 +84,7 @@ def _put_in_place(fresh: Path, target: Path, *, keep: bool) -> dict[str, str]:
         os.fsync(file.fileno())
     backups = {}
     if keep:
-        backup = target.with_name(target.name + ".bak")
+        backup = free_name(target)
         copy_sqlite(target, backup)
         backups[target.name] = backup.name
     for suffix in ("-wal", "-shm", "-journal"):
@@ -91,6 +98,15 @@ def _put_in_place(fresh: Path, target: Path, *, keep: bool) -> dict[str, str]:
     return backups
 
 
+def free_name(target: Path) -> Path:
+    """Return the name beside a SQLite file under which it can be kept: no earlier backup has it."""
+    numbers = itertools.count(2)
+    backup = target.with_name(target.name + ".bak")
+    while backup.exists():
+        backup = target.with_name(f"{target.name}.bak{next(numbers)}")
+    return backup
+
+
 def _refuse_other_files(
     action: int, first: str | None, second: str | None, database: str | None, trigger: str | None
 ) -> int:
@@ -102,7 +118,10 @@ def _refuse_other_files(
 class _Load:
     """One load under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: Path, policy: ExistingTables, selection: Selection | None) -> None:
+        self._target = target
+        self._policy = policy
+        self._selection = selection
         self.tables: list[str] = []
         self.entities: list[str] = []
         self.rows = self.bytes = self._statements = 0
@@ -111,6 +130,7 @@ class _Load:
         """Execute every statement of the parts."""
         connection.set_authorizer(_refuse_other_files)
         connection.execute("PRAGMA synchronous = OFF")
+        before = _names(connection)
         reported = 0
         name = ""
         for name, opener in parts:
@@ -130,8 +150,8 @@ class _Load:
                     raise LoadError(f"{name}: {error}.") from error
         if connection.in_transaction:
             connection.execute("COMMIT")
-        for kind, item in connection.execute("SELECT type, name FROM sqlite_master"):
-            if not str(item).startswith("sqlite_"):
+        for item, kind in _names(connection).items():
+            if item not in before or (self._selection and item in self._selection.made):
                 (self.tables if kind == "table" else self.entities).append(item)
         yield LoadProgress(name, "", self.rows, self._statements, self.bytes)
 
@@ -139,10 +159,36 @@ class _Load:
         text = statement.decode("utf-8", "surrogateescape")
         if text.lstrip()[:6].upper() == "PRAGMA" and not _PRAGMA.match(text):
             return
+        if self._selection:
+            if not self._selection.takes(text):
+                return
+            for name in self._selection.makes:
+                self._make_room(connection, name)
         cursor = connection.execute(text)
         self._statements += 1
         if _INSERT.match(text):
             self.rows += max(0, cursor.rowcount)
+
+    def _make_room(self, connection: sqlite3.Connection, name: str) -> None:
+        """Drop what has the name of something that is about to be made."""
+        found = connection.execute("SELECT type FROM sqlite_master WHERE name = ? COLLATE NOCASE", (name,)).fetchone()
+        if not found:
+            return
+        if self._policy is ExistingTables.REFUSE:
+            raise TablesExistError(
+                f"The SQLite file {self._target} already holds {name}: load into a new file, or say that it may be "
+                "replaced."
+            )
+        connection.execute(f"DROP {found[0]} {_quote(name)}")
+
+
+def _names(connection: sqlite3.Connection) -> dict[str, str]:
+    listed = connection.execute("SELECT name, type FROM sqlite_master")
+    return {name: kind for name, kind in listed if not name.startswith("sqlite_")}
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def read_statements(part: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -1,0 +1,114 @@
+"""Batches of small entries made ready by another process: what goes there and what comes back, as plain values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from backstay.archives.entries import DeflatedFile, EntryType, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backstay.archives.seal import Sealer
+
+ROOM = (1 << 20) + (1 << 18)
+"""Bytes that a batch takes at most, made ready; what takes more is made ready where it is written."""
+
+_FILE = EntryType.FILE
+
+
+class Baled(NamedTuple):
+    """An entry of a batch that is ready to be written.
+
+    Attributes:
+        units: the lengths of its runs of bytes, two for each `Unit`; empty if there is no entry, but perhaps a line or
+            a warning.
+        content: the values of its `Content`.
+        mode: ``st_mode`` for its header.
+        mtime: whole Unix seconds, likewise.
+        warning: see `Sealed`.
+    """
+
+    units: tuple[int, ...]
+    content: tuple[int, int, int, int]
+    mode: int
+    mtime: int
+    warning: str | None
+
+
+class Bale(NamedTuple):
+    """A batch that is ready to be written.
+
+    Attributes:
+        size: bytes of its entries.
+        lines: bytes of the manifest's lines behind them.
+        entries: the values of a `Baled` for each source.
+    """
+
+    size: int
+    lines: int
+    entries: list[tuple[Any, ...]]
+
+
+def message_of(sources: Sequence[Source]) -> list[tuple[Any, ...]]:
+    """Make plain values of sources."""
+    return [
+        (source.path, source.mode, source.mtime, source.size, source.file)
+        if source.file is not None and source.type is _FILE
+        else _whole_message(source)
+        for source in sources
+    ]
+
+
+def _whole_message(source: Source) -> tuple[Any, ...]:
+    spool = source.deflated
+    return (
+        source.path, source.mode, source.mtime, source.size, source.file, source.type.value, source.data,
+        spool and (spool.path, spool.size, spool.compressed_size, spool.crc32, spool.blake3),
+        source.target, source.implied,
+    )  # fmt: skip
+
+
+def _source_of(values: tuple[Any, ...]) -> Source:
+    path, mode, mtime, size, file = values[:5]
+    if len(values) == 5:
+        return Source(path, _FILE, mode, mtime, size, file)
+    kind, data, spool, target, implied = values[5:]
+    deflated = DeflatedFile(*spool) if spool else None
+    return Source(path, EntryType(kind), mode, mtime, size, file, data, deflated, target, implied)
+
+
+def bale(sealer: Sealer, message: list[tuple[Any, ...]], room: memoryview) -> tuple[int, int, list[tuple[Any, ...]]]:
+    """Make a batch ready; the work of another process.
+
+    Args:
+        sealer: of the archive.
+        message: what `message_of` made.
+        room: where the bytes of the entries go, and behind them the lines of the manifest.
+
+    Returns:
+        The values of a `Bale`.
+
+    Raises:
+        ValueError: if there is not enough room, or an entry has grown and has to be packed block by block.
+    """
+    entries: list[tuple[Any, ...]] = []
+    lines: list[bytes] = []
+    at = 0
+    for values in message:
+        sealed = sealer.seal(_source_of(values))
+        if sealed.too_large:
+            raise ValueError(values[0])
+        lengths: list[int] = []
+        for unit in sealed.units:
+            for data in unit:
+                end = at + len(data)
+                room[at:end] = data
+                at = end
+                lengths.append(len(data))
+        lines.append(sealed.line)
+        mode, mtime = (sealed.head.mode, sealed.head.mtime) if sealed.head else (0, 0)
+        entries.append((tuple(lengths), tuple(sealed.content), mode, mtime, sealed.warning))
+    text = b"".join(lines)
+    room[at : at + len(text)] = text
+    return at, len(text), entries
