@@ -160,10 +160,14 @@ class ProcessPool:
         count: number of processes.
         work: done in a process: given a message and the task's room, it gives a reply.
         room: bytes of that room.
+        keep: open files that the work needs; see `Child`.
     """
 
-    def __init__(self, count: int, work: Callable[[Any, memoryview], Any], room: int) -> None:
+    def __init__(
+        self, count: int, work: Callable[[Any, memoryview], Any], *, room: int = 0, keep: Collection[int] = ()
+    ) -> None:
         slots = _AHEAD * count + 2
+        room = max(room, 1)
         self._memory = mmap.mmap(-1, slots * room)
         view = memoryview(self._memory)
         self._rooms = [view[slot * room : (slot + 1) * room] for slot in range(slots)]
@@ -172,7 +176,7 @@ class ProcessPool:
         self._given: dict[int, tuple[Child, deque[Task]]] = {}
         self._poll = select.poll()
         for _ in range(count):
-            child = Child(lambda channel: self._serve(work, channel))
+            child = Child(lambda channel: self._serve(work, channel), keep)
             self._given[child.channel.fileno()] = (child, deque())
             self._poll.register(child.channel, select.POLLIN)
 

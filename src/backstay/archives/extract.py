@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import posixpath
 import shutil
 import stat
 from dataclasses import dataclass
@@ -105,18 +107,15 @@ class Extraction:
     def _write(self, found: Survey, target: Target) -> bool:
         lines = self._lines_of(found.manifest) if found.manifest else None
         cursor = ManifestCursor(lines) if lines else None
-        first = _Selection(self._reader, self, found, fold=target.fold)
-        self._process(first.jobs(cursor, EntryType.FILE, EntryType.DIRECTORY), target)
+        selection = _Selection(self._reader, self, found, fold=target.fold)
+        self._process(selection.jobs(cursor), target)
         if cursor:
             cursor.finish()
             self._take_directories(cursor, target)
             for path in cursor.missing:
                 self._damage(f"{shown(path)} is missing")
-        if found.links:
-            # Links come last: until then there is nothing that could lead out.
-            again = ManifestCursor(self._lines_of(found.manifest)) if lines else None
-            second = _Selection(self._reader, self, found, fold=target.fold, quiet=True)
-            self._process(second.jobs(again, EntryType.SYMLINK), target)
+        # Links come last: until then there is nothing that could lead out.
+        self._process(iter(selection.links), target)
         for path in target.made & self._unwanted_folders.keys():
             self._folders.setdefault(path, self._unwanted_folders[path])
         for path in sorted(self._folders, key=lambda path: path.count("/"), reverse=True):
@@ -198,24 +197,26 @@ class Extraction:
 
 
 class _Selection:
-    """Goes through the entries and picks what is written; quietly when it does so again."""
+    """Goes through the entries and picks what is written.
 
-    def __init__(
-        self, reader: FormatReader, extraction: Extraction, found: Survey, *, fold: bool, quiet: bool = False
-    ) -> None:
+    Attributes:
+        links: the symbolic links that were come by; they are not among the `jobs`.
+    """
+
+    def __init__(self, reader: FormatReader, extraction: Extraction, found: Survey, *, fold: bool) -> None:
         self._reader = reader
         self._extraction = extraction
         self._found = found
         self._fold = fold
-        self._quiet = quiet
         self._seen: dict[int, EntryType] = {}
+        self.links: list[Job] = []
 
-    def jobs(self, cursor: ManifestCursor | None, *types: EntryType) -> Iterator[Job]:
+    def jobs(self, cursor: ManifestCursor | None) -> Iterator[Job]:
         for entry in self._reader.entries():
             line = None
             if cursor and not (entry.type is EntryType.FILE and manifest.piece_number(entry.path) is not None):
                 line = cursor.take(entry.path)
-                if line is None and not self._quiet:
+                if line is None:
                     raise DamagedArchiveError(f"{shown(entry.path)} is not in the archive's manifest.")
             path = self._extraction.path_of(entry)
             if path is None:
@@ -224,9 +225,10 @@ class _Selection:
                 continue
             reason = self._why_not(entry, path)
             if reason:
-                if not self._quiet:
-                    self._extraction.refuse(entry.path, reason)
-            elif entry.type in types:
+                self._extraction.refuse(entry.path, reason)
+            elif entry.type is EntryType.SYMLINK:
+                self.links.append(Job(entry, line, path))
+            else:
                 yield Job(entry, line, path)
 
     def _why_not(self, entry: Entry, path: str) -> str | None:
@@ -238,7 +240,7 @@ class _Selection:
         if entry.type is EntryType.FILE and entry.mode is not None and stat.S_IFMT(entry.mode) not in {0, stat.S_IFREG}:
             return "is a device or something else that is no file, and was left out"
         odd = why_odd(path)
-        if odd and not self._quiet:
+        if odd:
             self._extraction.warn(f"{shown(path)} {odd}; here it is an ordinary name.")
         return None
 
@@ -254,14 +256,22 @@ class _Selection:
 class _TargetSink:
     def __init__(self, target: Target) -> None:
         self._target = target
+        self.descriptors: tuple[int, ...] = target.descriptors
+
+    def prepare(self, job: Job) -> None:
+        """Make the folder of an entry, so that it is known here which ones were made."""
+        folder = job.path if job.entry.type is EntryType.DIRECTORY else posixpath.dirname(job.path)
+        # What stands in the way is told when the entry itself is written.
+        with contextlib.suppress(RefusedError):
+            self._target.folder(folder)
 
     def take(self, job: Job, pieces: Iterable[bytes]) -> None:
         """Write an entry."""
         entry, line, path = job
+        mode, mtime = (line.mode, line.mtime) if line else (entry.mode, entry.mtime)
         if entry.type is EntryType.DIRECTORY:
             self._target.folder(path)
         elif entry.type is EntryType.SYMLINK:
-            self._target.link(path, entry.target or "", line.mtime if line else entry.mtime)
+            self._target.link(path, entry.target or "", mtime)
         else:
-            mode, mtime = (line.mode, line.mtime) if line else (entry.mode, entry.mtime)
             self._target.file(path, pieces, mode, mtime)

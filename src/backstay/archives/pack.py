@@ -300,7 +300,8 @@ def pack(
     """
     count = count_of(workers)
     # Processes first: there are no threads yet.
-    with processes_of(count, partial(bale, writer.sealer), ROOM) as processes, pool_of(count, "backstay-pack") as pool:
+    work = partial(bale, writer.sealer)
+    with processes_of(count, work, room=ROOM) as processes, pool_of(count, "backstay-pack") as pool:
         packer = _Packer(writer, pool, processes, count, on_warning)
         try:
             yield from packer.run(sources)

@@ -95,6 +95,11 @@ class PartStream:
     def __repr__(self) -> str:
         return f"PartStream({str(self.paths[-1])!r}, parts={len(self.paths)}, length={self.length})"
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The parts that are open."""
+        return tuple(self._descriptors)
+
     def read(self, offset: int, size: int) -> bytes:
         """Read exactly so many bytes at an offset of the stream, fewer only where the stream ends."""
         size = min(size, self.length - offset)

@@ -1,26 +1,27 @@
 """The way out of an archive: a pool reads, inflates and checks the content of entries and hands it to a sink.
 
-It is the mirror of `pack`: small entries that lie side by side are read in one piece and done as one batch, large
-entries are streamed.
+It is the mirror of `pack`: small entries that lie side by side are read in one piece and done as one batch, by forked
+processes where there may be some; large entries are streamed, each in a thread.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from blake3 import blake3
 
 from backstay.archives import codec
-from backstay.archives.entries import Entry, EntryType, ManifestLine
-from backstay.archives.workers import count_of, pool_of
+from backstay.archives.entries import Entry, EntryType, Location, ManifestLine
+from backstay.archives.workers import count_of, pool_of, processes_of
 from backstay.errors import DamagedArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterable, Iterator
 
     from backstay.archives.formats import FormatReader
+    from backstay.processes import ProcessPool
 
 _BATCH_ENTRIES = 64
 _BATCH_BYTES = 1 << 20
@@ -61,7 +62,13 @@ class RefusedError(Exception):
 
 
 class Sink(Protocol):
-    """Takes the content of entries; called from many threads."""
+    """Takes the content of entries; called from many threads, and in other processes."""
+
+    descriptors: tuple[int, ...]
+    """The open files that it needs wherever it is called."""
+
+    def prepare(self, job: Job) -> None:
+        """Make ready for an entry whatever is to be remembered here; called in order."""
 
     def take(self, job: Job, pieces: Iterable[bytes]) -> None:
         """Take an entry's content.
@@ -81,24 +88,78 @@ def process(
         reader: the archive.
         jobs: what to read, in the order of the archive; taken lazily, a bounded number ahead.
         sink: what takes the content.
-        workers: number of threads, as many as there are processors if None.
+        workers: number of processes or threads, as many as there are processors if None.
 
     Yields:
         What has become of each batch, in order.
     """
-    waiting: deque[tuple[int, Future[list[Result]]]] = deque()
+    waiting: deque[tuple[int, Callable[[], list[Result]]]] = deque()
     under_way = 0
-    with pool_of(count_of(workers), "backstay-read") as pool:
+    count = count_of(workers)
+    work = partial(_read_elsewhere, reader, sink)
+    keep = (*reader.stream.descriptors, *sink.descriptors)
+    # Processes first: there are no threads yet.
+    with processes_of(count, work, keep=keep) as processes, pool_of(count, "backstay-read") as pool:
         for batch in _batches(jobs):
-            cost = _ENTRY_COST * len(batch) + sum(_cost(job.entry) for job in batch)
-            waiting.append((cost, pool.submit(_read_batch, reader, batch, sink)))
+            for job in batch:
+                sink.prepare(job)
+            sizes = [_cost(job.entry) for job in batch]
+            cost = _ENTRY_COST * len(batch) + sum(sizes)
+            if processes is not None and sum(sizes) <= 2 * _BATCH_BYTES:
+                waiting.append((cost, _elsewhere(processes, reader, batch, sink)))
+            else:
+                waiting.append((cost, pool.submit(_read_batch, reader, batch, sink).result))
             under_way += cost
             while under_way > _UNDER_WAY:
-                cost, future = waiting.popleft()
+                cost, result = waiting.popleft()
                 under_way -= cost
-                yield future.result()
+                yield result()
         while waiting:
-            yield waiting.popleft()[1].result()
+            yield waiting.popleft()[1]()
+
+
+def _elsewhere(
+    processes: ProcessPool, reader: FormatReader, batch: list[Job], sink: Sink
+) -> Callable[[], list[Result]]:
+    """Have a batch done by another process; give what waits for it."""
+    task = processes.submit([_message_of(job) for job in batch])
+
+    def result() -> list[Result]:
+        troubles, _ = processes.wait(task)
+        processes.release(task)
+        if troubles is None:
+            return _read_batch(reader, batch, sink)
+        return [Result(job, *troubles.get(number, ())) for number, job in enumerate(batch)]
+
+    return result
+
+
+def _read_elsewhere(
+    reader: FormatReader, sink: Sink, message: list[tuple[Any, ...]], _: memoryview
+) -> dict[int, tuple[str | None, str | None]]:
+    results = _read_batch(reader, [_job_of(values) for values in message], sink)
+    return {
+        number: (result.damage, result.refusal)
+        for number, result in enumerate(results)
+        if result.damage is not None or result.refusal is not None
+    }
+
+
+def _message_of(job: Job) -> tuple[Any, ...]:
+    entry, line, path = job
+    place = entry.location
+    return (
+        path, entry.path, entry.type.value, entry.size, entry.compressed_size, entry.mode, entry.mtime, entry.target,
+        place and (place.start, place.end, place.method, place.crc),
+        line and (line.path, line.type.value, line.size, line.mode, line.mtime, line.blake3, line.target),
+    )  # fmt: skip
+
+
+def _job_of(values: tuple[Any, ...]) -> Job:
+    path, name, kind, size, compressed_size, mode, mtime, target, place, line = values
+    location = Location(*place) if place else None
+    entry = Entry(name, EntryType(kind), size, compressed_size, mode, mtime, target, location)
+    return Job(entry, line and ManifestLine(line[0], EntryType(line[1]), *line[2:]), path)
 
 
 def _cost(entry: Entry) -> int:

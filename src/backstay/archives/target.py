@@ -43,6 +43,7 @@ class Target:
         special_modes: give them setuid bits, and files setgid and sticky bits, too.
 
     Attributes:
+        descriptors: the open folder itself, for another process that writes into it.
         fold: the file system ignores case or Unicode form of names.
         made: the directories that were made, as paths.
     """
@@ -52,6 +53,7 @@ class Target:
         with disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.descriptors: tuple[int, ...] = (self._root,)
         self._mask = (_SPECIAL if special_modes else _PERMISSIONS) if permissions else 0
         self._folder_mask = (_SPECIAL if special_modes else _FOLDER_PERMISSIONS) if permissions else 0
         self._opened: list[OrderedDict[str, int]] = []

@@ -34,6 +34,11 @@ class _Problems:
 
 
 class _Discard:
+    descriptors: tuple[int, ...] = ()
+
+    def prepare(self, job: Job) -> None:
+        """There is nothing to remember."""
+
     def take(self, job: Job, pieces: Iterable[bytes]) -> None:  # noqa: ARG002 - what a sink is called with
         """Read everything and keep nothing."""
         for _ in pieces:

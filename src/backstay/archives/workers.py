@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from backstay.processes import ProcessPool, may_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 _SWITCH_INTERVAL = 0.0005
 _lock = threading.Lock()
@@ -26,13 +26,16 @@ def count_of(workers: int | None) -> int:
 
 
 @contextlib.contextmanager
-def processes_of(workers: int, work: Callable[[Any, memoryview], Any], room: int) -> Iterator[ProcessPool | None]:
+def processes_of(
+    workers: int, work: Callable[[Any, memoryview], Any], *, room: int = 0, keep: Collection[int] = ()
+) -> Iterator[ProcessPool | None]:
     """Give processes that do the same as the threads of `pool_of` without waiting for each other.
 
     Args:
         workers: their number.
         work: see `ProcessPool`.
         room: likewise.
+        keep: likewise.
 
     Yields:
         None where there would be one, or where this program must not fork.
@@ -40,7 +43,7 @@ def processes_of(workers: int, work: Callable[[Any, memoryview], Any], room: int
     if workers < 2 or not may_fork():
         yield None
         return
-    with contextlib.closing(ProcessPool(workers, work, room)) as processes:
+    with contextlib.closing(ProcessPool(workers, work, room=room, keep=keep)) as processes:
         yield processes
 
 

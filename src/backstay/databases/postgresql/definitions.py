@@ -11,6 +11,7 @@ from pathlib import Path
 
 from backstay.databases.address import DatabaseAddress
 from backstay.databases.postgresql.connection import parameters
+from backstay.databases.postgresql.schema import Relation
 from backstay.errors import DumpError
 
 _INSTALLED = (
@@ -71,13 +72,24 @@ def _version(program: str) -> int:
 
 
 class SchemaDump:
-    """Runs ``pg_dump`` for one database and one snapshot."""
+    """Runs ``pg_dump`` for one database.
 
-    def __init__(self, program: str, address: DatabaseAddress, snapshot: str, excluded: Iterable[str]) -> None:
+    Args:
+        program: its path.
+        address: of the database.
+        snapshot: an exported snapshot; empty for what is there now.
+        excluded: relations to leave out.
+    """
+
+    def __init__(
+        self, program: str, address: DatabaseAddress, snapshot: str = "", excluded: Iterable[Relation] = ()
+    ) -> None:
         self._program = program
         self._address = address
-        self._arguments = ["--schema-only", "--encoding=UTF8", f"--snapshot={snapshot}"]
-        self._arguments += [f"--exclude-table={name}" for name in excluded]
+        self._arguments = ["--schema-only", "--encoding=UTF8"]
+        self._arguments += [f"--snapshot={snapshot}"] if snapshot else []
+        # Quotation marks make a pattern exact.
+        self._arguments += [f"--exclude-table={relation.quoted}" for relation in excluded]
 
     def before_rows(self) -> tuple[str, list[str]]:
         """Return the definitions that rows need, and the statements that remove what they make, in an order that works.
@@ -93,6 +105,10 @@ class SchemaDump:
     def after_rows(self) -> str:
         """Return the definitions that come after the rows: indexes, keys, triggers, policies."""
         return self._run("--section=post-data")
+
+    def of(self, relations: Iterable[Relation]) -> str:
+        """Return the definitions of some relations and of all that belongs to them."""
+        return self._run(*(f"--table={relation.quoted}" for relation in relations))
 
     def _run(self, *arguments: str) -> str:
         where = parameters(self._address)

@@ -21,7 +21,7 @@ from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnW
 from backstay.databases.parts import PartWriter
 from backstay.databases.postgresql.connection import Connection, connect, told_as
 from backstay.databases.postgresql.definitions import SchemaDump, find_pg_dump
-from backstay.databases.postgresql.schema import Relation, Schema, qualified, read_schema
+from backstay.databases.postgresql.schema import Relation, Schema, read_schema
 from backstay.errors import DumpError
 
 _LARGE_OBJECT_PIECE = 1 << 19
@@ -78,8 +78,7 @@ class _Dump:
             found.large_objects,
             found.routines,
         )
-        excluded = [_as_pattern(relation) for relation in skipped]
-        schema_dump = SchemaDump(program, self._address, row[0] if row else "", excluded)
+        schema_dump = SchemaDump(program, self._address, row[0] if row else "", skipped)
         self._before, self._drops = schema_dump.before_rows()
         self._after = schema_dump.after_rows()
         self._tables = [relation for relation in self._schema.relations if relation.holds_rows]
@@ -198,8 +197,3 @@ class _Dump:
         )
         rows = sum(summary.rows for summary in self._summaries.values())
         return DumpSummary(tuple(self._parts.names), self._summaries, entry, rows, self._parts.written)
-
-
-def _as_pattern(relation: Relation) -> str:
-    """Return a relation as ``pg_dump --exclude-table`` takes it; quotation marks make it exact."""
-    return qualified(relation.schema, relation.name)

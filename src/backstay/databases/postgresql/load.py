@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from backstay.databases.address import DatabaseAddress
+from backstay.databases.choice import TableChoice
 from backstay.databases.metadata import own_facts
 from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
 from backstay.databases.postgresql.connection import Connection, connect, first_line, is_lost, told_as
-from backstay.databases.postgresql.schema import Relation, qualified, read_schema
+from backstay.databases.postgresql.room import Displacement, add_foreign_key, kind_of, quoted
+from backstay.databases.postgresql.schema import Relation, read_schema
+from backstay.databases.postgresql.selection import Key, Selection, Taking
 from backstay.databases.postgresql.statements import Statement, StatementReader
 from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
+
+_log = logging.getLogger(__name__)
 
 # What a dump consists of: nothing else is executed, for an archive may come from anywhere.
 _ALLOWED = re.compile(
@@ -47,11 +52,18 @@ def load(
     *,
     metadata: Json | None,
     policy: ExistingTables,
+    only_tables: Sequence[str],
     on_warning: OnWarning,
 ) -> Generator[LoadProgress, None, LoadSummary]:
     """Load a dump; see :func:`backstay.databases.load`."""
+    parts = list(parts)
+    dumped_prefix = str((metadata or {}).get("prefix") or "")
+    choice = TableChoice(only_tables, dumped_prefix=dumped_prefix, prefix=address.prefix)
+    selection = None
+    if choice or (address.prefix and dumped_prefix and address.prefix != dumped_prefix):
+        selection = Selection(choice, _definitions(parts))
     with connect(address) as connection:
-        work = _Load(address, connection, metadata or {}, policy, on_warning)
+        work = _Load(address, connection, metadata or {}, policy, selection, on_warning)
         with told_as(address, connection, LoadError, "the load was being prepared"):
             connection.execute("BEGIN")
             work.make_room()
@@ -60,6 +72,19 @@ def load(
             summary = work.complete()
             connection.execute("COMMIT")
     return summary
+
+
+def _definitions(parts: Iterable[Part]) -> Iterator[bytes]:
+    """Yield the statements of a dump that come before its rows."""
+    for name, opener in parts:
+        with closing(opener()) as file:
+            try:
+                for statement in StatementReader(file).statements():
+                    if statement.copies:
+                        return
+                    yield statement.text
+            except LoadError as error:
+                raise LoadError(f"{name}: {error}.") from error
 
 
 class _Load:
@@ -71,34 +96,59 @@ class _Load:
         connection: Connection,
         metadata: Json,
         policy: ExistingTables,
+        selection: Selection | None,
         on_warning: OnWarning,
     ) -> None:
         self._address = address
         self._connection = connection
         self._metadata = metadata
         self._policy = policy
+        self._selection = selection
         self._warn = on_warning
         self._backups: dict[str, str] = {}
         self._part = self._table = ""
         self._rows = self._statements = self._bytes = 0
-        self._before = {(relation.schema, relation.name) for relation in read_schema(connection).relations}
+        old = str(metadata.get("prefix") or "")
+        self._prefixes = (old, address.prefix) if old and address.prefix and old != address.prefix else None
 
     def make_room(self) -> None:
         """Look for what the dump would make and the database already holds, and do as the policy says."""
-        listed: Any = self._metadata.get("tables") or {}
-        wanted = {name for names in listed.values() for name in names} if isinstance(listed, dict) else set()
-        present = [r for r in read_schema(self._connection).relations if r.label in wanted]
-        if not present:
-            return
-        if self._policy is ExistingTables.REFUSE:
+        relations = read_schema(self._connection).relations
+        present = self._in_the_way(relations)
+        if present and self._policy is ExistingTables.REFUSE:
             raise TablesExistError(
                 f"The database {self._address.name!r} already holds {present[0].label}: load into an empty database, "
                 "or say that its tables may be replaced or backed up."
             )
-        if self._policy is ExistingTables.BACK_UP:
-            self._move_away()
-        else:
+        self._displaced = Displacement(self._address, self._connection, present if self._selection else [], self._warn)
+        if self._selection and present:
+            self._displaced.clear(self._move if self._policy is ExistingTables.BACK_UP else None)
+        elif present and self._policy is ExistingTables.BACK_UP:
+            self._move_away(relations)
+        elif present:
             self._drop()
+        self._before = {(relation.schema, relation.name) for relation in read_schema(self._connection).relations}
+
+    def _in_the_way(self, relations: Iterable[Relation]) -> list[Relation]:
+        if self._selection is None:
+            listed: Any = self._metadata.get("tables") or {}
+            wanted = {name for names in listed.values() for name in names} if isinstance(listed, dict) else set()
+            return [relation for relation in relations if relation.label in wanted]
+        made = self._selection.relations
+        final = {self._final(key) for key in made}
+        for relation in relations:
+            if (relation.schema, relation.name) in made - final:
+                raise TablesExistError(
+                    f"The database {self._address.name!r} holds {relation.label}, a name that the dump needs until its "
+                    "tables have their new prefix: load into another database."
+                )
+        return [relation for relation in relations if (relation.schema, relation.name) in final]
+
+    def _final(self, key: Key) -> Key:
+        """Return the name that a relation of the dump has in the end."""
+        if self._prefixes and key[1].startswith(self._prefixes[0]):
+            return key[0], self._prefixes[1] + key[1][len(self._prefixes[0]) :]
+        return key
 
     def _drop(self) -> None:
         for statement in own_facts(self._metadata).get("drops", ()):
@@ -109,25 +159,26 @@ class _Load:
                 text += " CASCADE"
             self._soften(text.encode(), tell=False)
 
-    def _move_away(self) -> None:
+    def _move_away(self, relations: Iterable[Relation]) -> None:
         """Move every object of the schemas, but for extensions, into schemas of the same names with ``bak_`` before."""
-        relations = read_schema(self._connection).relations
         for schema in sorted({relation.schema for relation in relations}):
             backup = f"bak_{schema}"
-            self._execute(f"DROP SCHEMA IF EXISTS {_quoted(backup)} CASCADE")
-            self._execute(f"CREATE SCHEMA {_quoted(backup)}")
+            self._execute(f"DROP SCHEMA IF EXISTS {quoted(backup)} CASCADE")
             for relation in relations:
                 if relation.schema == schema:
-                    self._move(relation, backup)
+                    self._move(relation)
             for kind, name in self._connection.execute(_OTHERS, (schema, schema)).fetchall():
-                self._soften(f"ALTER {kind} {name} SET SCHEMA {_quoted(backup)}".encode(), tell=True)
+                self._soften(f"ALTER {kind} {name} SET SCHEMA {quoted(backup)}".encode(), tell=True)
 
-    def _move(self, relation: Relation, backup: str) -> None:
-        kind = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE", "f": "FOREIGN TABLE"}.get(
-            relation.kind, "TABLE"
-        )
-        # A sequence that a column owns goes with its table, before or after: then this one is done already.
-        if self._soften(f"ALTER {kind} IF EXISTS {relation.quoted} SET SCHEMA {_quoted(backup)}".encode(), tell=False):
+    def _move(self, relation: Relation) -> None:
+        row = self._connection.execute("SELECT to_regclass(%s)", (relation.quoted,)).fetchone()
+        if not row or row[0] is None:
+            return  # a sequence has gone with its table
+        backup, kind = f"bak_{relation.schema}", kind_of(relation)
+        self._execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(backup)}")
+        self._soften(f"DROP {kind} IF EXISTS {quoted(backup)}.{quoted(relation.name)} CASCADE".encode(), tell=False)
+        # A sequence that a column owns cannot go before its table.
+        if self._soften(f"ALTER {kind} IF EXISTS {relation.quoted} SET SCHEMA {quoted(backup)}".encode(), tell=False):
             self._backups[relation.label] = f"{backup}.{relation.name}"
 
     def run(self, parts: Iterable[Part]) -> Generator[LoadProgress]:
@@ -172,8 +223,15 @@ class _Load:
             raise LoadError(
                 f"{self._part}, byte {statement.offset}: a statement that no dump holds was not executed: {shown!r}"
             )
+        taking = self._selection.taking(text) if self._selection else Taking.YES
         if statement.copies:
-            self._copy(text, reader)
+            self._copy(text, reader, taken=taking is Taking.YES)
+        elif taking is Taking.NO:
+            return
+        elif self._selection and taking is Taking.IF_LACKING:
+            self._make_if_lacking(text, self._selection)
+        elif taking is Taking.FOREIGN_KEY:
+            add_foreign_key(self._connection, text, self._warn)
         elif _DROPS.match(text) and not re.match(rb"ALTER TABLE (?!IF EXISTS)", text):
             return
         elif _OF_THE_SERVER.match(text):
@@ -183,7 +241,20 @@ class _Load:
         else:
             self._connection.execute(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1))
 
-    def _copy(self, text: bytes, reader: StatementReader) -> None:
+    def _make_if_lacking(self, text: bytes, selection: Selection) -> None:
+        if _OF_THE_SERVER.match(text):
+            self._soften(text, tell=True)
+        elif self._soften(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1), tell=False):
+            selection.was_lacking(text)
+        else:
+            # It is there, or needs what was not chosen; a table that cannot do without it says so itself.
+            _log.debug("Left as it is in the database: %s", text[:80].decode("utf-8", "backslashreplace"))
+
+    def _copy(self, text: bytes, reader: StatementReader, *, taken: bool) -> None:
+        if not taken:
+            for block in reader.rows():
+                self._bytes += len(block)
+            return
         self._table = text.split(None, 2)[1].decode("utf-8", "replace")
         cursor = self._connection.cursor()
         with cursor.copy(text) as copy:
@@ -225,15 +296,15 @@ class _Load:
     def complete(self) -> LoadSummary:
         """Give the tables the prefix asked for, and let the server learn about their rows."""
         self._execute("RESET search_path")
-        old, new = str(self._metadata.get("prefix") or ""), self._address.prefix
         schema = read_schema(self._connection)
-        made = [r for r in schema.relations if (r.schema, r.name) not in self._before or self._backups]
-        made = [r for r in made if not r.schema.startswith("bak_")] if self._backups else made
-        if old and new and old != new:
+        made = [r for r in schema.relations if (r.schema, r.name) not in self._before]
+        if self._prefixes:
             for relation in made:
-                if relation.name.startswith(old):
-                    self._rename(relation, new + relation.name[len(old) :])
-            self._tell_of_functions(old)
+                _, name = self._final((relation.schema, relation.name))
+                if name != relation.name:
+                    self._execute(f"ALTER {kind_of(relation)} {relation.quoted} RENAME TO {quoted(name)}")
+            self._tell_of_functions(self._prefixes[0])
+        self._displaced.put_back()
         return LoadSummary(
             tables=tuple(r.label for r in made if r.kind in "rp"),
             entities=tuple(r.label for r in made if r.kind not in "rp"),
@@ -247,12 +318,6 @@ class _Load:
         found = self._connection.execute(_NAMING_PREFIX, (prefix, prefix)).fetchall()
         for (name,) in found:
             self._warn(f"The function {name} names {prefix}… itself or in its text, which was not changed: correct it.")
-
-    def _rename(self, relation: Relation, name: str) -> None:
-        kind = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE", "f": "FOREIGN TABLE"}.get(
-            relation.kind, "TABLE"
-        )
-        self._execute(f"ALTER {kind} {qualified(relation.schema, relation.name)} RENAME TO {_quoted(name)}")
 
 
 # Functions of no extension, of this database's own schemas, in whose name or text a prefix stands.
@@ -279,7 +344,3 @@ WHERE n.nspname = %s AND t.typtype IN ('e', 'd', 'r', 'c') AND t.typelem = 0
   AND NOT EXISTS (SELECT 1 FROM pg_depend d
       WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype IN ('e', 'i'))
 """
-
-
-def _quoted(name: str) -> str:
-    return sql.Identifier(name).as_string()

@@ -50,6 +50,7 @@ class Relation:
     rows: int
     populated: bool
     columns: tuple[str, ...]
+    oid: int
 
     @property
     def quoted(self) -> str:
@@ -85,7 +86,7 @@ def read_schema(connection: Connection) -> Schema:
     """Return what the database of a connection holds."""
     found: dict[int, Relation] = {}
     for oid, schema, name, kind, rows, populated, columns, _ in connection.execute(_RELATIONS.encode()):
-        found[oid] = Relation(schema, name, kind, rows, populated, tuple(columns))
+        found[oid] = Relation(schema, name, kind, rows, populated, tuple(columns), oid)
     needs: dict[int, set[int]] = {}
     for view, used in connection.execute(_NEEDS.encode()):
         needs.setdefault(view, set()).add(used)

@@ -53,7 +53,9 @@ def load(
         )
     fresh = target.with_name(f".{target.name}.backstay-new")
     fresh.unlink(missing_ok=True)
-    selection = Selection(TableChoice(only_tables, dumped_prefix=address.prefix)) if only_tables else None
+    selection = (
+        Selection(TableChoice(only_tables, dumped_prefix=address.prefix), settings=not exists) if only_tables else None
+    )
     work = _Load(target, policy, selection)
     try:
         if exists and selection:
@@ -162,8 +164,11 @@ class _Load:
         if self._selection:
             if not self._selection.takes(text):
                 return
-            for name in self._selection.makes:
-                self._make_room(connection, name)
+            if self._selection.makes:
+                self._make_room(connection, self._selection.makes)
+            if self._selection.counts:
+                # The rows have made one already.
+                connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (self._selection.counts,))
         cursor = connection.execute(text)
         self._statements += 1
         if _INSERT.match(text):

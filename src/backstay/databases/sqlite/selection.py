@@ -24,34 +24,43 @@ _ABOUT = tuple(
 _ALWAYS = re.compile(
     r"\s*(?:PRAGMA\s+(?:encoding|page_size|auto_vacuum|foreign_keys|writable_schema)\b|BEGIN\b|COMMIT\b)", re.IGNORECASE
 )
+_SETTING = re.compile(r"\s*PRAGMA\b", re.IGNORECASE)
 
 
 class Selection:
     """Follows the statements of a dump.
 
+    Args:
+        choice: which tables.
+        settings: take settings of the file too, such as ``user_version``: right for a new file.
+
     Attributes:
         made: everything that the statements taken so far made.
-        makes: what the statement that was asked about last makes: tables, indexes, views, triggers.
+        makes: name of the table, index, view or trigger that the statement asked about last makes; empty if none.
+        counts: name of the table whose counter it sets; empty if none.
     """
 
-    def __init__(self, choice: TableChoice) -> None:
+    def __init__(self, choice: TableChoice, *, settings: bool) -> None:
         self._choice = choice
+        self._settings = settings
         self._virtual: list[str] = []
         self.made: set[str] = set()
-        self.makes: tuple[str, ...] = ()
+        self.makes = self.counts = ""
 
     def takes(self, statement: str) -> bool:
         """Whether a statement is about a chosen table; what says nothing of tables and changes nothing is taken too."""
-        self.makes = ()
+        self.makes = self.counts = ""
         kind, name, table = _about(statement)
         if not kind:
-            return _ALWAYS.match(statement) is not None
+            return bool(_ALWAYS.match(statement) or (self._settings and _SETTING.match(statement)))
         if name.lower().startswith("sqlite_") or not self._wants(table or name):
             return False
         if kind == "virtual":
             self._virtual.append(name)
-        if kind not in {"rows", "sequence"}:
-            self.makes = (name,)
+        if kind == "sequence":
+            self.counts = name
+        elif kind != "rows":
+            self.makes = name
             self.made.add(name)
         return True
 

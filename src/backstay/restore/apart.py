@@ -1,0 +1,174 @@
+"""Work that is done beside a restore: in a forked process where this program may fork, in a thread elsewhere.
+
+Either way it talks through a channel: how far it is, now and then; what it warns of, and its result or its error, at
+its end.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from backstay import errors
+from backstay.errors import BackstayError, RestoreError, StoppedError
+from backstay.processes import Child, may_fork, receive, send
+
+_TELL_SECONDS = 0.1
+_END_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+Progress = tuple[str, int, int]
+"""What is in hand, bytes done, bytes in all (0 where that is not known)."""
+
+
+class Teller:
+    """What work tells with, from any of its threads."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._told = 0.0
+        self._lock = threading.Lock()
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        """Tell of something that could not be done as it should be."""
+        self.warnings.append(message)
+
+    def progress(self, what: str, done: int, total: int = 0) -> None:
+        """Tell how far the work is; what nobody would see is left out.
+
+        Raises:
+            StoppedError: nobody listens any more.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if now - self._told < _TELL_SECONDS:
+                return
+            self._told = now
+            try:
+                # Whoever listens may have other things to do: the work never waits for them.
+                if select.select([], [self._channel], [], 0)[1]:
+                    send(self._channel, ("progress", what, done, total))
+            except (OSError, ValueError) as error:
+                raise StoppedError("The restore was stopped.") from error
+
+
+Work = Callable[[Teller], Any]
+"""What is done; what it returns must be plain (see ``backstay.processes.send``)."""
+
+
+class Apart:
+    """Some work that goes on beside the program; use it in a ``with`` statement, whose end is the work's end too.
+
+    Args:
+        work: what is done.
+        keep: file descriptors that the work needs, or that are to stay open as long as it goes on.
+
+    Attributes:
+        result: what the work returned; None before its end.
+    """
+
+    def __init__(self, work: Work, keep: Collection[int] = ()) -> None:
+        self.result: Any = None
+        self.warnings: list[str] = []
+        self._ended = False
+        self._child: Child | None = None
+        self._thread: threading.Thread | None = None
+        if may_fork():
+            self._child = Child(lambda channel: _serve(work, channel), keep)
+            self._channel = self._child.channel
+        else:
+            self._channel, theirs = socket.socketpair()
+            self._thread = threading.Thread(target=_serve_in_thread, args=(work, theirs), daemon=True)
+            self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def news(self, *, wait: float | None = 0.0) -> Iterator[Progress]:
+        """Yield what the work has told since the last time.
+
+        Args:
+            wait: seconds to wait for the first news; None: until the end of the work, for each.
+
+        Raises:
+            BackstayError: the work failed, with its own error.
+            OSError: the system refused it something.
+        """
+        while not self._ended and select.select([self._channel], [], [], wait)[0]:
+            kind, *facts = self._receive()
+            if kind == "progress":
+                yield facts[0], facts[1], facts[2]
+            else:
+                self._take_end(kind, facts)
+            wait = None if wait is None else 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the work is over, and its result known."""
+        return self._ended
+
+    def end(self) -> None:
+        """End the work, at once where it is a process, else at the next thing that it tells."""
+        self._ended = True
+        if self._child is not None:
+            self._child.end()
+            return
+        self._channel.close()
+        if self._thread is not None:
+            self._thread.join(_END_SECONDS)
+
+    def _receive(self) -> tuple[Any, ...]:
+        try:
+            message: tuple[Any, ...] = receive(self._channel)
+        except (EOFError, OSError):
+            return ("died",)
+        return message
+
+    def _take_end(self, kind: str, facts: list[Any]) -> None:
+        self._ended = True
+        if kind == "died":
+            raise RestoreError("A part of the restore ended unexpectedly, killed perhaps: look for the reason.")
+        self.warnings = facts.pop()
+        if kind == "done":
+            (self.result,) = facts
+        elif kind == "refused":
+            raise OSError(*facts)
+        else:
+            name, message = facts
+            raise getattr(errors, name, BackstayError)(message)
+
+
+def _serve(work: Work, channel: socket.socket) -> None:
+    teller = Teller(channel)
+    try:
+        message: tuple[Any, ...] = ("done", work(teller))
+    except BackstayError as error:
+        message = ("failed", type(error).__name__, str(error))
+    except OSError as error:
+        message = ("refused", error.errno or 0, error.strerror or str(error), str(error.filename or "") or None)
+    send(channel, (*message, teller.warnings))
+
+
+def _serve_in_thread(work: Work, channel: socket.socket) -> None:
+    try:
+        with suppress(OSError):
+            _serve(work, channel)
+    except Exception:
+        # Whoever waits is told by the end of the channel.
+        _log.exception("A part of the restore failed")
+    finally:
+        channel.close()

@@ -1,0 +1,118 @@
+"""An archive that is read while it is still being downloaded: a read waits for the bytes that are not there yet."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from backstay.archives import ArchiveReader, Limits
+from backstay.archives.part_stream import PartStream
+from backstay.archives.registry import make_reader
+from backstay.errors import StoppedError
+
+_LOOK_SECONDS = 0.02
+_UNFINISHED = ".part"
+
+
+class Arrival:
+    """How many bytes of an archive are there, from its beginning; seen by every process that was forked since."""
+
+    def __init__(self) -> None:
+        # The memory is let go of with the object, when no process has it any more.
+        self._memory = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that are there without a gap."""
+        return self._memory[0]
+
+    @bytes.setter
+    def bytes(self, count: int) -> None:
+        self._memory[0] = count
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will arrive."""
+        return bool(self._memory[1])
+
+    def end(self) -> None:
+        """Note that nothing more will arrive."""
+        self._memory[1] = 1
+
+
+class ArrivingParts(PartStream):
+    """The parts of an archive as one stream, some of it not there yet.
+
+    Args:
+        folder: where they arrive, each under ``NAME.part`` until it is whole.
+        parts: name and size of each, in order.
+        arrival: tells what is there.
+    """
+
+    def __init__(self, folder: Path, parts: Sequence[tuple[str, int]], arrival: Arrival) -> None:
+        super().__init__([])
+        self.paths = [folder / name for name, _size in parts]
+        for _name, size in parts:
+            self.starts.append(self.length)
+            self.length += size
+        self._arrival = arrival
+        self._open: tuple[int, int] = (-1, -1)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read exactly so many bytes, fewer only where the stream ends; wait for them where they are not there yet.
+
+        Raises:
+            StoppedError: they will not arrive.
+        """
+        wanted = min(offset + size, self.length)
+        while self._arrival.bytes < wanted:
+            if self._arrival.is_over and self._arrival.bytes < wanted:
+                raise StoppedError("The download was stopped.")
+            time.sleep(_LOOK_SECONDS)
+        return super().read(offset, size)
+
+    @contextmanager
+    def _part(self, index: int) -> Iterator[int]:
+        if self._open[0] != index:
+            self.close()
+            self._open = (index, _open(self.paths[index]))
+        yield self._open[1]
+
+    def close(self) -> None:
+        """Close what is open."""
+        # The first call comes from the parent class, before there is anything to close.
+        index, descriptor = getattr(self, "_open", (-1, -1))
+        if index >= 0:
+            os.close(descriptor)
+            self._open = (-1, -1)
+
+
+def _open(path: Path) -> int:
+    for name in (path, path.with_name(path.name + _UNFINISHED), path):
+        try:
+            return os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # It may get its name at this very moment.
+            continue
+    raise FileNotFoundError(path)
+
+
+def open_arriving(
+    folder: Path, parts: Sequence[tuple[str, int]], arrival: Arrival, password: str | None
+) -> ArchiveReader:
+    """Open an archive that arrives; this waits for as much of it as its format asks for.
+
+    Raises:
+        ArchiveError: it is no archive, or damaged, or the password is wrong.
+        StoppedError: not enough of it will arrive.
+    """
+    stream = ArrivingParts(folder, parts, arrival)
+    try:
+        return ArchiveReader(stream, make_reader(stream, password), Limits())
+    except BaseException:
+        stream.close()
+        raise
