@@ -95,7 +95,9 @@ class Displacement:
             ) from error
 
     def _drop(self) -> None:
-        for kind in ("VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "TABLE", "SEQUENCE"):
+        for view in reversed([relation for relation in self._relations if relation.kind in "vm"]):
+            self._execute(f"DROP {kind_of(view)} {view.quoted}")
+        for kind in ("FOREIGN TABLE", "TABLE", "SEQUENCE"):
             found = [relation.quoted for relation in self._relations if kind_of(relation) == kind]
             if found:
                 # A sequence or a partition has gone with its table.

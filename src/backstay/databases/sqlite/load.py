@@ -149,6 +149,8 @@ class _Load:
                 except sqlite3.Error as error:
                     raise LoadError(f"{name}, byte {at}: SQLite refused a statement: {error}.") from error
                 except LoadError as error:
+                    if type(error) is not LoadError:
+                        raise
                     raise LoadError(f"{name}: {error}.") from error
         if connection.in_transaction:
             connection.execute("COMMIT")
