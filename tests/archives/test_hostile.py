@@ -49,7 +49,7 @@ def raw(folder: Path, format_name: str, pieces: Sequence[Piece]) -> Path:
         parts.write(writer.header(head, content, len(data)))
         if deflated:
             unit = writer.unit(deflated)
-            parts.write(unit.whole + unit.data)
+            parts.write(bytes(unit.whole) + bytes(unit.data))
         writer.written(head, content, len(data), position)
         totals = Totals(totals.entries + 1, totals.size + len(data), totals.compressed_size + len(deflated))
     writer.finish(parts, totals)

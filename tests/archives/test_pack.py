@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import shutil
+import stat
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from archives.trees import TIME, begin, file_source, fill, password_for, scan
-from backstay.archives import EntryType, PackWarning, Source, create_archive, open_archive, pack
+from archives.trees import TIME, begin, contents, file_source, fill, password_for, scan
+from backstay.archives import EntryType, PackWarning, Source, create_archive, open_archive, pack, workers
 from backstay.archives.registry import FORMATS
 from backstay.errors import ArchiveError, BackstayError, DiskFullError, UsageError
 
@@ -277,9 +281,9 @@ def test_a_folder_is_packed_by_several_threads_as_by_one(tmp_path: Path) -> None
     for number in range(300):
         (root / f"{number:03d}").write_bytes(os.urandom(number * 50))
     archives = []
-    for workers in (1, 5):
-        writer = begin(tmp_path / str(workers), "zip")
-        for _ in pack(writer, scan(root), workers=workers):
+    for count in (1, 5):
+        writer = begin(tmp_path / str(count), "zip")
+        for _ in pack(writer, scan(root), workers=count):
             pass
         archives.append(writer.close().parts[0])
     with open_archive(archives[0]) as one, open_archive(archives[1]) as other:
@@ -301,3 +305,83 @@ def test_a_spool_that_is_not_what_it_was_stops_the_backup(tmp_path: Path) -> Non
             with pytest.raises(BackstayError):
                 list(pack(writer, [Source("s", EntryType.FILE, 0o100644, TIME, 0, deflated=deflated)]))
             writer.abort()
+
+
+@pytest.mark.parametrize("bad_from", [0, 2 << 20], ids=["at once", "in the middle"])
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_large_file_that_the_disk_does_not_give_is_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str, bad_from: int
+) -> None:
+    (tmp_path / "bad").write_bytes(os.urandom(8 << 20))
+    (tmp_path / "good").write_bytes(b"good")
+    bad = (tmp_path / "bad").stat().st_ino
+    real = os.pread
+
+    def pread(descriptor: int, length: int, offset: int) -> bytes:
+        # From the middle on, where the samples have been taken and blocks are being written.
+        if length == 1 << 20 and offset >= bad_from and os.fstat(descriptor).st_ino == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+    found, warnings = packed(
+        tmp_path / "out",
+        format_name,
+        [file_source("first", b"1"), on_disk(tmp_path / "bad"), on_disk(tmp_path / "good")],
+    )
+    assert found == {"first": b"1", "good": b"good"}
+    assert [warning.path for warning in warnings] == ["bad"]
+    assert "Input/output error" in warnings[0].message
+
+
+def test_a_link_in_a_zip_is_one_whatever_mode_it_is_given(tmp_path: Path) -> None:
+    link = Source("link", EntryType.SYMLINK, 0o100644, TIME, target="first")
+    summary = fill(begin(tmp_path, "zip"), [file_source("first", b"1"), link])
+    with open_archive(summary.parts[-1]) as archive:
+        assert archive.verify().problems == []
+        assert {entry.path: entry.type for entry in archive if entry.path == "link"} == {"link": EntryType.SYMLINK}
+    with zipfile.ZipFile(summary.parts[-1]) as peer:
+        assert stat.S_ISLNK(peer.getinfo("link").external_attr >> 16)
+
+
+@pytest.mark.parametrize("part_size", [0, 65536])
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_processes_make_what_threads_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str, part_size: int
+) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    for number in range(300):
+        (root / f"{number:03d}").write_bytes(random.Random(number).randbytes(number * 20) + bytes(number * 20))
+    (root / "folder").mkdir(mode=0o750)
+    (root / "link").symlink_to("000")
+    gone = Source("gone", EntryType.FILE, 0o100644, TIME, 5, file=str(root / "gone"))
+    kinds = []
+    for forked in (True, False):
+        monkeypatch.setattr(workers, "may_fork", lambda forked=forked: forked)
+        warnings: list[PackWarning] = []
+        writer = begin(tmp_path / str(forked), format_name, part_size=part_size)
+        for _ in pack(writer, [*scan(root), gone], workers=3, on_warning=warnings.append):
+            pass
+        summary = writer.close()
+        with open_archive(summary.parts[-1], password=password_for(format_name)) as archive:
+            assert archive.verify().problems == []
+            out = tmp_path / f"out-{forked}"
+            archive.extract(out)
+            kinds.append((list(archive.manifest()), contents(out), len(summary.parts), [w.message for w in warnings]))
+    assert kinds[0] == kinds[1]
+    assert kinds[0][1] == contents(root)
+    assert (kinds[0][2] > 1) == bool(part_size)
+    assert len(kinds[0][3]) == 1
+
+
+def test_a_batch_that_the_processes_cannot_do_is_done_where_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "grown").write_bytes(b"g" * (6 << 20))
+    grown = Source("grown", EntryType.FILE, 0o100644, TIME, 10, file=str(tmp_path / "grown"))
+    # Stored, these take more room than the processes have.
+    sources = [file_source(f"{number:02d}", os.urandom(16_000)) for number in range(60)]
+    long = [file_source("/".join(["n" * 200] * 60) + str(number), b"x") for number in range(60)]
+    found, warnings = packed(tmp_path / "out", "jpa", [*sources, grown, *long])
+    assert len(found) == 121
+    assert found["grown"] == b"g" * (6 << 20)
+    assert warnings == []

@@ -104,7 +104,11 @@ class LargeContent(Protocol):
         """Say what must be the same for a half written entry to be continued."""
 
     def block(self, offset: int, length: int) -> bytes:
-        """Read a block; a shorter one means that the content has become shorter."""
+        """Read a block; a shorter one means that the content has become shorter.
+
+        Raises:
+            UnreadableError: if it cannot be read.
+        """
 
     def changed(self) -> bool:
         """Say whether it has changed since it was opened."""
@@ -140,9 +144,12 @@ class LargeFile:
 
     def block(self, offset: int, length: int) -> bytes:
         """Read a block."""
-        data = os.pread(self._descriptor, length, offset)
-        while len(data) < length and (more := os.pread(self._descriptor, length - len(data), offset + len(data))):
-            data += more
+        try:
+            data = os.pread(self._descriptor, length, offset)
+            while len(data) < length and (more := os.pread(self._descriptor, length - len(data), offset + len(data))):
+                data += more
+        except OSError as error:
+            raise UnreadableError(_reason(error)) from error
         return data
 
     def changed(self) -> bool:

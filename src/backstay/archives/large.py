@@ -8,10 +8,11 @@ from blake3 import blake3
 from isal import isal_zlib
 
 from backstay.archives import codec, manifest
-from backstay.archives.content import open_large
+from backstay.archives.content import UnreadableError, open_large
 from backstay.archives.entries import EntryType, ManifestLine
 from backstay.archives.formats import DEFLATED, STORED, Content, Head, Unit
 from backstay.archives.names import path_bytes
+from backstay.errors import ArchiveError
 
 if TYPE_CHECKING:
     from backstay.archives.entries import Source
@@ -68,10 +69,15 @@ class LargeEntry:
         self._hash = blake3()
         same = begun is not None and [begun.path, begun.identity] == [source.path, self._content.identity()]
         self._begun = begun if same else None
-        self.start = self._hash_again(self._begun.content) if self._begun else 0
-        self._method = self._begun.content.method if self._begun else self._choose_method()
+        try:
+            self.start = self._hash_again(self._begun.content) if self._begun else 0
+            self._method = self._begun.content.method if self._begun else self._choose_method()
+        except UnreadableError:
+            self.close()
+            raise
         limit = self._format.largest
         self.why_not = f"has grown to {self.length} bytes" if limit is not None and self.length > limit else None
+        self._failure: str | None = None
 
     def _hash_again(self, content: Content) -> int:
         done = content.compressed_size if self._ready else content.size
@@ -140,6 +146,18 @@ class LargeEntry:
         # Behind a short block the file has been cut: what may come later in it is another file's content.
         self._ended = size < codec.BLOCK_SIZE
 
+    def give_up(self, writer: ArchiveWriter, reason: str) -> None:
+        """Take back what was written of an entry that cannot be read to its end.
+
+        Raises:
+            ArchiveError: if it is content of the archive's own making, which must not be missing.
+        """
+        if self.source.deflated:
+            raise ArchiveError(f"{self.source.deflated.path} {reason}.")
+        self._ended = True
+        self._failure = self._failure or reason
+        writer.drop_entry()
+
     def end(self, writer: ArchiveWriter) -> str | None:
         """End the entry with what was read.
 
@@ -148,7 +166,9 @@ class LargeEntry:
         """
         entry = writer.open_entry
         if entry is None:
-            return None
+            writer.last_path = self.source.path
+            self.close()
+            return self._failure
         content = entry.content
         spool = self._ready
         digest = spool.blake3 if spool else self._hash.hexdigest()

@@ -114,8 +114,14 @@ class _Block:
         self._future = pool.submit(self._large.block, self._offset)
 
     def finish(self, packer: _Packer) -> None:
-        if self._future:
-            self._large.add(packer.writer, self._future.result())
+        if self._future is None:
+            return
+        try:
+            block = self._future.result()
+        except UnreadableError as error:
+            self._large.give_up(packer.writer, str(error))
+        else:
+            self._large.add(packer.writer, block)
 
 
 class _Ending:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from backstay.archives.entries import EntryType
 from backstay.archives.formats import Content, Head, Totals, Unit
 from backstay.archives.parts import Position
 from backstay.archives.spool import Spool
@@ -56,7 +58,7 @@ class ZipWriter:
             parts.write(SPLIT_MARKER)
 
     def header(self, head: Head, content: Content, largest: int) -> bytes:
-        """Make a local header."""
+        """Make a local header; the mode is in the central directory alone."""
         return pack_local(head, content, largest)
 
     def unit(self, data: bytes | bytearray) -> Unit:
@@ -65,6 +67,9 @@ class ZipWriter:
 
     def written(self, head: Head, content: Content, largest: int, position: Position) -> None:
         """Note the record for the central directory."""
+        if head.type is EntryType.SYMLINK and not stat.S_ISLNK(head.mode):
+            # Readers tell a link by this (section 3.1, external attributes): with the mode of its target it would be a file.
+            head = head._replace(mode=stat.S_IFLNK | 0o777)
         self._spool.append(pack_central(head, content, largest, position.part - 1, position.offset))
 
     def finish(self, parts: PartWriter, totals: Totals) -> None:
