@@ -11,10 +11,11 @@ import typer
 from backstay.cli import options
 from backstay.cli.output import bar, say
 from backstay.cli.remote_connection import read_secret
-from backstay.cli.restore import ask, discarded_unless_begun, run
+from backstay.cli.restore import ask, begin, run
 from backstay.cli.restore_plan import Wishes, make_plan, preview
 from backstay.client import Client
-from backstay.jobs import backup_remotely, begin_restore, confirm_overdue, moving_texts, source_of_server
+from backstay.jobs import RestoreSource, backup_remotely, confirm_overdue, source_of_server
+from backstay.restore import RemoteArchive
 
 if TYPE_CHECKING:
     from backstay.api.replies import StepReply
@@ -56,6 +57,9 @@ def migrate(
     secret_file: Annotated[
         Path | None, typer.Option("--secret-file", metavar="FILE", help="File whose first line is the secret.")
     ] = None,
+    connections: Annotated[
+        int, typer.Option("--connections", min=1, max=32, help="Connections at once, as for 'restore'.")
+    ] = 1,
     password: options.Password = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace what is there without asking.")] = False,
     home: options.Home = None,
@@ -74,31 +78,21 @@ def migrate(
         address=address,
     )
     wishes.check()
-    with options.opened(home) as installation, Client(server, read_secret(secret, secret_file)) as client:
+    word = read_secret(secret, secret_file)
+    with options.opened(home) as installation, Client(server, word) as client:
         confirm_overdue(installation, say)
+        # Asked before anything long begins: of the backup itself nothing needs to be known for it.
+        looked = preview(make_plan(RestoreSource(to, remote=RemoteArchive(server, word, 0, ())), wishes))
+        if looked.replaces and not yes:
+            ask(looked.question(), json_output=json_output)
         with bar("Backup", quiet=json_output) as progress:
 
             def told(reply: StepReply) -> None:
                 progress.update(f"{reply.domain} {reply.step}", reply.progress, 100, reply.progress)
 
             number = backup_remotely(client, profile, "Taken to move the site", told)
-        with bar("Download", transfer=True, quiet=json_output) as progress:
-            source = source_of_server(
-                installation,
-                client,
-                number,
-                password,
-                lambda arrived: progress.update(arrived.name, arrived.done, arrived.total),
-            )
-        with discarded_unless_begun(source) as begun:
-            plan = make_plan(source, wishes)
-            texts = dict(moving_texts(source, server, Path(plan.target), plan.address)) | dict(plan.replacements)
-            plan = replace(plan, replacements=tuple(texts.items()))
-            looked = preview(plan)
-            if looked.replaces and not yes:
-                ask(looked.question(), json_output=json_output)
-            restoring = begin_restore(installation, looked.decided(plan, wishes.existing, asked=looked.replaces))
-            begun()
-        run(restoring, json_output=json_output)
+        source = source_of_server(client, (server, word), number, password, connections)
+        plan = replace(make_plan(source, wishes), moved_from=server)
+        run(begin(installation, plan, existing=existing, yes=True, json_output=json_output), json_output=json_output)
         if delete_files:
             client.delete_files(number)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -22,6 +21,7 @@ from backstay.jobs import (
     Installation,
     RestoreSource,
     begin_restore,
+    brought_here,
     confirm_overdue,
     confirm_restore,
     pending_restores,
@@ -29,7 +29,10 @@ from backstay.jobs import (
     take_up_restore,
     undo_restore,
 )
-from backstay.restore import RestoreProgress, RestoreReport, RestoreRun
+from backstay.restore import RestorePlan, RestoreProgress, RestoreReport, RestoreRun
+
+if TYPE_CHECKING:
+    from backstay.client import DownloadProgress
 
 
 def restore(
@@ -103,6 +106,9 @@ def restore(
             help="Give .htaccess, web.config, php.ini and .user.ini in the root other names, as Akeeba's restore does.",
         ),
     ] = False,
+    special_modes: Annotated[
+        bool, typer.Option("--special-modes", help="Give files setuid, setgid and sticky bits too.")
+    ] = False,
     owner: Annotated[
         str | None,
         typer.Option(
@@ -132,6 +138,16 @@ def restore(
     secret_file: Annotated[
         Path | None, typer.Option("--secret-file", metavar="FILE", help="File whose first line is the secret.")
     ] = None,
+    connections: Annotated[
+        int,
+        typer.Option(
+            "--connections",
+            min=1,
+            max=32,
+            help="Of a server: connections at once. Files are made ready as they come over one, and part by part over "
+            "more.",
+        ),
+    ] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Finish a restore that was interrupted.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take a restore back: what was there before is again.")] = False,
@@ -184,33 +200,40 @@ def restore(
             merge=merge,
             configuration=not keep_configuration,
             rename_server_files=rename_server_files,
+            special_modes=special_modes,
             owner=owner,
             keep_days=keep_days,
         )
         wishes.check()
-        found = resolve_source(installation, source, backup, (secret, secret_file), password, quiet=json_output)
-        with discarded_unless_begun(found) as begun:
-            plan = make_plan(found, wishes)
-            looked = preview(plan)
-            if dry_run:
-                tell_preview(looked, json_output=json_output)
-                return
-            if looked.replaces and not yes:
-                ask(looked.question(), json_output=json_output)
-            restoring = begin_restore(installation, looked.decided(plan, wishes.existing, asked=looked.replaces))
-            begun()
+        found = resolve_source(installation, source, backup, (secret, secret_file), password, connections)
+        if dry_run:
+            _tell_what_would_be(installation, found, wishes, json_output=json_output)
+            return
+        restoring = begin(installation, make_plan(found, wishes), existing=existing, yes=yes, json_output=json_output)
         run(restoring, json_output=json_output)
 
 
-@contextmanager
-def discarded_unless_begun(source: RestoreSource) -> Iterator[Callable[[], None]]:
-    """Remove what was downloaded for a restore, unless the function that is yielded says that it was begun."""
-    kept = []
-    try:
-        yield lambda: kept.append(True)
-    finally:
-        if source.fetched and not kept:
-            shutil.rmtree(source.fetched, ignore_errors=True)
+def _tell_what_would_be(
+    installation: Installation, source: RestoreSource, wishes: Wishes, *, json_output: bool
+) -> None:
+    with ExitStack() as stack:
+        with bar("Download", transfer=True, quiet=json_output or source.remote is None) as progress:
+
+            def told(arrived: DownloadProgress) -> None:
+                progress.update(arrived.name, arrived.done, arrived.total)
+
+            here = stack.enter_context(brought_here(installation, source, told))
+        tell_preview(preview(make_plan(here, wishes), in_detail=True), json_output=json_output)
+
+
+def begin(installation: Installation, plan: RestorePlan, *, existing: str, yes: bool, json_output: bool) -> RestoreRun:
+    """Begin a restore, when it was asked whether what is there may be replaced."""
+    looked = preview(plan)
+    if looked.replaces and not yes:
+        ask(looked.question(), json_output=json_output)
+    restoring = begin_restore(installation, looked.decided(plan, existing, asked=looked.replaces))
+    restoring.layout = looked.layout
+    return restoring
 
 
 def ask(question: str, *, json_output: bool) -> None:
@@ -226,8 +249,11 @@ def run(restoring: RestoreRun, *, json_output: bool) -> None:
     warnings: list[str] = []
     report: RestoreReport | None = None
     try:
+        steps = run_restore(restoring, warnings.append)
+        # Begun before the bar, whose thread would keep it from working in several processes.
+        first = list(islice(steps, 1))
         with bar("Restore", quiet=json_output) as progress:
-            for step in run_restore(restoring, warnings.append):
+            for step in chain(first, steps):
                 if isinstance(step, RestoreProgress):
                     progress.update(f"{step.stage} {step.what}", step.done, step.total or None)
                 else:

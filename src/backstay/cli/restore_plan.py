@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from backstay.archives import ArchiveReader, EntryType, open_archive
-from backstay.cli.output import bar, shown, size
+from backstay.cli.output import shown, size
 from backstay.databases import DatabaseAddress, ExistingTables
 from backstay.errors import NotFoundError, UsageError
 from backstay.jobs import Installation, RestoreSource, source_of_backup, source_of_server
@@ -46,6 +46,7 @@ class Wishes:
     merge: bool = False
     configuration: bool = True
     rename_server_files: bool = False
+    special_modes: bool = False
     owner: str | None = None
     keep_days: float = 7.0
 
@@ -75,6 +76,7 @@ class Preview:
         bytes: bytes of their content.
         configuration: files of the site's configuration that would change.
         not_restored: dumps for which no database is given.
+        layout: of the archive; None where it is not here yet, and nothing of it is known.
     """
 
     plan: RestorePlan
@@ -84,6 +86,7 @@ class Preview:
     bytes: int
     configuration: tuple[Rewritten, ...]
     not_restored: tuple[str, ...]
+    layout: Layout | None = field(default=None, repr=False)
 
     @property
     def replaces(self) -> bool:
@@ -98,14 +101,16 @@ class Preview:
             found.append(f"{how} {self.plan.target}")
         for dump_file, tables in self.in_the_way.items():
             if tables and (address := self.plan.database(dump_file)):
-                found.append(f"{len(tables)} tables of {address.redacted()}")
+                which = f"{len(tables)} tables" if self.layout else f"those of the {len(tables)} tables"
+                known = "" if self.layout else " that the backup holds too"
+                found.append(f"{which} of {address.redacted()}{known}")
         return f"The restore replaces {' and '.join(found)}."
 
     def decided(self, plan: RestorePlan, existing: str, *, asked: bool) -> RestorePlan:
         """Return the plan with what becomes of existing tables: what nobody was asked about is not replaced."""
         if existing != "ask":
             return replace(plan, existing=_POLICIES[existing].value)
-        known = all(tables is not None for tables in self.in_the_way.values())
+        known = self.layout is not None and all(tables is not None for tables in self.in_the_way.values())
         policy = ExistingTables.REPLACE if asked or known else ExistingTables.REFUSE
         return replace(plan, existing=policy.value)
 
@@ -116,24 +121,18 @@ def resolve_source(
     backup: int | None,
     secret: tuple[str | None, Path | None],
     password: str | None,
-    *,
-    quiet: bool,
+    connections: int = 1,
 ) -> RestoreSource:
-    """Return the archive that a number, a path or an address names; what lies elsewhere is downloaded."""
+    """Return the archive that a number, a path or an address names; what lies elsewhere is not downloaded yet."""
     if source.isdigit():
         return source_of_backup(installation, int(source), password)
     if source.startswith(("http://", "https://")):
         from backstay.cli.remote_connection import read_secret
         from backstay.client import Client
 
-        with Client(source, read_secret(*secret)) as client, bar("Download", transfer=True, quiet=quiet) as progress:
-            return source_of_server(
-                installation,
-                client,
-                backup,
-                password,
-                lambda arrived: progress.update(arrived.name, arrived.done, arrived.total),
-            )
+        word = read_secret(*secret)
+        with Client(source, word) as client:
+            return source_of_server(client, (source, word), backup, password, connections)
     path = Path(source)
     if not path.is_file():
         raise NotFoundError(
@@ -157,8 +156,9 @@ def make_plan(source: RestoreSource, wishes: Wishes) -> RestorePlan:
         if not databases and source.database:
             databases = {MAIN_DUMP: source.database}
     target = target.absolute()
+    remote = source.remote
     return RestorePlan(
-        archive=str(source.path),
+        archive=f"backup {remote.backup_id} of {remote.url}" if remote else str(source.path),
         target=str(target),
         databases=databases,
         password=source.password,
@@ -172,35 +172,53 @@ def make_plan(source: RestoreSource, wishes: Wishes) -> RestorePlan:
         rename_server_files=wishes.rename_server_files,
         owner=_owner(wishes.owner, target),
         keep_days=wishes.keep_days,
-        fetched=source.fetched,
+        special_modes=wishes.special_modes,
+        remote=remote,
     )
 
 
-def preview(plan: RestorePlan) -> Preview:
+def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
     """Look what a restore would change; nothing is changed.
+
+    Args:
+        plan: of the restore. Of an archive that is not here yet nothing is known: whatever it could replace is told.
+        in_detail: find out what of the site's configuration would change, too.
 
     Raises:
         ArchiveError: the archive cannot be read.
         DatabaseError: a database cannot be looked at.
     """
     target = Path(plan.target)
+    occupied = target.is_dir() and any(target.iterdir())
+    addresses = {name: address for name in plan.databases if (address := plan.database(name)) is not None}
+    if plan.remote is not None:
+        there = {name: _present(address) for name, address in addresses.items()}
+        return Preview(plan, occupied, there, files=0, bytes=0, configuration=(), not_restored=())
     with open_archive(plan.archive, password=plan.password) as archive:
         layout = read_layout(archive)
         in_the_way = {
-            database.dump_file: _in_the_way(database, address, plan.only_tables)
+            database.dump_file: _in_the_way(database, addresses[database.dump_file], plan.only_tables)
             for database in layout.databases
-            if (address := plan.database(database.dump_file)) is not None
+            if database.dump_file in addresses
         }
-        configuration = _configuration(archive, layout, plan) if plan.files and plan.configuration else ()
+        wanted = in_detail and plan.files and plan.configuration
+        configuration = _configuration(archive, layout, plan) if wanted else ()
     return Preview(
         plan=plan,
-        occupied=target.is_dir() and any(target.iterdir()),
+        occupied=occupied,
         in_the_way=in_the_way,
         files=layout.files if plan.files else 0,
         bytes=layout.size if plan.files else 0,
         configuration=configuration,
         not_restored=tuple(one.dump_file for one in layout.databases if one.dump_file not in plan.databases),
+        layout=layout,
     )
+
+
+def _present(address: DatabaseAddress) -> list[str]:
+    present = sorted(present_tables(address))
+    # PostgreSQL and SQLite are replaced as a whole.
+    return [name for name in present if name.startswith(address.prefix)] if address.kind == "mysql" else present
 
 
 def _in_the_way(database: ArchivedDatabase, address: DatabaseAddress, only_tables: tuple[str, ...]) -> list[str] | None:

@@ -6,7 +6,7 @@ from backstay.jobs.configuration import Configuration
 from backstay.jobs.drill import drill_after_backup, drill_backup
 from backstay.jobs.installation import Installation, api_secret, open_installation, set_secret
 from backstay.jobs.launch import resume_dead, stop
-from backstay.jobs.migrate import backup_remotely, moving_texts
+from backstay.jobs.migrate import backup_remotely
 from backstay.jobs.profiles import (
     create_profile,
     delete_profile,
@@ -29,6 +29,7 @@ from backstay.jobs.restore import (
     PendingRestore,
     RestoreSource,
     begin_restore,
+    brought_here,
     confirm_overdue,
     confirm_restore,
     pending_restores,
@@ -52,6 +53,7 @@ __all__ = [
     "backup_files",
     "backup_remotely",
     "begin_restore",
+    "brought_here",
     "confirm_overdue",
     "confirm_restore",
     "create_profile",
@@ -66,7 +68,6 @@ __all__ = [
     "get_backup",
     "import_profile",
     "list_backups",
-    "moving_texts",
     "open_installation",
     "pending_restores",
     "profile_of_site",

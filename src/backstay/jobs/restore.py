@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from backstay.catalogue.vault import Vault
-from backstay.errors import BackstayError, NotFoundError, UsageError
+from backstay.errors import BackstayError, DiskFullError, NotFoundError, UsageError, VerificationError
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, get_backup
 from backstay.restore import (
+    Arrival,
+    RemoteArchive,
     RestorePlan,
     RestoreProgress,
     RestoreReport,
     RestoreRun,
+    Teller,
     begin,
     open_journals,
     read_lines,
@@ -37,18 +42,18 @@ class RestoreSource:
     """An archive to restore, and what is known of where it came from.
 
     Attributes:
-        path: main file of the archive.
+        path: main file of the archive; its name alone where it lies on a server.
         password: of the archive, where it needs one.
         root: folder that was backed up; None where that is not known.
         database: URL of the site's database there; empty where that is not known.
-        fetched: folder that was made for a download; empty where there was none.
+        remote: where it is to be downloaded from; None where it lies here.
     """
 
     path: Path
     password: str | None = field(default=None, repr=False)
     root: Path | None = None
     database: str = field(default="", repr=False)
-    fetched: str = ""
+    remote: RemoteArchive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,43 +101,93 @@ def source_of_backup(installation: Installation, backup_id: int, password: str |
 
 
 def source_of_server(
-    installation: Installation,
-    client: Client,
-    backup_id: int | None,
-    password: str | None = None,
-    on_progress: Callable[[DownloadProgress], None] | None = None,
+    client: Client, address: tuple[str, str], backup_id: int | None, password: str | None = None, connections: int = 1
 ) -> RestoreSource:
-    """Download a backup from a server of the API, to be restored.
+    """Return what a server of the API gives to restore; nothing is downloaded yet.
 
     Args:
-        installation: where the download goes until the restore is over.
         client: of the server.
+        address: its address and its secret: a restore that is taken up later calls it again.
         backup_id: number of the record there; None: the newest that is complete.
         password: of the archive.
-        on_progress: told how far the download is.
+        connections: how many connections the download takes at once.
 
     Raises:
-        NotFoundError: there is no such backup, or none that is complete.
+        NotFoundError: there is no such backup, none that is complete, or its files are gone.
         BackstayError: the server could not be reached, or refused.
     """
     if backup_id is None:
         backup_id = next((record.id for record in client.list_backups(0, 0) if record.meta == "ok"), None)
         if backup_id is None:
             raise NotFoundError("The server has no complete backup with its files: take one first.")
-    folder = _restores(installation) / f"download-{secrets.token_hex(4)}"
-    try:
-        parts = client.download(backup_id, folder, on_progress=on_progress)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return RestoreSource(parts[-1], password, fetched=str(folder))
+    parts = tuple((part.name, part.size) for part in client.get_backup_info(backup_id).filenames)
+    if not parts:
+        raise NotFoundError(f"The files of backup {backup_id} are not on the server: choose another one.")
+    remote = RemoteArchive(*address, backup_id, parts, connections)
+    return RestoreSource(Path(parts[-1][0]), password, remote=remote)
+
+
+@contextmanager
+def brought_here(
+    installation: Installation, source: RestoreSource, on_progress: Callable[[DownloadProgress], None]
+) -> Iterator[RestoreSource]:
+    """Download an archive to be looked at; it is removed at the end of the block.
+
+    Args:
+        installation: where it goes meanwhile.
+        source: yielded as it is where it lies here already.
+        on_progress: told how far the download is.
+    """
+    if source.remote is None:
+        yield source
+        return
+    restores = _restores(installation)
+    restores.mkdir(mode=0o700, exist_ok=True)
+    _check_room(restores, source.remote)
+    with tempfile.TemporaryDirectory(prefix="look-", dir=restores) as folder:
+        from backstay.client import Client
+
+        with Client(source.remote.url, source.remote.secret) as client:
+            parts = client.download(source.remote.backup_id, folder, on_progress=on_progress)
+        yield replace(source, path=parts[-1], remote=None)
+
+
+def _fetch(remote: RemoteArchive, folder: Path, arrival: Arrival, teller: Teller) -> None:
+    """Download an archive for a restore, from wherever an earlier process came to."""
+    from backstay.client import Client
+
+    names, sizes = zip(*remote.parts, strict=True)
+    before = dict(zip(names, accumulate(sizes, initial=0), strict=False))
+
+    def told(progress: DownloadProgress) -> None:
+        # Over several connections a part has gaps until it is whole.
+        arrival.count = max(progress.done, 0) if remote.connections == 1 else before.get(progress.name, 0)
+        teller.progress(progress.name, progress.done, progress.total)
+
+    with Client(remote.url, remote.secret) as client:
+        found = client.download(remote.backup_id, folder, connections=remote.connections, on_progress=told)
+    if tuple((path.name, path.stat().st_size) for path in found) != remote.parts:
+        raise VerificationError(
+            f"The files of backup {remote.backup_id} on the server are not those of when the restore was begun."
+        )
+    arrival.count = remote.size
+
+
+def _check_room(folder: Path, remote: RemoteArchive) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < remote.size:
+        raise DiskFullError(
+            f"There is no room for the download in {folder}: the archive has {remote.size} bytes, and {free} are free."
+        )
 
 
 def begin_restore(installation: Installation, plan: RestorePlan) -> RestoreRun:
     """Write a restore down; ``run_restore`` does it.
 
     Raises:
-        RestoreError: the target cannot be written to, or another restore of it is not over.
+        RestoreError: the target cannot be written to.
+        UsageError: another restore of it is not over.
+        DiskFullError: there is no room for what it downloads.
     """
     for pending in pending_restores(installation):
         same = pending.target == str(Path(plan.target).resolve())
@@ -141,11 +196,14 @@ def begin_restore(installation: Installation, plan: RestorePlan) -> RestoreRun:
                 f"The restore {pending.name} of {pending.target} is not done: finish it with "
                 f"'backstay restore --resume {pending.name}', or take it back with --undo."
             )
+    if plan.remote is not None:
+        _check_room(installation.home.path, plan.remote)
     return begin(_restores(installation), _vault(installation), plan)
 
 
 def run_restore(run: RestoreRun, on_warning: Callable[[str], None]) -> Iterator[RestoreProgress | RestoreReport]:
     """Do a restore, from wherever it is; see ``RestoreRun.run``."""
+    run.fetch = _fetch
     with run.journal:
         yield from run.run(on_warning)
 

@@ -1,25 +1,32 @@
 """Giving a site back: files, databases, its configuration."""
 
+from backstay.restore.apart import Teller
+from backstay.restore.arriving import Arrival
 from backstay.restore.configuration import Move, Rewritten, rewrite_configuration
 from backstay.restore.databases import present_tables, scratch_database
 from backstay.restore.drill import DrillReport, drill
 from backstay.restore.journal import Journal, open_journals, read_lines, take_up
 from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
-from backstay.restore.plan import MAIN_DUMP, RestorePlan, RestoreProgress, RestoreReport
+from backstay.restore.plan import MAIN_DUMP, RemoteArchive, RestorePlan, RestoreProgress, RestoreReport
+from backstay.restore.preparation import Fetch
 from backstay.restore.run import RestoreRun, begin
 
 __all__ = [
     "MAIN_DUMP",
     "ArchivedDatabase",
+    "Arrival",
     "DrillReport",
+    "Fetch",
     "Journal",
     "Layout",
     "Move",
+    "RemoteArchive",
     "RestorePlan",
     "RestoreProgress",
     "RestoreReport",
     "RestoreRun",
     "Rewritten",
+    "Teller",
     "begin",
     "drill",
     "open_journals",

@@ -167,8 +167,7 @@ def _serve_in_thread(work: Work, channel: socket.socket) -> None:
     try:
         with suppress(OSError):
             _serve(work, channel)
-    except Exception:
-        # Whoever waits is told by the end of the channel.
+    except Exception:  # noqa: BLE001 - whoever waits is told by the end of the channel
         _log.exception("A part of the restore failed")
     finally:
         channel.close()

@@ -26,13 +26,13 @@ class Arrival:
         self._memory = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
 
     @property
-    def bytes(self) -> int:
+    def count(self) -> int:
         """Bytes that are there without a gap."""
         return self._memory[0]
 
-    @bytes.setter
-    def bytes(self, count: int) -> None:
-        self._memory[0] = count
+    @count.setter
+    def count(self, number: int) -> None:
+        self._memory[0] = number
 
     @property
     def is_over(self) -> bool:
@@ -54,13 +54,13 @@ class ArrivingParts(PartStream):
     """
 
     def __init__(self, folder: Path, parts: Sequence[tuple[str, int]], arrival: Arrival) -> None:
+        self._open: tuple[int, int] = (-1, -1)
         super().__init__([])
         self.paths = [folder / name for name, _size in parts]
         for _name, size in parts:
             self.starts.append(self.length)
             self.length += size
         self._arrival = arrival
-        self._open: tuple[int, int] = (-1, -1)
 
     def read(self, offset: int, size: int) -> bytes:
         """Read exactly so many bytes, fewer only where the stream ends; wait for them where they are not there yet.
@@ -69,8 +69,8 @@ class ArrivingParts(PartStream):
             StoppedError: they will not arrive.
         """
         wanted = min(offset + size, self.length)
-        while self._arrival.bytes < wanted:
-            if self._arrival.is_over and self._arrival.bytes < wanted:
+        while self._arrival.count < wanted:
+            if self._arrival.is_over and self._arrival.count < wanted:
                 raise StoppedError("The download was stopped.")
             time.sleep(_LOOK_SECONDS)
         return super().read(offset, size)
@@ -84,8 +84,7 @@ class ArrivingParts(PartStream):
 
     def close(self) -> None:
         """Close what is open."""
-        # The first call comes from the parent class, before there is anything to close.
-        index, descriptor = getattr(self, "_open", (-1, -1))
+        index, descriptor = self._open
         if index >= 0:
             os.close(descriptor)
             self._open = (-1, -1)

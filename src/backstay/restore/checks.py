@@ -13,7 +13,10 @@ from backstay.restore.plan import RestorePlan
 
 def check_places(plan: RestorePlan, restores: Path) -> None:
     """Refuse to replace the folder that holds what the restore needs until its end."""
-    for needed, what in ((restores, "Backstay's own folder"), (Path(plan.archive), "the archive")):
+    kept = [(restores, "Backstay's own folder")]
+    if plan.remote is None:
+        kept.append((Path(plan.archive), "the archive"))
+    for needed, what in kept:
         if plan.files and needed.resolve().is_relative_to(plan.target):
             raise RestoreError(f"{needed} ({what}) lies in the folder that would be replaced: move it out of it first.")
 

@@ -160,6 +160,7 @@ class _Drill:
                 configuration=False,
             )
             run = begin(self._scratch / "restores", Vault(self._scratch / "key"), plan)
+            run.layout = layout
             with run.journal:
                 for step in run.run(self._warned):
                     if not isinstance(step, RestoreReport):

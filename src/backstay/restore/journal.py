@@ -23,6 +23,8 @@ from backstay.errors import NotFoundError, RestoreError
 _JOURNAL = "journal.jsonl"
 _LOCK = "lock"
 _STILLBORN_SECONDS = 3600.0
+_PATIENCE_SECONDS = 3.0
+_LOOK_SECONDS = 0.05
 
 
 class Journal:
@@ -39,12 +41,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = folder.name
-        self._lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise RestoreError(f"The restore {self.name} is running: wait for its end, or stop it.") from None
+        self._lock = _locked(folder / _LOCK, self.name)
         self.lines = read_lines(folder)
         self._cut_torn_line()
 
@@ -61,6 +58,11 @@ class Journal:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    @property
+    def lock(self) -> int:
+        """Descriptor of the lock: a process that has it too keeps others out until it ends."""
+        return self._lock
 
     def append(self, step: str, **facts: Any) -> None:
         """Write a line; it is on disk when the call returns."""
@@ -94,6 +96,22 @@ class Journal:
         with suppress(FileNotFoundError), path.open("r+b") as file:
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)
+
+
+def _locked(path: Path, name: str) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # The processes of a restore that was killed end a moment after it.
+            if time.monotonic() < until:
+                time.sleep(_LOOK_SECONDS)
+                continue
+            os.close(descriptor)
+            raise RestoreError(f"The restore {name} is running: wait for its end, or stop it.") from None
+        return descriptor
 
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:

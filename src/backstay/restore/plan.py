@@ -23,11 +23,40 @@ Way = Literal["whole", "merge"]
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteArchive:
+    """An archive on a server of the API, which a restore downloads itself.
+
+    Attributes:
+        url: address of the server.
+        secret: its secret word, or a token.
+        backup_id: number of the record there.
+        parts: name and size of each part, in order; the main file last.
+        connections: how many connections at once. What comes over one is staged as it comes, else part by part.
+    """
+
+    url: str
+    secret: str = field(repr=False)
+    backup_id: int
+    parts: tuple[tuple[str, int], ...]
+    connections: int = 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parts."""
+        return sum(size for _name, size in self.parts)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what ``asdict`` gave."""
+        return cls(**{**stored, "parts": tuple((name, size) for name, size in stored["parts"])})
+
+
+@dataclass(frozen=True, slots=True)
 class RestorePlan:
     """One restore.
 
     Attributes:
-        archive: main file of the archive.
+        archive: main file of the archive; what to call it where it is on a server.
         target: folder of the site, absolute; links in it resolved.
         databases: dump file (``site.sql`` for the site's own) → URL it is loaded to.
         password: of the archive, where it needs one.
@@ -42,7 +71,10 @@ class RestorePlan:
         rename_server_files: give ``.htaccess`` and its like other names, as the reference restore does.
         owner: number of the user and of the group that files are given to; None: whoever restores.
         keep_days: how long what was replaced is kept unless it is confirmed before.
-        fetched: folder that the archive was downloaded to, removed when the restore is over; empty for none.
+        special_modes: give files setuid, setgid and sticky bits too.
+        remote: where the archive is downloaded from; None where it lies here.
+        moved_from: address of the server that the site moves from, whose texts are found out and replaced; empty for
+            a site that does not move.
     """
 
     archive: str
@@ -60,7 +92,9 @@ class RestorePlan:
     rename_server_files: bool = False
     owner: tuple[int, int] | None = None
     keep_days: float = 7.0
-    fetched: str = ""
+    special_modes: bool = False
+    remote: RemoteArchive | None = None
+    moved_from: str = ""
 
     @property
     def policy(self) -> ExistingTables:
@@ -84,6 +118,7 @@ class RestorePlan:
             values[name] = tuple(values[name])
         values["replacements"] = tuple((old, new) for old, new in values["replacements"])
         values["owner"] = tuple(values["owner"]) if values["owner"] else None
+        values["remote"] = RemoteArchive.from_json(values["remote"]) if values["remote"] else None
         return cls(**values)
 
 
@@ -98,7 +133,7 @@ class RestoreProgress:
         total: bytes of it in all; 0 where that is not known.
     """
 
-    stage: Literal["files", "database", "texts", "swap"]
+    stage: Literal["download", "files", "database", "swap"]
     what: str
     done: int = 0
     total: int = 0

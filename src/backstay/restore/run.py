@@ -9,43 +9,33 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from backstay.archives import ArchiveReader, open_archive
 from backstay.catalogue.vault import Vault
-from backstay.databases import LoadProgress, LoadSummary
 from backstay.errors import BackstayError, RestoreError
-from backstay.restore.checks import check_databases, check_places, is_wordpress, prefix_of
-from backstay.restore.configuration import Move, Rewritten
-from backstay.restore.databases import Stage, StageRequest, make_stage
+from backstay.restore.checks import check_places
+from backstay.restore.configuration import Rewritten
 from backstay.restore.journal import Journal, new_journal
-from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
+from backstay.restore.layout import Layout
 from backstay.restore.places import Places, attributes, choose_places, give_attributes
 from backstay.restore.plan import (
-    MAIN_DUMP,
     RestorePlan,
     RestoreProgress,
     RestoreReport,
     read_summary,
-    summary_json,
 )
-from backstay.restore.replacement import Replacer
+from backstay.restore.preparation import Fetch, InterruptedDownloadError, Preparation
 from backstay.restore.slots import Slots
-from backstay.restore.staging import StagedFiles, stage_files
-from backstay.restore.tables import only_tables
-from backstay.sites import find_site
+from backstay.restore.stages import Stages
 
 _log = logging.getLogger(__name__)
-_DEFAULT_ROOT_MODE = 0o755
 
 OnWarning = Callable[[str], None]
 
@@ -87,6 +77,10 @@ class RestoreRun:
         journal: of the restore.
         vault: that encrypted its plan.
 
+    Attributes:
+        fetch: downloads the archive, where it lies on a server; to be set before ``run``.
+        layout: of the archive, where it was looked through just now; may be set before ``run``.
+
     Raises:
         ConfigurationError: the plan was encrypted with another key.
         RestoreError: the journal tells of no beginning.
@@ -99,7 +93,9 @@ class RestoreRun:
         self.journal = journal
         self.plan = RestorePlan.from_json(json.loads(vault.open(base64.b64decode(first["plan"]))))
         self.places = Places.from_json(first["places"])
-        self._stages: dict[str, Stage] = {}
+        self.fetch: Fetch | None = None
+        self.layout: Layout | None = None
+        self._stages = Stages(journal, self.plan)
 
     @property
     def is_swapped(self) -> bool:
@@ -114,7 +110,8 @@ class RestoreRun:
     def run(self, on_warning: OnWarning) -> Iterator[RestoreProgress | RestoreReport]:
         """Restore, from wherever an earlier process came to.
 
-        A restore that fails takes itself back; one that is interrupted waits for another ``run``, or for ``undo``.
+        A restore that fails takes itself back; one that is interrupted, or whose download broke off, waits for another
+        ``run``, or for ``undo``.
 
         Args:
             on_warning: told of everything that could not be given back as it was.
@@ -135,13 +132,21 @@ class RestoreRun:
         try:
             if not self.is_swapped:
                 if not self.journal.last("swap"):
-                    yield from self._make_ready(on_warning)
+                    yield from self._preparation().run(on_warning)
                 yield RestoreProgress("swap", self.plan.target)
                 self._swap(on_warning)
+        except InterruptedDownloadError as error:
+            raise type(error.cause)(
+                f"{error.cause} Nothing was replaced: 'backstay restore --resume {self.journal.name}' goes on where "
+                "it was, --undo gives it up."
+            ) from error
         except (BackstayError, OSError) as error:
             self._take_back_after(error, on_warning)
             raise
         yield self._end()
+
+    def _preparation(self) -> Preparation:
+        return Preparation(self.journal, self.plan, self.places, self._stages, self.fetch, self.layout)
 
     def undo(self, on_warning: OnWarning) -> None:
         """Take everything back, wherever it stopped: what was there before is there again.
@@ -159,8 +164,8 @@ class RestoreRun:
             if swap["slots"]:
                 Slots.from_json(swap["slots"]).undo()
             self.journal.append("files back")
-        for line in self._lines("database begun"):
-            stage = self._stage_of(line["dump"])
+        for name in self._stages.begun():
+            stage = self._stages.of(name)
             if swap:
                 stage.undo(on_warning)
             else:
@@ -181,131 +186,18 @@ class RestoreRun:
             self.journal.append("confirmed")
         self._finish()
 
-    # Making ready.
-
-    def _make_ready(self, on_warning: OnWarning) -> Iterator[RestoreProgress]:
-        with open_archive(self.plan.archive, password=self.plan.password) as archive:
-            layout = read_layout(archive)
-            check_databases(layout, self.plan)
-            wanted = [one for one in layout.databases if self.plan.database(one.dump_file) is not None]
-            with closing(self._files(archive, layout, on_warning)) as files:
-                if all(self._prefix(one) for one in wanted):
-                    # While files are written, the database server has time.
-                    yield from islice(files, 1)
-                else:
-                    yield from files
-                for database in wanted:
-                    yield from self._make_database_ready(database, on_warning)
-                yield from files
-            given = self.plan.databases
-            missing = [database.dump_file for database in layout.databases if database.dump_file not in given]
-            self.journal.append("ready", not_restored=missing)
-
-    def _files(
-        self, archive: ArchiveReader, layout: Layout, on_warning: OnWarning
-    ) -> Generator[RestoreProgress, None, None]:
-        if self.plan.files and not self._has_files():
-            yield from self._make_files_ready(archive, layout, on_warning)
-
-    def _prefix(self, database: ArchivedDatabase) -> str:
-        """Return the prefix that a dump's tables will have; empty where only the site's files may tell."""
-        address = self.plan.database(database.dump_file)
-        return prefix_of(address, database, "") if address else ""
-
-    def _has_files(self) -> bool:
-        return self.journal.last("files ready") is not None and self.places.staged.is_dir()
-
-    def _make_files_ready(
-        self, archive: ArchiveReader, layout: Layout, on_warning: OnWarning
-    ) -> Iterator[RestoreProgress]:
-        target = Path(self.plan.target)
-        root_mode = target.stat().st_mode & 0o777 if target.is_dir() else _DEFAULT_ROOT_MODE
-        self.places.remove()
-        Path(self.places.beside).mkdir(mode=0o700, parents=True)
-        work = stage_files(
-            archive,
-            layout,
-            self.plan,
-            self.places.staged,
-            self._move(layout),
-            root_mode=root_mode,
-            on_warning=on_warning,
-        )
-        for step in work:
-            if isinstance(step, StagedFiles):
-                self.journal.append("files ready", **asdict(step))
-            else:
-                yield step
-
-    def _move(self, layout: Layout) -> Move:
-        main = next((database for database in layout.databases if database.dump_file == MAIN_DUMP), None)
-        address = self.plan.database(MAIN_DUMP)
-        prefix = prefix_of(address, main, "") if address else None
-        root = layout.information.get("root")
-        return Move(address, prefix or None, root if isinstance(root, str) else "", self.plan.target, self.plan.address)
-
-    def _make_database_ready(self, database: ArchivedDatabase, on_warning: OnWarning) -> Iterator[RestoreProgress]:
-        name = database.dump_file
-        if self.journal.last("database ready", dump=name) and self._stage_of(name).is_intact():
-            return
-        prefix = self._prefix(database)
-        if not prefix and name == MAIN_DUMP and self.places.staged.is_dir():
-            prefix = find_site(self.places.staged).prefix
-        self.journal.append("database begun", dump=name, prefix=prefix)
-        stage = self._new_stage(name, prefix, None)
-        # Opened anew: the files may be read from the archive at the same time.
-        with open_archive(self.plan.archive, password=self.plan.password) as archive:
-            request = self._request(archive, database, prefix, on_warning)
-            summary = yield from _told(stage.stage(request), database.size)
-        self._stages[name] = stage
-        self.journal.append("database ready", dump=name, state=stage.to_json(), summary=summary_json(summary))
-
-    def _request(
-        self, archive: ArchiveReader, database: ArchivedDatabase, prefix: str, on_warning: OnWarning
-    ) -> StageRequest:
-        parts = tuple((part.path.rpartition("/")[2], open_part(archive, part)) for part in database.parts)
-        metadata: dict[str, Any] | None = dict(database.metadata) or None
-        if self.plan.only_tables:
-            marker = str((metadata or {}).get("marker") or "")
-            parts = only_tables(parts, self.plan.only_tables, prefix=prefix, marker=marker)
-            metadata = {name: value for name, value in (metadata or {}).items() if name != "marker"} or None
-        old_prefix = str(database.metadata.get("prefix") or "")
-        renamed = (old_prefix, prefix) if old_prefix and old_prefix != prefix and is_wordpress(database) else None
-        return StageRequest(parts, metadata, Replacer(self.plan.replacements), renamed, on_warning)
-
-    def _new_stage(self, name: str, prefix: str, state: dict[str, Any] | None) -> Stage:
-        address = self.plan.database(name)
-        if address is None:
-            raise RestoreError(f"The restore {self.journal.name} is damaged: it has no address for {name}.")
-        folder = self.journal.folder / f"database-{list(self.plan.databases).index(name)}"
-        return make_stage(replace(address, prefix=prefix), self.plan.policy, folder, state)
-
-    def _stage_of(self, name: str) -> Stage:
-        """Return the stage of a dump as the journal knows it; one that was not ready has nothing staged."""
-        if name not in self._stages:
-            ready = self.journal.last("database ready", dump=name)
-            begun = self.journal.last("database begun", dump=name)
-            prefix = str(begun["prefix"]) if begun else ""
-            self._stages[name] = self._new_stage(name, prefix, ready["state"] if ready else None)
-        return self._stages[name]
-
-    def _lines(self, step: str) -> list[dict[str, Any]]:
-        """Return the last line of a step for each dump."""
-        return list({line["dump"]: line for line in self.journal.lines if line["step"] == step}.values())
-
     # Changing places.
 
     def _swap(self, on_warning: OnWarning) -> None:
         line = self.journal.last("swap")
         if line is None:
-            # What comes in must be on the disk before what was there goes.
-            os.sync()
+            # What comes in is on the disk by now: that is a part of being ready.
             self.journal.append("swap", **self._file_swap())
             line = self.journal.lines[-1]
         resumed = time.time() - datetime.fromisoformat(line["at"]).timestamp()
         started = time.monotonic()
-        for ready in self._lines("database ready"):
-            self._stage_of(ready["dump"]).swap(on_warning)
+        for ready in self._stages.ready():
+            self._stages.of(ready["dump"]).swap(on_warning)
         if line["slots"]:
             Slots.from_json(line["slots"]).swap()
             give_attributes(self.places.target, line["root"])
@@ -336,6 +228,8 @@ class RestoreRun:
             ) from error
 
     def _end(self) -> RestoreReport:
+        # What was downloaded is needed no more.
+        shutil.rmtree(self.journal.folder / "archive", ignore_errors=True)
         report = self._report()
         if not report.kept_until:
             # Nothing was there before: there is nothing to keep, and nothing to go back to.
@@ -344,23 +238,21 @@ class RestoreRun:
         return report
 
     def _finish(self) -> None:
-        for line in self._lines("database ready"):
-            self._stage_of(line["dump"]).finish()
+        for line in self._stages.ready():
+            self._stages.of(line["dump"]).finish()
         swap = self.journal.last("swap")
         self._clear(swap["root"] if swap else None)
 
     def _clear(self, root: list[int] | None) -> None:
         self.places.remove()
         give_attributes(self.places.target, root)
-        if self.plan.fetched:
-            shutil.rmtree(self.plan.fetched, ignore_errors=True)
         self.journal.remove()
 
     # Telling.
 
     def _report(self) -> RestoreReport:
         files = self.journal.last("files ready") or {}
-        ready = self._lines("database ready")
+        ready = self._stages.ready()
         swapped = self.journal.last("swapped") or {}
         replaces = self._replaces()
         return RestoreReport(
@@ -383,7 +275,7 @@ class RestoreRun:
 
     def _replaces(self) -> bool:
         """Tell whether anything that was there before is kept."""
-        if any(self._stage_of(line["dump"]).replaces for line in self._lines("database ready")):
+        if any(self._stages.of(line["dump"]).replaces for line in self._stages.ready()):
             return True
         swap = self.journal.last("swap")
         if not swap or not swap["slots"] or not any(slot[1] for slot in swap["slots"]["slots"]):
@@ -401,13 +293,3 @@ class RestoreRun:
         swapped = self.journal.last("swapped")
         since = datetime.fromisoformat(swapped["at"]) if swapped else datetime.now(UTC)
         return since + timedelta(days=self.plan.keep_days)
-
-
-def _told(work: Generator[LoadProgress, None, LoadSummary], size: int) -> Generator[RestoreProgress, None, LoadSummary]:
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as end:
-            summary: LoadSummary = end.value
-            return summary
-        yield RestoreProgress("database", progress.table, progress.bytes_in, size)

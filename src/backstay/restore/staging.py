@@ -2,77 +2,99 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-import queue
-import shutil
-import threading
-from collections.abc import Callable, Iterator
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from backstay.archives import ArchiveReader, Entry, ExtractProgress, ExtractReport
-from backstay.errors import RestoreError
-from backstay.restore.configuration import Move, Rewritten, rewrite_configuration
+from backstay.archives import Entry, open_archive
+from backstay.restore.ahead import Ahead, settle
+from backstay.restore.apart import Teller
+from backstay.restore.configuration import Move, rewrite_configuration
 from backstay.restore.layout import Layout
-from backstay.restore.plan import SERVER_FILES, RestorePlan, RestoreProgress
+from backstay.restore.plan import SERVER_FILES, RestorePlan
 from backstay.restore.replacement import Replacer, replace_in_files
 
 
-@dataclass(slots=True)
-class StagedFiles:
-    """What was made ready: entries, bytes, what was changed in them."""
+@dataclass(frozen=True, slots=True)
+class FilesRequest:
+    """What files are made ready, and where.
 
-    files: int = 0
-    bytes: int = 0
-    configuration: list[Rewritten] = field(default_factory=list)
-    replaced: dict[str, int] = field(default_factory=dict)
-
-
-def stage_files(
-    archive: ArchiveReader,
-    layout: Layout,
-    plan: RestorePlan,
-    folder: Path,
-    move: Move,
-    *,
-    root_mode: int,
-    on_warning: Callable[[str], None],
-) -> Iterator[RestoreProgress | StagedFiles]:
-    """Extract the site into a folder that is made anew, and change in it what its new place asks for.
-
-    Args:
-        archive: open.
+    Attributes:
+        archive: main file.
         layout: of the archive.
         plan: of the restore.
-        folder: whatever is there is removed first.
+        folder: where they go; whatever is there that was not staged ahead is removed first.
         move: where the site goes.
         root_mode: permissions of the folder where the archive does not tell them.
-        on_warning: told of all that could not be given back as it was.
+        ahead: what was staged while the archive arrived.
+    """
 
-    Yields:
-        The progress, and last what was made ready.
+    archive: Path
+    layout: Layout
+    plan: RestorePlan
+    folder: Path
+    move: Move
+    root_mode: int
+    ahead: Ahead = field(default_factory=Ahead)
+
+
+def stage_files(request: FilesRequest, teller: Teller) -> dict[str, Any]:
+    """Extract the site into a folder, change in it what its new place asks for, and bring it to the disk.
+
+    Args:
+        request: what, and where.
+        teller: told of the progress, and of all that could not be given back as it was.
+
+    Returns:
+        Entries and bytes written, what was changed in which files of the configuration, and in how many places texts
+        were replaced: as the journal keeps it.
 
     Raises:
         ArchiveError: the archive is damaged or unsafe.
         DiskFullError: there is no room.
     """
-    if folder.exists():
-        shutil.rmtree(folder)
+    plan, folder = request.plan, request.folder
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    extraction = _Extraction(archive, layout, plan, folder, on_warning)
-    yield from extraction.run()
-    report = extraction.report()
-    staged = StagedFiles(report.entries, report.bytes)
+    files, size = _extract(request, teller)
+    changed, replaced = [], {}
     if plan.configuration:
-        staged.configuration = rewrite_configuration(folder, move, on_warning=on_warning)
+        changed = rewrite_configuration(folder, request.move, on_warning=teller.warn)
     replacer = Replacer(plan.replacements)
     if replacer:
-        yield RestoreProgress("texts", plan.target)
-        staged.replaced = replace_in_files(folder, replacer, on_warning=on_warning)
+        replaced = replace_in_files(folder, replacer, on_warning=teller.warn)
     if plan.owner is not None:
         _give_to(folder, *plan.owner)
-    _give_root_back(folder, layout, root_mode)
-    yield staged
+    _give_root_back(folder, request.layout, request.root_mode)
+    sync_file_system(folder)
+    configuration = [{"path": item.path, "names": list(item.names)} for item in changed]
+    return {"files": files, "bytes": size, "configuration": configuration, "replaced": replaced}
+
+
+def _extract(request: FilesRequest, teller: Teller) -> tuple[int, int]:
+    plan, layout = request.plan, request.layout
+    with open_archive(request.archive, password=plan.password) as archive:
+        ahead = settle(request.ahead, archive, request.folder)
+
+        def is_left(entry: Entry) -> bool:
+            return not layout.is_own(entry.path) and not ahead.holds(entry)
+
+        report = archive.extract(
+            request.folder,
+            only=plan.only,
+            select=is_left,
+            rename=_renamed if plan.rename_server_files else None,
+            special_modes=plan.special_modes,
+            on_warning=teller.warn,
+            on_progress=lambda progress: teller.progress(progress.path, ahead.bytes + progress.bytes, layout.size),
+        )
+    return ahead.files + report.entries, ahead.bytes + report.bytes
+
+
+def _renamed(path: str) -> str:
+    return SERVER_FILES.get(path, path)
 
 
 def _give_root_back(folder: Path, layout: Layout, root_mode: int) -> None:
@@ -86,75 +108,29 @@ def _give_to(folder: Path, user: int, group: int) -> None:
     os.chown(folder, user, group)
     for base, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            os.chown(Path(base) / name, user, group, follow_symlinks=False)
+            path = Path(base) / name
+            mode = path.lstat().st_mode
+            os.chown(path, user, group, follow_symlinks=False)
+            # A change of owner takes these bits away.
+            if mode & (stat.S_ISUID | stat.S_ISGID) and not stat.S_ISLNK(mode):
+                path.chmod(stat.S_IMODE(mode))
 
 
-class _Extraction:
-    """An extraction in a thread of its own, whose progress is taken from a queue of one place."""
+def sync_file_system(folder: Path) -> None:
+    """Bring all that was written to a folder's file system to the disk: cheaper than file by file.
 
-    def __init__(
-        self,
-        archive: ArchiveReader,
-        layout: Layout,
-        plan: RestorePlan,
-        target: Path,
-        on_warning: Callable[[str], None],
-    ) -> None:
-        self._archive = archive
-        self._layout = layout
-        self._plan = plan
-        self._target = target
-        self._warn = on_warning
-        self._latest: queue.Queue[ExtractProgress] = queue.Queue(maxsize=1)
-        self._report: ExtractReport | None = None
-        self._error: BaseException | None = None
-        self._stopped = False
-
-    def run(self) -> Iterator[RestoreProgress]:
-        thread = threading.Thread(target=self._work, name="extract", daemon=True)
-        thread.start()
-        try:
-            while thread.is_alive():
-                try:
-                    progress = self._latest.get(timeout=0.05)
-                except queue.Empty:
-                    continue
-                yield RestoreProgress("files", progress.path, progress.bytes, self._layout.size)
-        finally:
-            # Whoever stops early must not find files appear behind them.
-            self._stopped = True
-            thread.join()
-        if self._error is not None:
-            raise self._error
-
-    def report(self) -> ExtractReport:
-        if self._report is None:
-            raise RestoreError("The files were not extracted: this is an error of Backstay, please report it.")
-        return self._report
-
-    def _work(self) -> None:
-        try:
-            self._target.mkdir(mode=0o700)
-            self._report = self._archive.extract(
-                self._target,
-                only=self._plan.only,
-                select=self._is_site,
-                rename=_renamed if self._plan.rename_server_files else None,
-                on_warning=self._warn,
-                on_progress=self._note,
-            )
-        except BaseException as error:  # noqa: BLE001 - raised again where the restore waits for it
-            self._error = error
-
-    def _is_site(self, entry: Entry) -> bool:
-        return not self._layout.is_own(entry.path)
-
-    def _note(self, progress: ExtractProgress) -> None:
-        if self._stopped:
-            raise RestoreError("The restore was stopped.")
-        if self._latest.empty():
-            self._latest.put(progress)
-
-
-def _renamed(path: str) -> str:
-    return SERVER_FILES.get(path, path)
+    Raises:
+        OSError: some of it could not be written.
+    """
+    try:
+        syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    except AttributeError:
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), os.fspath(folder))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,255 @@
+"""Making ready: the archive fetched where it lies on a server, files and databases staged, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from backstay.archives import ArchiveReader, open_archive
+from backstay.databases import LoadProgress, LoadSummary
+from backstay.errors import BackstayError, RestoreError
+from backstay.restore.ahead import Ahead, stage_ahead
+from backstay.restore.apart import Apart, Teller
+from backstay.restore.arriving import Arrival
+from backstay.restore.checks import check_databases, is_wordpress, prefix_of
+from backstay.restore.configuration import Move
+from backstay.restore.databases import StageRequest
+from backstay.restore.journal import Journal
+from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
+from backstay.restore.moving import moving_texts
+from backstay.restore.places import Places
+from backstay.restore.plan import MAIN_DUMP, RemoteArchive, RestorePlan, RestoreProgress, summary_json
+from backstay.restore.read_ahead import read_ahead
+from backstay.restore.replacement import Replacer
+from backstay.restore.stages import Stages
+from backstay.restore.staging import FilesRequest, stage_files
+from backstay.restore.tables import only_tables
+from backstay.sites import find_site
+
+_DEFAULT_ROOT_MODE = 0o755
+
+OnWarning = Callable[[str], None]
+Fetch = Callable[[RemoteArchive, Path, Arrival, Teller], None]
+"""Downloads an archive into a folder, to its end; notes what is there, and tells of it."""
+
+
+class Preparation:
+    """Makes everything of one restore ready, as far as an earlier process did not.
+
+    Args:
+        journal: of the restore.
+        plan: of the restore.
+        places: of its files.
+        stages: of its databases.
+        fetch: downloads the archive; None where that is not possible.
+        layout: of the archive, where it was looked through just now.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        plan: RestorePlan,
+        places: Places,
+        stages: Stages,
+        fetch: Fetch | None,
+        layout: Layout | None,
+    ) -> None:
+        self._journal = journal
+        self._plan = plan
+        self._places = places
+        self._stages = stages
+        self._fetch = fetch
+        self._layout = layout
+        self._ahead = Ahead()
+
+    @property
+    def archive(self) -> Path:
+        """Main file of the archive, here."""
+        remote = self._plan.remote
+        return self._journal.folder / "archive" / remote.parts[-1][0] if remote else Path(self._plan.archive)
+
+    def run(self, on_warning: OnWarning) -> Iterator[RestoreProgress]:
+        """Make all ready, and say so in the journal.
+
+        Yields:
+            The progress.
+
+        Raises:
+            BackstayError: something could not be made ready.
+        """
+        if self._plan.remote is not None and not self._journal.last("fetched"):
+            yield from self._arrive(self._plan.remote)
+        layout = self._layout or self._look()
+        check_databases(layout, self._plan)
+        if self._plan.moved_from:
+            texts = moving_texts(layout.information, self._plan) | dict(self._plan.replacements)
+            self._plan = replace(self._plan, replacements=tuple(texts.items()))
+        wanted = [one for one in layout.databases if self._plan.database(one.dump_file) is not None]
+        with ExitStack() as stack:
+            files = self._files(layout, stack)
+            if not all(self._prefix(one) for one in wanted):
+                # Only the site's own configuration tells the prefix.
+                yield from self._told(files, on_warning, wait=True)
+            for database in wanted:
+                with closing(self._make_database_ready(database, on_warning)) as steps:
+                    for step in steps:
+                        yield step
+                        # An error of the files ends the load too.
+                        for _news in self._told(files, on_warning, wait=False):
+                            pass
+            yield from self._told(files, on_warning, wait=True)
+        missing = [
+            database.dump_file for database in layout.databases if database.dump_file not in self._plan.databases
+        ]
+        self._journal.append("ready", not_restored=missing)
+
+    def _look(self) -> Layout:
+        with open_archive(self.archive, password=self._plan.password) as archive:
+            return read_layout(archive)
+
+    # The archive, from a server.
+
+    def _arrive(self, remote: RemoteArchive) -> Iterator[RestoreProgress]:
+        if self._fetch is None:
+            raise RestoreError(f"The archive of the restore {self._journal.name} is not here, and can't be fetched.")
+        arrival = Arrival()
+        folder = self.archive.parent
+        ahead = partial(self._stage_ahead, arrival)
+        stages_ahead = self._plan.files and not self._plan.only
+        if stages_ahead:
+            self._clear_places()
+        with ExitStack() as stack:
+            # What ends first must be begun last: whoever reads stops when nothing more will arrive.
+            reading = stack.enter_context(self._apart(ahead)) if stages_ahead else None
+            stack.callback(arrival.end)
+            fetching = stack.enter_context(self._apart(partial(self._fetch_into, remote, folder, arrival)))
+            try:
+                while not fetching.ended:
+                    for name, done, total in fetching.news(wait=0.5):
+                        yield RestoreProgress("download", name, done, total)
+                    for _progress in reading.news() if reading else ():
+                        pass
+            except BackstayError as error:
+                raise InterruptedDownloadError(error) from error
+            arrival.end()
+            self._journal.append("fetched")
+            for path, done, _total in reading.news(wait=None) if reading else ():
+                yield RestoreProgress("files", path, done)
+            if reading is not None:
+                self._ahead = Ahead(*reading.result)
+
+    def _fetch_into(self, remote: RemoteArchive, folder: Path, arrival: Arrival, teller: Teller) -> None:
+        if self._fetch is not None:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._fetch(remote, folder, arrival, teller)
+
+    def _stage_ahead(self, arrival: Arrival, teller: Teller) -> tuple[int, int, int]:
+        ahead = stage_ahead(self._plan, self.archive, self._places.staged, arrival, teller)
+        return ahead.end, ahead.files, ahead.bytes
+
+    def _apart(self, work: Callable[[Teller], Any]) -> Apart:
+        # It holds the journal's lock: nobody takes the restore up before the last of its processes is gone.
+        return Apart(work, keep=(self._journal.lock,))
+
+    # Files.
+
+    def _files(self, layout: Layout, stack: ExitStack) -> Apart | None:
+        """Begin to make the files ready; None where they are, or are not asked for."""
+        ready = self._journal.last("files ready") is not None and self._places.staged.is_dir()
+        if ready or not self._plan.files:
+            return None
+        target = Path(self._plan.target)
+        root_mode = target.stat().st_mode & 0o777 if target.is_dir() else _DEFAULT_ROOT_MODE
+        if not self._ahead.files:
+            self._clear_places()
+        request = FilesRequest(
+            self.archive, layout, self._plan, self._places.staged, self._move(layout), root_mode, self._ahead
+        )
+        return stack.enter_context(self._apart(partial(stage_files, request)))
+
+    def _clear_places(self) -> None:
+        self._places.remove()
+        Path(self._places.beside).mkdir(mode=0o700, parents=True)
+
+    def _told(self, files: Apart | None, on_warning: OnWarning, *, wait: bool) -> Iterator[RestoreProgress]:
+        """Yield how far the files are; their end goes into the journal."""
+        if files is None or files.ended:
+            return
+        try:
+            for path, done, total in files.news(wait=None if wait else 0.0):
+                yield RestoreProgress("files", path, done, total)
+        finally:
+            for warning in files.warnings:
+                on_warning(warning)
+        if files.result is not None:
+            self._journal.append("files ready", **files.result)
+
+    def _move(self, layout: Layout) -> Move:
+        main = next((database for database in layout.databases if database.dump_file == MAIN_DUMP), None)
+        address = self._plan.database(MAIN_DUMP)
+        prefix = prefix_of(address, main, "") if address else None
+        root = layout.information.get("root")
+        old_root = root if isinstance(root, str) else ""
+        return Move(address, prefix or None, old_root, self._plan.target, self._plan.address)
+
+    # Databases.
+
+    def _prefix(self, database: ArchivedDatabase) -> str:
+        """Return the prefix that a dump's tables will have; empty where only the site's files may tell."""
+        address = self._plan.database(database.dump_file)
+        return prefix_of(address, database, "") if address else ""
+
+    def _make_database_ready(
+        self, database: ArchivedDatabase, on_warning: OnWarning
+    ) -> Generator[RestoreProgress, None, None]:
+        name = database.dump_file
+        if self._journal.last("database ready", dump=name) and self._stages.of(name).is_intact():
+            return
+        prefix = self._prefix(database)
+        if not prefix and name == MAIN_DUMP and self._places.staged.is_dir():
+            prefix = find_site(self._places.staged).prefix
+        self._journal.append("database begun", dump=name, prefix=prefix)
+        stage = self._stages.anew(name, prefix)
+        with open_archive(self.archive, password=self._plan.password) as archive:
+            request = self._request(archive, database, prefix, on_warning)
+            summary = yield from _told(stage.stage(request), database.size)
+        self._journal.append("database ready", dump=name, state=stage.to_json(), summary=summary_json(summary))
+
+    def _request(
+        self, archive: ArchiveReader, database: ArchivedDatabase, prefix: str, on_warning: OnWarning
+    ) -> StageRequest:
+        parts = tuple((part.path.rpartition("/")[2], read_ahead(open_part(archive, part))) for part in database.parts)
+        metadata: dict[str, Any] | None = dict(database.metadata) or None
+        if self._plan.only_tables:
+            marker = str((metadata or {}).get("marker") or "")
+            parts = only_tables(parts, self._plan.only_tables, prefix=prefix, marker=marker)
+            metadata = {name: value for name, value in (metadata or {}).items() if name != "marker"} or None
+        old_prefix = str(database.metadata.get("prefix") or "")
+        renamed = (old_prefix, prefix) if old_prefix and old_prefix != prefix and is_wordpress(database) else None
+        return StageRequest(parts, metadata, Replacer(self._plan.replacements), renamed, on_warning)
+
+
+class InterruptedDownloadError(RestoreError):
+    """A download broke off that may be taken up again where it was.
+
+    Attributes:
+        cause: what went wrong.
+    """
+
+    def __init__(self, cause: BackstayError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _told(work: Generator[LoadProgress, None, LoadSummary], size: int) -> Generator[RestoreProgress, None, LoadSummary]:
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as end:
+            summary: LoadSummary = end.value
+            return summary
+        yield RestoreProgress("database", progress.table, progress.bytes_in, size)
