@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from archives.trees import TIME, begin, contents, file_source, fill, password_for, scan
-from backstay.archives import EntryType, PackWarning, Source, create_archive, open_archive, pack, workers
+from backstay import processes
+from backstay.archives import EntryType, PackWarning, Source, create_archive, open_archive, pack
 from backstay.archives.registry import FORMATS
 from backstay.errors import ArchiveError, BackstayError, DiskFullError, UsageError
 
@@ -358,7 +359,7 @@ def test_processes_make_what_threads_make(
     gone = Source("gone", EntryType.FILE, 0o100644, TIME, 5, file=str(root / "gone"))
     kinds = []
     for forked in (True, False):
-        monkeypatch.setattr(workers, "may_fork", lambda forked=forked: forked)
+        monkeypatch.setattr(processes, "may_fork", lambda forked=forked: forked)
         warnings: list[PackWarning] = []
         writer = begin(tmp_path / str(forked), format_name, part_size=part_size)
         for _ in pack(writer, [*scan(root), gone], workers=3, on_warning=warnings.append):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from backstay import processes
 from backstay.archives import ArchiveSummary, ArchiveWriter
 from backstay.databases import DatabaseAddress
 from backstay.engine import BackupRun, Plan
@@ -25,6 +26,12 @@ from support.backups import assert_gives_back, make_files, take
 from support.disks import small_disk
 from support.jobs import prepare
 from support.mysql import MySQLServer
+
+
+@pytest.fixture(autouse=True)
+def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have all work done in this process: a fork would have a disk of its own, not the one that is played here."""
+    monkeypatch.setattr(processes, "may_fork", lambda: False)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay import processes
 from backstay.engine import run
 from backstay.jobs import Installation, get_backup, open_installation, profile_of_site, resume_dead
 from backstay.jobs.backup import prepare_backup
@@ -41,6 +42,12 @@ def site(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _checkpoint_at_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_CHECKPOINT_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have all work done in this process: a fork would have a disk of its own, not the one that is played here."""
+    monkeypatch.setattr(processes, "may_fork", lambda: False)
 
 
 @pytest.fixture

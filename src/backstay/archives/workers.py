@@ -9,7 +9,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from backstay.processes import ProcessPool, may_fork
+from backstay import processes
+from backstay.processes import ProcessPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -40,11 +41,11 @@ def processes_of(
     Yields:
         None where there would be one, or where this program must not fork.
     """
-    if workers < 2 or not may_fork():
+    if workers < 2 or not processes.may_fork():
         yield None
         return
-    with contextlib.closing(ProcessPool(workers, work, room=room, keep=keep)) as processes:
-        yield processes
+    with contextlib.closing(ProcessPool(workers, work, room=room, keep=keep)) as pool:
+        yield pool
 
 
 @contextlib.contextmanager

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import select
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from backstay import errors, processes
 from backstay.archives import Compression
 from backstay.catalogue import Vault
 from backstay.databases import DatabaseAddress, DumpOptions, DumpProgress, DumpSummary, dump
 from backstay.engine.plan import Plan, PlannedDatabase
 from backstay.engine.spool import PlainFolder, Spool, restored, stored
+from backstay.errors import BackstayError, BackupFailedError
+from backstay.processes import Child, receive, send
 from backstay.profiles import Filters, Settings
 from backstay.storage import sync
 
 _PATIENCE_SECONDS = 10.0
+_TELL_SECONDS = 0.1
+_MOST_ATTEMPTS = 3
 
 _log = logging.getLogger(__name__)
 
@@ -40,44 +51,69 @@ class Dumped:
     parts: list[dict[str, Any]] = field(repr=False)
 
 
-class _Stopped(Exception):  # noqa: N818 - not an error: the backup ends, and the dump with it
-    pass
+class _Unheard(Exception):  # noqa: N818 - not an error: the backup ends, and the dump with it
+    """Nobody listens any more."""
 
 
 class Dumping:
-    """The dump of every planned database, one after the other, in a thread of its own."""
+    """The dump of every planned database, one after the other, beside the packing.
+
+    It runs in a process of its own, for dumping and packing would wait for each other's interpreter; where the program
+    has threads already, and so must not fork, in one more thread. Either way what it has to tell comes through a
+    channel.
+    """
 
     def __init__(self, plan: Plan, folder: Path, *, on_warning: Callable[[str], None]) -> None:
         self._plan = plan
         self._folder = folder
         self._warn = on_warning
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="dump", daemon=True)
-        self._error: BaseException | None = None
+        self._worker: Child | _Thread | None = None
+        self._attempts = 0
         self._results: list[Dumped] = []
+        self._ended = False
         self.progress: DumpProgress | None = None
         self.finished = 0
-        self.sql_size = 0
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._attempts += 1
+        self._results = []
+        self.finished = 0
+        work = _Work(self._plan, self._folder)
+        if processes.may_fork():
+            self._worker = Child(work.run, keep=_log_files())
+        else:
+            self._worker = _Thread(work.run)
 
     def running(self) -> bool:
-        """Return whether there is more to come; an error in the dump is raised here."""
-        if self._error is not None:
-            raise self._error
-        return self._thread.is_alive()
+        """Return whether there is more to come.
+
+        Raises:
+            BackstayError: a database could not be dumped.
+        """
+        self.wait(0)
+        return not self._ended
 
     def wait(self, seconds: float) -> None:
-        """Wait for the end, at most this long."""
-        self._thread.join(seconds)
+        """Take in what the dump has to tell, and wait for the next of it at most this long.
+
+        Raises:
+            BackstayError: a database could not be dumped.
+        """
+        while self._worker is not None and _has_news(self._worker.channel, seconds):
+            seconds = 0
+            try:
+                kind, content = json.loads(receive(self._worker.channel))
+            except (EOFError, OSError):
+                self._go_on_after_death()
+                continue
+            self._take(kind, content)
 
     def stop(self) -> None:
-        """End the dump early, because the backup ends; waits for it, but not for a database that does not answer."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(_PATIENCE_SECONDS)
+        """End the dump early, because the backup ends; does not wait for a database that does not answer."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
 
     def results(self) -> list[Dumped]:
         """Return what was dumped, once it is all there.
@@ -85,10 +121,38 @@ class Dumping:
         Raises:
             BackstayError: a database could not be dumped.
         """
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
+        while not self._ended:
+            self.wait(1.0)
         return self._results
+
+    def _take(self, kind: str, content: Any) -> None:
+        if kind == "progress":
+            self.progress = DumpProgress(*content)
+        elif kind == "warning":
+            self._warn(content)
+        elif kind == "dumped":
+            self._results.append(Dumped(**content))
+            self.finished += 1
+        else:
+            self.stop()
+            if kind == "error":
+                raise _error_of(content)
+            self._ended = True
+
+    def _go_on_after_death(self) -> None:
+        """Begin anew where the system has ended the process; a dump writes nothing that would be in the way."""
+        worker = self._worker
+        self.stop()
+        if isinstance(worker, _Thread) and worker.error is not None:
+            # Nobody ends a thread from outside: whatever this is, it is not for the dump to answer.
+            raise worker.error
+        if self._attempts >= _MOST_ATTEMPTS:
+            raise BackupFailedError(
+                f"The process that dumps the databases died {self._attempts} times: the system's log may say why (too "
+                "little memory, perhaps)."
+            )
+        _log.warning("The process that dumps the databases died; the dump is begun anew")
+        self.start()
 
     @property
     def fraction(self) -> float:
@@ -98,15 +162,44 @@ class Dumping:
             share = min(1.0, self.progress.rows_done / self.progress.rows_total)
         return min(1.0, (self.finished + share) / max(1, len(self._plan.databases)))
 
-    def _run(self) -> None:
+
+class _Work:
+    """What is done in the other process or thread."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._channel: socket.socket | None = None
+        self._told_at = 0.0
+
+    def run(self, channel: socket.socket) -> None:
+        self._channel = channel
         try:
             for number, database in enumerate(self._plan.databases):
-                self._results.append(self._dump(number, database))
-                self.finished += 1
-        except _Stopped:
+                self._tell("dumped", asdict(self._dump(number, database)))
+        except _Unheard:
             return
-        except BaseException as error:  # noqa: BLE001 - raised again where the backup waits for it
-            self._error = error
+        except Exception as error:  # noqa: BLE001 - raised again where the backup waits for it
+            if not isinstance(error, BackstayError):
+                _log.exception("The dump failed")
+            with contextlib.suppress(_Unheard):
+                self._tell("error", _error_values(error))
+        else:
+            with contextlib.suppress(_Unheard):
+                self._tell("end", None)
+
+    def _tell(self, kind: str, content: Any) -> None:
+        if self._channel is not None:
+            try:
+                send(self._channel, json.dumps([kind, content]))
+            except OSError as error:
+                raise _Unheard from error
+
+    def _tell_progress(self, progress: DumpProgress) -> None:
+        now = time.monotonic()
+        if now - self._told_at >= _TELL_SECONDS:
+            self._told_at = now
+            self._tell("progress", astuple(progress))
 
     def _dump(self, number: int, database: PlannedDatabase) -> Dumped:
         settings = self._plan.settings
@@ -125,24 +218,80 @@ class Dumping:
         finally:
             sink.close()
         parts = stored(sink.finished()) if isinstance(sink, Spool) else []
-        self.sql_size += sum(part["size"] for part in parts)
         return Dumped(database.dump_file, dict(summary.metadata), summary.rows, parts)
 
     def _drive(
         self, address: DatabaseAddress, sink: Spool | PlainFolder, database: PlannedDatabase, options: DumpOptions
     ) -> DumpSummary:
-        work = dump(address, sink, name=database.dump_file, options=options, on_warning=self._warn)
+        work = dump(address, sink, name=database.dump_file, options=options, on_warning=partial(self._tell, "warning"))
         try:
             while True:
                 try:
-                    self.progress = next(work)
+                    self._tell_progress(next(work))
                 except StopIteration as end:
                     summary: DumpSummary = end.value
                     return summary
-                if self._stop.is_set():
-                    raise _Stopped
         finally:
             work.close()
+
+
+class _Thread:
+    """A thread that looks like a `Child` from outside."""
+
+    def __init__(self, work: Callable[[socket.socket], None]) -> None:
+        self.channel, theirs = socket.socketpair()
+
+        self.error: BaseException | None = None
+
+        def run() -> None:
+            try:
+                work(theirs)
+            except BaseException as error:  # noqa: BLE001 - raised again where the backup waits for it
+                self.error = error
+            finally:
+                theirs.close()
+
+        self._thread = threading.Thread(target=run, name="dump", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let it end: what it tells next finds nobody."""
+        self.channel.close()
+        self._thread.join(_PATIENCE_SECONDS)
+
+
+def _has_news(channel: socket.socket, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _log_files() -> list[int]:
+    """Return the open files of the log, which the other process goes on writing to."""
+    handlers = logging.getLogger("backstay").handlers
+    return [
+        handler.stream.fileno() for handler in handlers if isinstance(handler, logging.FileHandler) and handler.stream
+    ]
+
+
+def _error_values(error: Exception) -> list[Any]:
+    if isinstance(error, OSError) and not isinstance(error, BackstayError):
+        filename = error.filename
+        return ["OSError", error.errno, error.strerror, None if filename is None else os.fsdecode(filename)]
+    return [type(error).__name__, str(error)]
+
+
+def _error_of(values: list[Any]) -> Exception:
+    name, *arguments = values
+    if name == "OSError":
+        return OSError(*arguments)
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, BackstayError):
+        return kind(*arguments)
+    return BackupFailedError(
+        f"The dump of the databases went wrong in a way that Backstay did not expect ({name}: {arguments[0]}); the log "
+        "has the rest."
+    )
 
 
 def dump_options(settings: Settings, filters: Filters, database: PlannedDatabase, *, plain: bool) -> DumpOptions:
