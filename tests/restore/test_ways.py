@@ -217,3 +217,53 @@ def test_what_died_before_its_first_line_is_cleared_away_later(
     run = begin_in(tmp_path / "state", archive, tmp_path / "new")
     with run.journal:
         assert not stillborn.exists()
+
+
+def test_some_tables_of_a_sqlite_database_change_and_the_rest_stays(
+    installation: Installation, site: Path, tmp_path: Path
+) -> None:
+    live = tmp_path / "live.db"
+    with closing(sqlite3.connect(live)) as database:
+        database.executescript(
+            "CREATE TABLE a (v TEXT); CREATE TABLE b (v TEXT); INSERT INTO a VALUES ('old.example');"
+        )
+    url = DatabaseAddress("sqlite", name=str(live)).url()
+    archive = archive_of(installation, site, url)
+    with closing(sqlite3.connect(live)) as database:
+        database.executescript("DELETE FROM a; INSERT INTO b VALUES ('old.example');")
+    before = live.read_bytes()
+    options = {"files": False, "only_tables": ("a",), "replacements": (("old.example", "new.example"),)}
+    run = begin_in(tmp_path / "state", archive, tmp_path / "unused", databases={"site.sql": url}, **options)
+    with run.journal:
+        report = done(run)
+        assert report.databases["site.sql"].tables == ("a",)
+        with closing(sqlite3.connect(live)) as database:
+            assert database.execute("SELECT v FROM a").fetchall() == [("new.example",)]
+            assert database.execute("SELECT v FROM b").fetchall() == [("old.example",)]
+        run.undo(pytest.fail)
+    assert live.read_bytes() == before
+
+
+def test_some_tables_of_a_postgresql_database_change_and_come_back(
+    installation: Installation,
+    site: Path,
+    tmp_path: Path,
+    postgresql_server: PostgreSQLServer,
+    postgresql_database: DatabaseAddress,
+) -> None:
+    address = postgresql_database
+    postgresql_server.execute(
+        ["CREATE TABLE a (v text)", "CREATE TABLE b (v text)", "INSERT INTO a VALUES ('x'), ('y')"], address.name
+    )
+    archive = archive_of(installation, site, address.url())
+    postgresql_server.execute(["DELETE FROM a", "INSERT INTO b VALUES ('later')"], address.name)
+    options = {"files": False, "only_tables": ("a",), "databases": {"site.sql": address.url()}}
+    run = begin_in(tmp_path / "state", archive, tmp_path / "unused", **options)
+    with run.journal:
+        report = done(run)
+        assert (report.databases["site.sql"].tables, report.databases["site.sql"].rows) == (("a",), 2)
+        assert postgresql_server.execute("SELECT v FROM a ORDER BY v", address.name) == [("x",), ("y",)]
+        assert postgresql_server.execute("SELECT v FROM b", address.name) == [("later",)]
+        run.undo(pytest.fail)
+    assert postgresql_server.execute("SELECT v FROM a", address.name) == []
+    assert postgresql_server.execute("SELECT v FROM b", address.name) == [("later",)]

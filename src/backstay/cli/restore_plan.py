@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from backstay.archives import ArchiveReader, EntryType, open_archive
 from backstay.cli.output import shown, size
-from backstay.databases import DatabaseAddress, ExistingTables
+from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
 from backstay.errors import NotFoundError, UsageError
 from backstay.jobs import Installation, RestoreSource, source_of_backup, source_of_server
 from backstay.restore import (
@@ -225,18 +225,31 @@ def _in_the_way(database: ArchivedDatabase, address: DatabaseAddress, only_table
     present = present_tables(address)
     if not present:
         return []
+    if address.kind == "sqlite" and not only_tables:
+        return sorted(present)
     listed = database.metadata.get("tables")
     kinds = list(listed.values()) if isinstance(listed, dict) else [listed]
     names = [str(name) for kind in kinds if isinstance(kind, list) for name in kind]
     if not names:
         return None
     old = str(database.metadata.get("prefix") or "")
+    choice = TableChoice(only_tables, dumped_prefix=old, prefix=address.prefix)
+    found = set()
+    for name in names:
+        schema, dot, bare = name.rpartition(".") if address.kind == "postgresql" else ("", "", name)
+        if choice.wants(bare, schema or ("public" if address.kind == "postgresql" else "")):
+            found.add(schema + dot + _renamed(bare, old, address))
+    return sorted(found & present)
+
+
+def _renamed(name: str, old: str, address: DatabaseAddress) -> str:
+    """Return the name that a table of a dump will have in a database."""
     prefix = address.prefix or old
-    if address.kind == "sqlite":
-        return sorted(present)
-    real = {prefix + name[3:] if name.startswith("#__") else name for name in names}
-    found = sorted(real & present)
-    return None if only_tables and found else found
+    if name.startswith("#__"):
+        return prefix + name[3:]
+    if address.kind == "postgresql" and old and name.startswith(old):
+        return prefix + name[len(old) :]
+    return name
 
 
 def _configuration(archive: ArchiveReader, layout: Layout, plan: RestorePlan) -> tuple[Rewritten, ...]:

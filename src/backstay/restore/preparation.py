@@ -27,7 +27,6 @@ from backstay.restore.read_ahead import read_ahead
 from backstay.restore.replacement import Replacer
 from backstay.restore.stages import Stages
 from backstay.restore.staging import FilesRequest, stage_files
-from backstay.restore.tables import only_tables
 from backstay.sites import find_site
 
 _DEFAULT_ROOT_MODE = 0o755
@@ -224,13 +223,10 @@ class Preparation:
     ) -> StageRequest:
         parts = tuple((part.path.rpartition("/")[2], read_ahead(open_part(archive, part))) for part in database.parts)
         metadata: dict[str, Any] | None = dict(database.metadata) or None
-        if self._plan.only_tables:
-            marker = str((metadata or {}).get("marker") or "")
-            parts = only_tables(parts, self._plan.only_tables, prefix=prefix, marker=marker)
-            metadata = {name: value for name, value in (metadata or {}).items() if name != "marker"} or None
         old_prefix = str(database.metadata.get("prefix") or "")
         renamed = (old_prefix, prefix) if old_prefix and old_prefix != prefix and is_wordpress(database) else None
-        return StageRequest(parts, metadata, Replacer(self._plan.replacements), renamed, on_warning)
+        replacer = Replacer(self._plan.replacements)
+        return StageRequest(parts, metadata, replacer, renamed, on_warning, self._plan.only_tables)
 
 
 class InterruptedDownloadError(RestoreError):

@@ -39,7 +39,9 @@ class MySQLStage:
 
     def stage(self, request: StageRequest) -> Generator[LoadProgress, None, LoadSummary]:
         """Load under temporary names beside what the database holds."""
-        staging = Staging(self._address, request.metadata, self._policy, request.on_warning)
+        staging = Staging(
+            self._address, request.metadata, self._policy, request.on_warning, only_tables=request.only_tables
+        )
         try:
             yield from staging.run(request.parts)
             self._staged = staging.staged

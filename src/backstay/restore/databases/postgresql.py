@@ -20,6 +20,7 @@ from backstay.databases import (
     ExistingTables,
     LoadProgress,
     LoadSummary,
+    TableChoice,
     dump,
     load,
 )
@@ -78,6 +79,7 @@ class PostgreSQLStage:
         self._folder = folder
         self._new, self._old = _Folder(folder / "new"), _Folder(folder / "old")
         self._had_tables = bool(state and state["had_tables"])
+        self._only_tables: tuple[str, ...] = tuple(state["only_tables"]) if state else ()
         self.replaced: dict[str, int] = dict(state["replaced"]) if state else {}
 
     @property
@@ -89,12 +91,13 @@ class PostgreSQLStage:
         """Copy the dump out of the archive, and dump what the database holds."""
         self.discard()
         present = present_tables(self._address)
-        if present and self._policy is ExistingTables.REFUSE:
+        if present and self._policy is ExistingTables.REFUSE and not request.only_tables:
             raise TablesExistError(
                 f"The database {self._address.name!r} already holds {min(present)}: load into an empty database, "
                 "or say that its tables may be replaced or backed up."
             )
         self._had_tables = bool(present)
+        self._only_tables = request.only_tables
         size = 0
         try:
             if present:
@@ -112,8 +115,20 @@ class PostgreSQLStage:
             self.discard()
             raise
         # The rows are counted by the dump itself: they are loaded only at the swap.
-        rows = sum(summary.rows for summary in table_summaries(request.metadata or {}).values())
-        return LoadSummary(tuple(_tables(request.metadata)), (), rows, size)
+        wanted = self._wanted(request.metadata)
+        counted = table_summaries(request.metadata or {})
+        rows = sum(summary.rows for name, summary in counted.items() if wanted(name))
+        return LoadSummary(tuple(filter(wanted, _tables(request.metadata))), (), rows, size)
+
+    def _wanted(self, metadata: dict[str, Any] | None) -> Callable[[str], bool]:
+        prefix = str((metadata or {}).get("prefix") or "")
+        choice = TableChoice(self._only_tables, dumped_prefix=prefix, prefix=self._address.prefix)
+
+        def wanted(label: str) -> bool:
+            schema, _, name = label.rpartition(".")
+            return choice.wants(name, schema or "public")
+
+        return wanted
 
     def _blocks(self, source: BinaryIO, request: StageRequest) -> Iterator[bytes]:
         if request.replacer:
@@ -136,7 +151,7 @@ class PostgreSQLStage:
 
     def to_json(self) -> dict[str, Any]:
         """Return what is staged."""
-        return {"had_tables": self._had_tables, "replaced": self.replaced}
+        return {"had_tables": self._had_tables, "only_tables": list(self._only_tables), "replaced": self.replaced}
 
     def is_intact(self) -> bool:
         """Tell whether the copies are still there."""
@@ -147,8 +162,11 @@ class PostgreSQLStage:
         parts, metadata = self._new.read()
         if not parts:
             raise LoadError(f"The staged dump for {self._address.redacted()} is gone: start the restore again.")
-        policy = ExistingTables.REPLACE if self._policy is ExistingTables.REFUSE else self._policy
-        _run(load(self._address, parts, metadata=metadata, policy=policy, on_warning=on_warning))
+        only = self._only_tables
+        # Of a whole dump it was looked at before whether anything is in its way.
+        policy = self._policy if only or self._policy is not ExistingTables.REFUSE else ExistingTables.REPLACE
+        work = load(self._address, parts, metadata=metadata, policy=policy, only_tables=only, on_warning=on_warning)
+        _run(work)
 
     def undo(self, on_warning: Callable[[str], None]) -> None:
         """Load the old content in place of the new, in one transaction."""

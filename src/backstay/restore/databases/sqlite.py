@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from backstay.databases import DatabaseAddress, ExistingTables, LoadProgress, LoadSummary, load
+from backstay.databases import DatabaseAddress, ExistingTables, LoadProgress, LoadSummary, copy_sqlite, load
 from backstay.errors import TablesExistError
 from backstay.restore.databases.stage import StageRequest, present_tables
 from backstay.restore.replacement.sqlite import replace_in_sqlite
@@ -37,8 +37,8 @@ class SQLiteStage:
         return self._slots is not None and any(slot.had_old for slot in self._slots.slots)
 
     def stage(self, request: StageRequest) -> Generator[LoadProgress, None, LoadSummary]:
-        """Load into a new file in a folder beside the old one."""
-        if self._policy is ExistingTables.REFUSE and present_tables(self._address):
+        """Load into a new file in a folder beside the old one; some tables into a copy of the old one."""
+        if self._policy is ExistingTables.REFUSE and not request.only_tables and present_tables(self._address):
             raise TablesExistError(
                 f"The SQLite file {self._path} already holds tables: load into a new file, "
                 "or say that it may be replaced."
@@ -48,14 +48,19 @@ class SQLiteStage:
         new.mkdir(mode=0o700, parents=True)
         fresh = new / self._path.name
         try:
+            if request.only_tables and self._path.exists():
+                copy_sqlite(self._path, fresh)
             summary = yield from load(
                 replace(self._address, name=str(fresh)),
                 request.parts,
                 metadata=request.metadata,
+                policy=ExistingTables.REFUSE if self._policy is ExistingTables.REFUSE else ExistingTables.REPLACE,
+                only_tables=request.only_tables,
                 on_warning=request.on_warning,
             )
             if request.replacer:
-                self.replaced = replace_in_sqlite(fresh, request.replacer, on_warning=request.on_warning)
+                only = set(summary.tables) if request.only_tables else None
+                self.replaced = replace_in_sqlite(fresh, request.replacer, only=only, on_warning=request.on_warning)
         except BaseException:
             self.discard()
             raise

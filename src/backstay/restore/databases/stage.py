@@ -22,6 +22,7 @@ class StageRequest:
         parts: name of each part of the dump, and what opens it.
         metadata: the dump's entry in ``databases.json``, None where there is none. May hold credentials.
         replacer: texts replaced in what is loaded.
+        only_tables: patterns of the tables that are loaded (see ``backstay.databases.load``); empty: every table.
         renamed_prefix: old and new prefix of a WordPress site whose rows name it; None for any other.
         on_warning: told of what could not be loaded as it stands in the dump.
     """
@@ -31,6 +32,7 @@ class StageRequest:
     replacer: Replacer
     renamed_prefix: tuple[str, str] | None
     on_warning: Callable[[str], None]
+    only_tables: tuple[str, ...] = ()
 
 
 class Stage(Protocol):

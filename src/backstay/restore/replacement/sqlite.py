@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from backstay.restore.replacement.text import Replacer
 
 
-def replace_in_sqlite(path: Path, replacer: Replacer, *, on_warning: Callable[[str], None]) -> dict[str, int]:
+def replace_in_sqlite(
+    path: Path, replacer: Replacer, *, only: Collection[str] | None = None, on_warning: Callable[[str], None]
+) -> dict[str, int]:
     """Replace in every value of type TEXT of a database that nobody else uses.
 
     Args:
         path: its file.
         replacer: what is replaced.
+        only: names of the tables to look into; None: all.
         on_warning: told of tables that could not be changed.
 
     Returns:
@@ -38,7 +41,8 @@ def replace_in_sqlite(path: Path, replacer: Replacer, *, on_warning: Callable[[s
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
                 "AND sql NOT LIKE 'CREATE VIRTUAL%'",
             ):
-                changed |= _in_table(connection, table, replacer, on_warning)
+                if only is None or table in only:
+                    changed |= _in_table(connection, table, replacer, on_warning)
             for statement in triggers:
                 connection.execute(statement)
             connection.execute("COMMIT")
