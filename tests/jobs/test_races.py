@@ -207,7 +207,8 @@ def test_backups_beyond_the_limit_wait_in_the_order_they_began(
         threads = {n: threading.Thread(target=want, args=(n,), daemon=True) for n in reversed(numbers)}
         for thread in threads.values():
             thread.start()
-        deadline = time.monotonic() + 20
+        # Each look at the others writes a report: a disk that is busy with something else may make that slow.
+        deadline = time.monotonic() + 200
         for place in range(2, 5):
             while len(got) < place and time.monotonic() < deadline:
                 time.sleep(0.01)

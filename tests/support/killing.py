@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -198,7 +199,7 @@ class Watched:
 
 
 def assert_whole(ground: Ground, watched: Watched, form: Form, target: Path) -> None:
-    """Fail unless the backup is complete and clean, and gives back the files and the database; then delete it."""
+    """Fail unless a backup is complete and clean, and gives back the files and the database; then leave nothing of it."""
     installation = ground.installation
     backup = get_backup(installation, watched.backup_id)
     assert (backup.status, backup.error, backup.warning_count) == ("complete", "", 0)
@@ -206,6 +207,7 @@ def assert_whole(ground: Ground, watched: Watched, form: Form, target: Path) -> 
     assert sorted(path.name for path in installation.home.archives.iterdir()) == sorted(file.name for file in files)
     assert (installation.home.job(backup.id) / "output").read_bytes() == b""
     assert_gives_back(installation, backup.id, ground.site, target, form.password)
+    shutil.rmtree(target)
     with open_archive(files[-1].path, password=form.password) as archive:
         report = archive.verify()
         assert (report.problems, report.used_manifest) == ([], True)

@@ -14,7 +14,7 @@ from backstay.engine import Plan, Progress, Survey, make_plan, percent, survey, 
 from backstay.errors import BackupRunningError, NotFoundError
 from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
-from backstay.jobs.launch import give_up, launch, recover, tidy
+from backstay.jobs.launch import end, give_up, is_stuck, launch, recover, stopped, tidy
 
 # A client is answered at once when there is news, else after this time.
 _STEP_SECONDS: Final = 1.0
@@ -197,9 +197,19 @@ def acknowledge(installation: Installation, state: StepState) -> None:
 
 
 def _make_way(installation: Installation, profile: Profile) -> None:
-    """Refuse a second backup of a profile at the same time; one that died and was not taken up gives way."""
+    """Refuse a second backup of a profile at the same time; one that died and was not taken up, or hangs, gives way."""
     tidy(installation)
     for backup in installation.catalogue.backups.newest(status="run", profile_id=profile.id):
+        if is_stuck(installation, backup.id):
+            minutes = int(report.silence(installation.home.job(backup.id)) // 60)
+            with stopped(installation, backup.id, patience=0.0):
+                end(
+                    installation,
+                    backup.id,
+                    f"It hung: for {minutes} minutes it gave no sign of life, and a new backup of the same profile was "
+                    "started.",
+                )
+            continue
         superseded = give_up(
             installation, backup.id, "Its process died, and a new backup of the same profile was started."
         )

@@ -29,6 +29,12 @@ class JobsConfiguration(BaseModel):
     maximum_running: int = Field(
         default=2, ge=1, le=64, description="Backups that run at the same time; more wait for their turn, in order."
     )
+    stuck_after: int = Field(
+        default=180,
+        ge=0,
+        description="Minutes without a sign of life after which a backup that hangs is ended by a new one of the same "
+        "profile; 0: never.",
+    )
     time_zone: str = Field(
         default="UTC",
         description="Time zone of the dates in names of archives and descriptions, for example Europe/Zurich.",

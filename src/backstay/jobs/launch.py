@@ -11,15 +11,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from backstay.catalogue import Backup
 from backstay.engine import WORK, Plan, discard
 from backstay.errors import BackupRunningError
-from backstay.jobs import lock
+from backstay.jobs import lock, report
 from backstay.jobs.installation import SECRET_VARIABLE, Installation
 
 _STOP_SECONDS: Final = 20.0
+_SECOND_LOOK_SECONDS: Final = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -116,10 +118,41 @@ def end(installation: Installation, backup_id: int, reason: str) -> bool:
     return True
 
 
-def stop(installation: Installation, backup_id: int) -> bool:
+def is_stuck(installation: Installation, backup_id: int) -> bool:
+    """Tell whether the process of a backup has given no sign of life for as long as the settings allow."""
+    folder = installation.home.job(backup_id)
+    limit = installation.configuration.jobs.stuck_after * 60
+    if not limit or not lock.is_alive(folder) or report.silence(folder) < limit:
+        return False
+    # Looked at twice: after a sleep of the whole machine, or a change of its clock, each backup seems to have hung.
+    deadline = time.monotonic() + _SECOND_LOOK_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+        if report.silence(folder) < limit:
+            return False
+    return lock.is_alive(folder)
+
+
+@contextlib.contextmanager
+def stopped(installation: Installation, backup_id: int, patience: float = _STOP_SECONDS) -> Iterator[None]:
+    """Stop a backup and keep everyone from taking it up again; see ``stop``."""
+    while True:
+        stop(installation, backup_id, patience)
+        with lock.tried(installation.home.job(backup_id)) as taken:
+            if taken:
+                yield
+                return
+
+
+def stop(installation: Installation, backup_id: int, patience: float = _STOP_SECONDS) -> bool:
     """Stop the process of a backup at its next safe place; return whether there was one.
 
     The backup stays as it is and can be taken up again.
+
+    Args:
+        installation: whose.
+        backup_id: number of its record.
+        patience: seconds after which the process is killed.
 
     Raises:
         BackupRunningError: it does not end, not even when it is killed.
@@ -127,7 +160,7 @@ def stop(installation: Installation, backup_id: int) -> bool:
     folder = installation.home.job(backup_id)
     found = False
     asked: int | None = None
-    deadline = time.monotonic() + _STOP_SECONDS
+    deadline = time.monotonic() + patience
     while lock.is_alive(folder):
         found = True
         number = lock.process_number(folder)

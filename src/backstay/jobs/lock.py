@@ -27,11 +27,11 @@ def take(folder: Path) -> int | None:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+    while not _locked(descriptor, fcntl.LOCK_EX):
+        # Whoever only asks whether a job is alive holds the lock too, for a moment, but lets others ask.
+        if not _locked(descriptor, fcntl.LOCK_SH):
+            os.close(descriptor)
+            return None
     # The number of a process that is gone may be another's by now: nobody must be told to stop that one.
     os.ftruncate(descriptor, 0)
     return descriptor
@@ -48,6 +48,15 @@ def tried(folder: Path) -> Iterator[bool]:
             os.close(descriptor)
 
 
+def _locked(descriptor: int, kind: int) -> bool:
+    """Lock an open file, or turn its lock into one of another kind, if that can be had at once; return whether."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def is_alive(folder: Path) -> bool:
     """Tell whether a process holds the lock of a job's folder."""
     try:
@@ -56,17 +65,22 @@ def is_alive(folder: Path) -> bool:
         return False
     try:
         # A shared lock that is given back at once: two askers do not take each other for the job.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _locked(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
-    return False
 
 
 def note_process(descriptor: int) -> None:
     """Write this process's number into the lock file, for those who want to stop it."""
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+
+def noted_at(folder: Path) -> float:
+    """Return when a process last took the lock, in Unix seconds; 0 where none ever did."""
+    try:
+        return (folder / _NAME).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def process_number(folder: Path) -> int | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from backstay import engine
@@ -20,7 +19,7 @@ class ListedBackup:
     """A record in a list.
 
     Attributes:
-        backup: the record, its ``filesexist`` as it is now.
+        backup: the record, its ``filesexist`` and ``instep`` as they are now.
         size: bytes of its files; None where there are none, or another record claims them.
     """
 
@@ -29,7 +28,7 @@ class ListedBackup:
 
 
 def get_backup(installation: Installation, backup_id: int) -> Backup:
-    """Return a record.
+    """Return a record; its ``instep`` tells whether a process is taking the backup at this moment.
 
     Raises:
         NotFoundError: there is none with this number.
@@ -37,7 +36,7 @@ def get_backup(installation: Installation, backup_id: int) -> Backup:
     backup = installation.catalogue.backups.get(backup_id)
     if backup is None:
         raise NotFoundError(f"There is no backup {backup_id}: see them with 'backstay list'.")
-    return backup
+    return _with_process(installation, backup)
 
 
 def list_backups(installation: Installation, offset: int = 0, limit: int | None = None) -> list[ListedBackup]:
@@ -46,7 +45,14 @@ def list_backups(installation: Installation, offset: int = 0, limit: int | None 
     return _listed(installation, found)
 
 
+def _with_process(installation: Installation, backup: Backup) -> Backup:
+    if backup.status != "run":
+        return backup
+    return replace(backup, instep=lock.is_alive(installation.home.job(backup.id)))
+
+
 def _looked_at(installation: Installation, backup: Backup) -> Backup:
+    backup = _with_process(installation, backup)
     if backup.status != "complete" or not backup.filesexist or engine.main_file(installation.home, backup) is not None:
         return backup
     installation.catalogue.backups.update(backup.id, filesexist=False)
@@ -81,7 +87,7 @@ def delete_backup(installation: Installation, backup_id: int) -> None:
         StorageError: a file could not be removed; the record is kept.
     """
     _deletable(installation, backup_id)
-    with _stopped(installation, backup_id):
+    with launch.stopped(installation, backup_id):
         launch.end(installation, backup_id, "It was deleted while it ran.")
         engine.remove_files(installation.catalogue, installation.home, get_backup(installation, backup_id))
         installation.catalogue.backups.delete(backup_id)
@@ -131,14 +137,3 @@ def _deletable(installation: Installation, backup_id: int) -> Backup:
     if backup.frozen:
         raise UsageError(f"Backup {backup_id} is frozen: end that with 'backstay freeze {backup_id} --off' first.")
     return backup
-
-
-@contextlib.contextmanager
-def _stopped(installation: Installation, backup_id: int) -> Iterator[None]:
-    """Stop a backup and keep everyone from taking it up again."""
-    while True:
-        launch.stop(installation, backup_id)
-        with lock.tried(installation.home.job(backup_id)) as taken:
-            if taken:
-                yield
-                return

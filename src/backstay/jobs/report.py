@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict
 from pathlib import Path
 
 from backstay.engine import Progress
+from backstay.jobs import lock
 
 _NAME = "progress.json"
 
@@ -28,6 +30,11 @@ def read(folder: Path) -> Progress | None:
         return Progress(**json.loads((folder / _NAME).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+
+
+def silence(folder: Path) -> float:
+    """Return how many seconds ago a job last gave a sign of life: its latest report, or the start of its process."""
+    return time.time() - max(version(folder)[1] / 1e9, lock.noted_at(folder))
 
 
 def version(folder: Path) -> tuple[int, int]:
