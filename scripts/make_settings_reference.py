@@ -22,6 +22,14 @@ of the API under their dotted key. An empty value goes back to the default.
 |---|---|---|---|
 """
 
+NOT_HONOURED = """
+### Keys of the reference engine that are not listed
+
+They are kept with the profile, given back when it is exported, and have no effect; `backstay profile import` names
+them. Among them is `akeeba.advanced.embedded_installer`: no archive of Backstay holds a restoration script, and
+whatever the key says, `none` included, the dumps lie in `installation/sql/` with `databases.json` beside them.
+"""
+
 INSTALLATION = """
 ## Of an installation
 
@@ -33,7 +41,8 @@ They are read from `backstay.toml` in `BACKSTAY_HOME`, a table for each group, a
 def main() -> int:
     """Write the page, or say whether it is up to date; gives the exit code."""
     return write_or_check(
-        "settings.md", HEAD + "".join(f"{line}\n" for line in [*profile_rows(), *installation_lines()])
+        "settings.md",
+        HEAD + "".join(f"{line}\n" for line in [*profile_rows(), NOT_HONOURED.rstrip(), *installation_lines()]),
     )
 
 

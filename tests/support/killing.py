@@ -199,7 +199,7 @@ class Watched:
 
 
 def assert_whole(ground: Ground, watched: Watched, form: Form, target: Path) -> None:
-    """Fail unless a backup is complete and clean, and gives back the files and the database; then leave nothing of it."""
+    """Fail unless a backup is complete and clean and gives back files and database; then leave nothing of it."""
     installation = ground.installation
     backup = get_backup(installation, watched.backup_id)
     assert (backup.status, backup.error, backup.warning_count) == ("complete", "", 0)
