@@ -106,6 +106,8 @@ def tell_preview(found: Preview, *, json_output: bool) -> None:
     _tell_configuration(found.configuration, "would get its new")
     for old, new in plan.replacements:
         _line(f"Would replace {old} by {new} in the text columns and text files.")
+    if plan.replacements:
+        _line("How often is not counted: only the restore itself reads all of them. It can be taken back with --undo.")
     for name in found.not_restored:
         _line(f"Would not load the database dump {name}: no database is given for it.")
     console.print("Nothing was changed.")

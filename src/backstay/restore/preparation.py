@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backstay.archives import ArchiveReader, open_archive
+from backstay.archives import open_archive
 from backstay.databases import LoadProgress, LoadSummary
 from backstay.errors import BackstayError, RestoreError
 from backstay.restore.ahead import Ahead, stage_ahead
@@ -23,7 +23,7 @@ from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_la
 from backstay.restore.moving import moving_texts
 from backstay.restore.places import Places
 from backstay.restore.plan import MAIN_DUMP, RemoteArchive, RestorePlan, RestoreProgress, summary_json
-from backstay.restore.read_ahead import read_ahead
+from backstay.restore.read_ahead import ReadAhead
 from backstay.restore.replacement import Replacer
 from backstay.restore.stages import Stages
 from backstay.restore.staging import FilesRequest, stage_files
@@ -213,20 +213,22 @@ class Preparation:
             prefix = find_site(self._places.staged).prefix
         self._journal.append("database begun", dump=name, prefix=prefix)
         stage = self._stages.anew(name, prefix)
-        with open_archive(self.archive, password=self._plan.password) as archive:
-            request = self._request(archive, database, prefix, on_warning)
+        with (
+            open_archive(self.archive, password=self._plan.password) as archive,
+            ReadAhead([(part.path.rpartition("/")[2], open_part(archive, part)) for part in database.parts]) as ahead,
+        ):
+            request = self._request(ahead, database, prefix, on_warning)
             summary = yield from _told(stage.stage(request), database.size)
         self._journal.append("database ready", dump=name, state=stage.to_json(), summary=summary_json(summary))
 
     def _request(
-        self, archive: ArchiveReader, database: ArchivedDatabase, prefix: str, on_warning: OnWarning
+        self, ahead: ReadAhead, database: ArchivedDatabase, prefix: str, on_warning: OnWarning
     ) -> StageRequest:
-        parts = tuple((part.path.rpartition("/")[2], read_ahead(open_part(archive, part))) for part in database.parts)
         metadata: dict[str, Any] | None = dict(database.metadata) or None
         old_prefix = str(database.metadata.get("prefix") or "")
         renamed = (old_prefix, prefix) if old_prefix and old_prefix != prefix and is_wordpress(database) else None
         replacer = Replacer(self._plan.replacements)
-        return StageRequest(parts, metadata, replacer, renamed, on_warning, self._plan.only_tables)
+        return StageRequest(ahead.parts(), metadata, replacer, renamed, on_warning, self._plan.only_tables)
 
 
 class InterruptedDownloadError(RestoreError):
