@@ -124,18 +124,20 @@ class Extraction:
 
     def _process(self, jobs: Iterator[Job], target: Target) -> None:
         sink = _TargetSink(target)
+        path = ""
         for results in process(self._reader, jobs, sink, workers=self._options.workers):
             for result in results:
-                path = result.job.entry.path
+                path = result.job.path
+                name = result.job.entry.path
                 if result.damage:
-                    self._damage(f"{shown(path)} is damaged: {result.damage}")
+                    self._damage(f"{shown(name)} is damaged: {result.damage}")
                 elif result.refusal:
-                    self.refuse(path, result.refusal)
+                    self.refuse(name, result.refusal)
                 else:
                     self._entries += 1
                     self._bytes += result.job.entry.size if result.job.entry.type is EntryType.FILE else 0
                     self._note_folder(result.job, target)
-            self._options.on_progress(ExtractProgress(self._entries, self._bytes, results[-1].job.path))
+            self._options.on_progress(ExtractProgress(self._entries, self._bytes, path))
 
     def _note_folder(self, job: Job, target: Target) -> None:
         entry, line, path = job

@@ -7,6 +7,7 @@ processes where there may be some; large entries are streamed, each in a thread.
 from __future__ import annotations
 
 from collections import deque
+from concurrent.futures import wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -19,6 +20,7 @@ from backstay.errors import DamagedArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
     from backstay.archives.formats import FormatReader
     from backstay.processes import ProcessPool
@@ -27,6 +29,7 @@ _BATCH_ENTRIES = 64
 _BATCH_BYTES = 1 << 20
 _UNDER_WAY = 24 << 20
 _ENTRY_COST = 4096
+_MOMENT = 0.1
 
 
 class Job(NamedTuple):
@@ -91,9 +94,9 @@ def process(
         workers: number of processes or threads, as many as there are processors if None.
 
     Yields:
-        What has become of each batch, in order.
+        What has become of each batch, in order; nothing, several times a second, while one takes long.
     """
-    waiting: deque[tuple[int, Callable[[], list[Result]]]] = deque()
+    waiting: deque[tuple[int, Callable[[], list[Result] | None]]] = deque()
     under_way = 0
     count = count_of(workers)
     work = partial(_read_elsewhere, reader, sink)
@@ -108,20 +111,36 @@ def process(
             if processes is not None and sum(sizes) <= 2 * _BATCH_BYTES:
                 waiting.append((cost, _elsewhere(processes, reader, batch, sink)))
             else:
-                waiting.append((cost, pool.submit(_read_batch, reader, batch, sink).result))
+                waiting.append((cost, _patiently(pool.submit(_read_batch, reader, batch, sink))))
             under_way += cost
             while under_way > _UNDER_WAY:
                 cost, result = waiting.popleft()
                 under_way -= cost
-                yield result()
+                yield from _results(result)
         while waiting:
-            yield waiting.popleft()[1]()
+            yield from _results(waiting.popleft()[1])
+
+
+def _results(result: Callable[[], list[Result] | None]) -> Iterator[list[Result]]:
+    while (results := result()) is None:
+        yield []
+    yield results
+
+
+def _patiently(future: Future[list[Result]]) -> Callable[[], list[Result] | None]:
+    """Give what waits for a batch, but not for longer than a moment."""
+
+    def result() -> list[Result] | None:
+        wait([future], _MOMENT)
+        return future.result() if future.done() else None
+
+    return result
 
 
 def _elsewhere(
     processes: ProcessPool, reader: FormatReader, batch: list[Job], sink: Sink
 ) -> Callable[[], list[Result]]:
-    """Have a batch done by another process; give what waits for it."""
+    """Have a batch done by another process; give what waits for it, which is not long."""
     task = processes.submit([_message_of(job) for job in batch])
 
     def result() -> list[Result]:

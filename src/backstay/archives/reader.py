@@ -17,7 +17,7 @@ from backstay.archives.verify import verify
 from backstay.errors import ArchiveError, DamagedArchiveError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -175,7 +175,24 @@ class ArchiveReader:
             on_progress: called after each batch.
             workers: threads; as many as there are processors if None.
         """
-        return verify(self._reader, self._limits, self._lines, on_progress=on_progress, workers=workers)
+        steps = self.verifying(workers=workers)
+        while True:
+            try:
+                on_progress(next(steps))
+            except StopIteration as end:
+                report: VerifyReport = end.value
+                return report
+
+    def verifying(self, *, workers: int | None = None) -> Generator[ExtractProgress, None, VerifyReport]:
+        """Do the same step by step, for who has something else to do in between.
+
+        Yields:
+            How far it is: after each batch, and several times a second.
+
+        Returns:
+            What `verify` returns.
+        """
+        return verify(self._reader, self._limits, self._lines, workers=workers)
 
 
 class _PieceReader(io.RawIOBase):

@@ -14,7 +14,7 @@ from backstay.archives.survey import safe_path, survey
 from backstay.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from backstay.archives.entries import ManifestLine
     from backstay.archives.formats import FormatReader
@@ -50,13 +50,13 @@ def verify(
     limits: Limits,
     lines_of: Callable[[list[Entry]], ManifestLines],
     *,
-    on_progress: Callable[[ExtractProgress], None],
     workers: int | None,
-) -> VerifyReport:
-    """Read all of an archive; see `ArchiveReader.verify`."""
+) -> Generator[ExtractProgress, None, VerifyReport]:
+    """Read all of an archive; see `ArchiveReader.verifying`."""
     problems = _Problems()
     lines: ManifestLines | None = None
     entries = size = 0
+    path = ""
     try:
         found = survey(reader.entries(), limits, fold=False, wanted=lambda _: None)
         totals = reader.wrong_totals(found.size, found.compressed_size)
@@ -72,7 +72,8 @@ def verify(
                 size += entry.size
                 if result.damage:
                     problems.add(entry.path, f"The entry {shown(entry.path)} is damaged: {result.damage}.")
-            on_progress(ExtractProgress(entries, size, results[-1].job.entry.path))
+                path = entry.path
+            yield ExtractProgress(entries, size, path)
         if cursor:
             cursor.finish()
             for path in cursor.missing:

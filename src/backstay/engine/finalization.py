@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,28 +25,6 @@ _SHOWN_PROBLEMS = 3
 _log = logging.getLogger(__name__)
 
 
-class _InThread:
-    """A piece of work without reports of its own, done in a thread so that the backup's heart goes on beating."""
-
-    def __init__(self, work: Any) -> None:
-        self._work = work
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="finale", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BaseException as error:  # noqa: BLE001 - raised again where the backup waits for it
-            self._error = error
-
-    def wait(self, seconds: float) -> bool:
-        self._thread.join(seconds)
-        if self._error is not None:
-            raise self._error
-        return not self._thread.is_alive()
-
-
 class Finalization:
     """Completes one backup whose archive is closed."""
 
@@ -58,7 +35,6 @@ class Finalization:
         self._plan = plan
         self._warnings = warnings
         self._report: VerifyReport | None = None
-        self._bytes_done = 0
         self._parts: list[dict[str, Any]] = []
 
     def run(self, summary: ArchiveSummary | None) -> Iterator[Progress]:
@@ -75,9 +51,9 @@ class Finalization:
         begun = time.monotonic()
         level: VerificationLevel = "none" if summary is None else self._plan.settings.verify
         if level != "none":
-            yield from self._watch(self._verify, "Verifying the archive", sum(path.stat().st_size for path in paths))
+            yield from self._verify(summary)
             self._judge(summary)
-        yield from self._watch(lambda: self._hash(paths), "Hashing the parts", 0)
+        yield from self._hash(paths)
         yield Progress("finale", step="Updating backup record information", fraction=0.9)
         self._complete(summary, level, time.monotonic() - begun)
         yield Progress("finale", step="Applying local quotas", fraction=0.95)
@@ -98,19 +74,17 @@ class Finalization:
             _log.exception("Retention")
             self._warnings.add(f"The rules of retention could not be applied this time ({error}).")
 
-    def _watch(self, work: Any, step: str, size: int) -> Iterator[Progress]:
-        running = _InThread(work)
-        while not running.wait(0.1):
-            share = min(1.0, self._bytes_done / size) if size else 0.0
-            yield Progress("finale", step=step, substep=f"{share:.0%}" if size else "", fraction=0.2 + 0.6 * share)
-
-    def _verify(self) -> None:
-        password = self._plan.settings.password
-        with open_archive(Path(self._plan.archive), password=password) as archive:
-            self._report = archive.verify(on_progress=self._note)
-
-    def _note(self, progress: Any) -> None:
-        self._bytes_done = progress.bytes
+    def _verify(self, summary: ArchiveSummary | None) -> Generator[Progress]:
+        size = summary.uncompressed_size if summary is not None else 0
+        with open_archive(Path(self._plan.archive), password=self._plan.settings.password) as archive:
+            steps = archive.verifying()
+            while True:
+                try:
+                    done = next(steps)
+                except StopIteration as end:
+                    self._report = end.value
+                    return
+                yield _proving("Verifying the archive", 0.2, done.bytes, size)
 
     def _judge(self, summary: ArchiveSummary | None) -> None:
         report = self._report
@@ -135,8 +109,16 @@ class Finalization:
         read = self._report.manifest_hash if self._report is not None else None
         return (summary.manifest_hash if summary is not None else "") or read or ""
 
-    def _hash(self, paths: list[Path]) -> None:
-        self._parts = [asdict(part) for part in read_back(paths)]
+    def _hash(self, paths: list[Path]) -> Generator[Progress]:
+        size = sum(path.stat().st_size for path in paths)
+        steps = read_back(paths)
+        while True:
+            try:
+                done = next(steps)
+            except StopIteration as end:
+                self._parts = [asdict(part) for part in end.value]
+                return
+            yield _proving("Hashing the parts", 0.6, done, size)
 
     def _complete(self, summary: ArchiveSummary | None, level: VerificationLevel, seconds: float) -> None:
         self._warnings.flush()
@@ -162,3 +144,8 @@ class Finalization:
             proof=proof,
         )
         _log.info("The backup is complete: %d bytes in %d parts", sum(p["size"] for p in self._parts), len(self._parts))
+
+
+def _proving(step: str, begun: float, done: int, size: int) -> Progress:
+    share = min(1.0, done / size) if size else 0.0
+    return Progress("finale", step=step, substep=f"{share:.0%}" if size else "", fraction=begun + 0.3 * share)

@@ -152,14 +152,16 @@ class BackupRun:
             if self._dumps is None:
                 _log.warning("The dumps that were finished are gone: the archive is begun anew")
                 self._checkpoint = {}
+        # The database has no need to wait until the files are counted.
+        self._begin_dump()
         if "Packing" in self._chain:
             self._trees = trees(self._plan, (self._home.path, archive.parent), on_warning=self.warnings.add)
             self._survey = survey(self._trees, store_above=_stored_above(self._settings))
             _log.info("Found %d files of %d bytes", self._survey.files, self._survey.size)
         check_space(archive.parent, self._survey, sum(path.stat().st_size for path in parts_of(archive)))
         self._open_archive(archive)
-        if "closed" not in self._checkpoint:
-            self._begin_dump()
+        if "closed" in self._checkpoint:
+            self._let_go()
 
     def _open_archive(self, archive: Path) -> None:
         state = self._checkpoint.get("writer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,22 +35,34 @@ def free_space(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def read_back(paths: Iterable[Path]) -> Iterator[StoredPart]:
-    """Read parts from the disk and yield what was found.
+def read_back(paths: Iterable[Path]) -> Generator[int, None, list[StoredPart]]:
+    """Read parts from the disk.
+
+    Yields:
+        The bytes read so far, of all parts together.
+
+    Returns:
+        What was found, in the order of the paths.
 
     Raises:
         StorageError: a part cannot be read.
     """
+    found = []
+    done = 0
     for path in paths:
         digest = blake3()
+        size = 0
         try:
             with path.open("rb") as file:
                 while piece := file.read(_PIECE):
                     digest.update(piece)
-                size = file.tell()
+                    size += len(piece)
+                    yield done + size
         except OSError as error:
             raise StorageError(f"{path} can't be read back ({error.strerror}): check the disk.") from error
-        yield StoredPart(path.name, size, digest.hexdigest())
+        done += size
+        found.append(StoredPart(path.name, size, digest.hexdigest()))
+    return found
 
 
 def remove(paths: Iterable[Path]) -> None:
