@@ -77,6 +77,16 @@ def assert_gives_back(
     assert comparison.files > 0
 
 
+def assert_failed_and_left_nothing(installation: Installation, backup_id: int, folder: Path | None = None) -> str:
+    """Fail unless a backup says that it failed and why, and nothing of it is left; return the reason."""
+    backup = get_backup(installation, backup_id)
+    assert (backup.status, backup.filesexist) == ("fail", False)
+    assert backup.error
+    assert [path.name for path in (folder or installation.home.archives).iterdir()] == []
+    assert not (installation.home.job(backup_id) / "work").exists()
+    return backup.error
+
+
 def kill(installation: Installation, backup_id: int) -> bool:
     """Kill the process of a job and wait until it is gone; return whether there was one."""
     folder = installation.home.job(backup_id)
