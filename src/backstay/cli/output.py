@@ -41,6 +41,7 @@ console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isat
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _PLAIN_SECONDS = 5.0
+_BAR_SECONDS = 0.1
 
 
 def print_json(value: Any) -> None:
@@ -112,12 +113,16 @@ class Bar:
             percent: shown elsewhere than on a terminal; computed from the bytes where it is None.
         """
         text = shown(text)
+        now = time.monotonic()
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, description=_short(text), completed=done, total=total or None)
+            if now - self._printed >= _BAR_SECONDS:
+                self._progress.refresh()
+                self._printed = now
             return
-        if time.monotonic() - self._printed < _PLAIN_SECONDS:
+        if now - self._printed < _PLAIN_SECONDS:
             return
-        self._printed = time.monotonic()
+        self._printed = now
         share = percent if percent is not None else (100 * done / total if total else None)
         share_text = f" {share:.0f} %," if share is not None else ""
         stderr.print(f"{self._title}:{share_text} {size(done)}, {text}", markup=False)
@@ -146,7 +151,8 @@ def bar(title: str, *, transfer: bool = False, quiet: bool = False) -> Iterator[
     ]
     columns += [TransferSpeedColumn()] if transfer else []
     columns += [TimeRemainingColumn(), TextColumn("{task.description}", markup=False)]
-    with Progress(*columns, console=stderr, transient=True) as progress:
+    # Refreshed by hand: a thread that does it would keep the work from being shared among forked processes.
+    with Progress(*columns, console=stderr, transient=True, auto_refresh=False) as progress:
         yield Bar(title, progress)
 
 

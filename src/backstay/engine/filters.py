@@ -139,6 +139,8 @@ class FileRules:
     def _excluded(self, name: str, path: str) -> str | None:
         if path in self._plain[name]:
             return name
+        if not self._regex[name]:
+            return None
         return next((f"regex{name} {regex.text}" for regex in self._regex[name] if regex.excludes(path)), None)
 
     def _pattern(self, path: str) -> str | None:

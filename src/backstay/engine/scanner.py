@@ -66,6 +66,7 @@ class _Folder:
         specials: names in it that are neither file nor folder nor link.
         after: what is left of the path behind which the walk goes on; empty: everything is new.
         identity: device and inode, to find loops of links.
+        has_side_files: there is a name in it that the log of a SQLite database would have.
         reached: how many of the names were walked over.
     """
 
@@ -74,6 +75,7 @@ class _Folder:
     specials: frozenset[bytes]
     after: list[bytes]
     identity: tuple[int, int]
+    has_side_files: bool = False
     reached: int = 0
 
     def holds_file(self, name: bytes) -> bool:
@@ -233,7 +235,8 @@ class Scanner:
             self._warn(f"{_shown(path)} is a link to a folder that holds it: left out, or it would never end.")
             return None
         names, specials = self._listing(absolute, path)
-        return _Folder(path, names, frozenset(specials), after, identity)
+        has_side_files = any(name.endswith(_SQLITE_SIDE_FILES) for name in names)
+        return _Folder(path, names, frozenset(specials), after, identity, has_side_files)
 
     def _listing(self, absolute: bytes, path: bytes) -> tuple[list[bytes], list[bytes]]:
         rules = self._tree.rules
@@ -331,7 +334,7 @@ class Scanner:
 
     def _belongs_to_database(self, folder: _Folder, absolute: bytes, name: bytes) -> bool:
         """Tell whether a file is the log of a live SQLite database beside it, whose copy holds what it holds."""
-        if self._copy_database is None:
+        if self._copy_database is None or not folder.has_side_files:
             return False
         for ending in _SQLITE_SIDE_FILES:
             if name.endswith(ending) and folder.holds_file(name.removesuffix(ending)):
@@ -381,7 +384,7 @@ def _place(folder: _Folder, key: bytes) -> tuple[Literal["new", "done", "begun"]
 def _may_be_database(name: bytes, folder: _Folder, size: int) -> bool:
     if size and size % _SQLITE_PAGE == 0:
         return True
-    return any(folder.holds_file(name + ending) for ending in _SQLITE_SIDE_FILES)
+    return folder.has_side_files and any(folder.holds_file(name + ending) for ending in _SQLITE_SIDE_FILES)
 
 
 def _shown(path: bytes) -> str:

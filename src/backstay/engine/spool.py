@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -34,7 +33,8 @@ class SpoolPart(io.RawIOBase):
         self._path = path
         self._compression = compression
         self._file = path.open("xb")
-        self._pending = bytearray()
+        self._pending: list[bytes] = []
+        self._pending_size = 0
         self._stream: Any = None
         self._crc = 0
         self._hash = blake3()
@@ -47,11 +47,12 @@ class SpoolPart(io.RawIOBase):
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Take a piece of the text; return its length in bytes."""
-        view = memoryview(data).cast("B")
-        self._pending += view
-        if len(self._pending) > _WHOLE:
+        piece = data if type(data) is bytes else bytes(data)
+        self._pending.append(piece)
+        self._pending_size += len(piece)
+        if self._pending_size > _WHOLE:
             self._drain()
-        return len(view)
+        return len(piece)
 
     def close(self) -> None:
         """Finish the part; `Spool.sync` makes it safe."""
@@ -59,8 +60,7 @@ class SpoolPart(io.RawIOBase):
             return
         try:
             if self._stream is None:
-                content = bytes(self._pending)
-                self._account(content)
+                content = self._take()
                 self._file.write(_deflated(content, self._compression))
             else:
                 self._drain()
@@ -75,22 +75,23 @@ class SpoolPart(io.RawIOBase):
             )
         finally:
             # The spool remembers its parts to the end of the dump: their text must not stay with them.
-            self._pending = bytearray()
+            self._pending.clear()
             self._file.close()
             super().close()
 
     def _drain(self) -> None:
         if self._stream is None:
             self._stream = isal_zlib.compressobj(_STREAM_LEVELS[self._compression], wbits=-15)
-        content = bytes(self._pending)
-        self._account(content)
-        self._file.write(self._stream.compress(content))
-        self._pending.clear()
+        self._file.write(self._stream.compress(self._take()))
 
-    def _account(self, content: bytes) -> None:
+    def _take(self) -> bytes:
+        content = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_size = 0
         self._size += len(content)
-        self._crc = zlib.crc32(content, self._crc)
+        self._crc = isal_zlib.crc32(content, self._crc)
         self._hash.update(content)
+        return content
 
 
 def _deflated(content: bytes, compression: Compression) -> bytes | bytearray:
