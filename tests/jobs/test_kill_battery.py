@@ -1,5 +1,7 @@
 """Backups whose worker, whose server, or both are killed at any moment: each comes to a good end all the same.
 
+So does one whose worker loses the processes that it has started.
+
 A real server over a home, a real client that steps, and a real database. The worker makes what it has safe twenty times
 a second here, so that what it takes up again may lie in the middle of anything.
 """
@@ -146,6 +148,19 @@ def kill_both(ground: Ground, seconds: float, chance: random.Random) -> Callable
     return disturb
 
 
+def kill_helpers(seconds: float, chance: random.Random) -> Callable[[Watched], None]:
+    """Kill a process that the worker has started, so many seconds after the start, and then some others."""
+
+    def disturb(watched: Watched) -> None:
+        watched.wait_for_start()
+        _sleep_until(watched.begun + seconds)
+        for _number in range(4):
+            watched.kill_helper(chance)
+            time.sleep(chance.uniform(0, 0.1))
+
+    return disturb
+
+
 def kill_at_border(number: int, later: float = 0) -> Callable[[Watched], None]:
     """Kill the worker when the domain that is told has changed so often, or some seconds later."""
 
@@ -172,15 +187,15 @@ def moments(number: int, chance: random.Random) -> list[float]:
 SAMPLED = [
     pytest.param(FORMS[place % len(FORMS)], victim, place, id=f"{FORMS[place % len(FORMS)]}-{victim}-{place}")
     for place, victim in enumerate(
-        ["worker", "both", "worker", "server", "worker", "both", "worker", "border", "server", "worker"]
+        ["worker", "both", "worker", "server", "worker", "both", "helpers", "border", "server", "worker"]
     )
 ]
 
 
 def disturbance(ground: Ground, victim: str, seconds: float, chance: random.Random) -> Callable[[Watched], None]:
     """Return what does harm to a backup so many seconds after the client called."""
-    if victim == "worker":
-        return kill_worker(seconds, chance)
+    if victim in ("worker", "helpers"):
+        return kill_worker(seconds, chance) if victim == "worker" else kill_helpers(seconds, chance)
     return kill_server(ground, seconds, chance) if victim == "server" else kill_both(ground, seconds, chance)
 
 
@@ -199,7 +214,7 @@ def test_a_backup_that_is_killed_at_a_random_moment_comes_to_a_good_end(
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize(("victim", "number"), [("worker", 30), ("server", 6), ("both", 6)])
+@pytest.mark.parametrize(("victim", "number"), [("worker", 30), ("server", 6), ("both", 6), ("helpers", 6)])
 def test_a_backup_that_is_killed_at_any_moment_comes_to_a_good_end(
     ground: Ground,
     course: Callable[[Form], Course],
@@ -215,7 +230,7 @@ def test_a_backup_that_is_killed_at_any_moment_comes_to_a_good_end(
         while not killed:
             watched = ground.take(form, disturbance(ground, victim, moment * undisturbed.seconds, chance))
             assert_whole(ground, watched, form, tmp_path / f"{place}-{watched.backup_id}")
-            killed = victim == "server" or watched.killed > 0
+            killed = victim in ("server", "helpers") or watched.killed > 0
             if not killed:
                 # It was quicker than the one that was measured: its end came first.
                 undisturbed.seconds = min(undisturbed.seconds, watched.seconds) * 0.95

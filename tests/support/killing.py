@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import threading
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from backstay.api.replies import BackupRecord
 from backstay.archives import ArchiveReader, open_archive
 from backstay.client import Client
 from backstay.databases import DatabaseAddress, load
 from backstay.errors import ConnectionFailedError
-from backstay.jobs import Installation, backup_files, get_backup, lock, report
+from backstay.jobs import Installation, backup_files, delete_backup, get_backup, lock, report
 from support import processes
 from support.backups import assert_gives_back
 from support.compare import assert_same_database
@@ -75,8 +77,12 @@ class Ground:
         watched.begin()
         try:
             disturb(watched)
-        finally:
             watched.wait()
+        except BaseException:
+            # The next test begins with a clean ground.
+            for backup in self.installation.catalogue.backups.newest(status="run"):
+                delete_backup(self.installation, backup.id)
+            raise
         return watched
 
 
@@ -136,14 +142,22 @@ class Watched:
         while True:
             try:
                 reply = client.start_backup(self._ground.profile_id, overrides=self._form.overrides())
+                self.backup_id = reply.backup_id
+                return reply.backupid or ""
             except ConnectionFailedError:
-                found = [record for record in client.list_backups() if record.id not in self._known]
-                if not found:
-                    continue
+                found = [record for record in self._listed(client) if record.id not in self._known]
+            if found:
                 self.backup_id = found[0].id
                 return found[0].backupid or ""
-            self.backup_id = reply.backup_id
-            return reply.backupid or ""
+
+    @staticmethod
+    def _listed(client: Client) -> list[BackupRecord]:
+        """Return the records, once the server is there again."""
+        while True:
+            try:
+                return client.list_backups()
+            except ConnectionFailedError:
+                time.sleep(0.1)
 
     # ------------------------------------------------------------------ harm
 
@@ -167,6 +181,18 @@ class Watched:
             assert time.monotonic() < deadline, f"the process was killed; its lock or these are left: {left}"
             time.sleep(0.005)
         self.killed += 1
+        return True
+
+    def kill_helper(self, chance: random.Random) -> bool:
+        """Kill one of the processes that the backup's own has started, as a system short of memory does."""
+        number = lock.process_number(self._ground.installation.home.job(self.backup_id))
+        helpers = sorted(processes.of_session(number).keys() - {number}) if number is not None else []
+        if not helpers:
+            return False
+        try:
+            os.kill(chance.choice(helpers), signal.SIGKILL)
+        except ProcessLookupError:
+            return False
         return True
 
     def is_taken_up(self) -> bool:
