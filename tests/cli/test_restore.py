@@ -236,7 +236,7 @@ def test_tables_that_are_there_are_asked_about(
     mysql_server.execute(["CREATE TABLE tst_users (mine int)", "INSERT INTO tst_users VALUES (7)"], mysql_database.name)
     archive, target, url = str(ARCHIVES / "tiny-layout.jpa"), str(tmp_path / "site"), mysql_database.url()
     refused = run("restore", archive, "--to", target, "--database", url, code=2)
-    assert "replaces 1 tables of mysql://" in refused.stderr
+    assert "replaces the table tst_users of mysql://" in refused.stderr
     run("restore", archive, "--to", target, "--database", url, "--existing-tables", "refuse", "--yes", code=24)
     assert not Path(target).exists()
     kept = read_json("restore", archive, "--to", target, "--database", url, "--yes")
@@ -328,3 +328,74 @@ def test_a_site_moves_here_in_one_command(
     assert options["upload_path"] == f"{target}/wp-content/uploads"
     assert report["configuration"]["wp-config.php"] == ["DB_NAME", "WP_CONTENT_DIR"]
     assert f"'{second.name}'" in (target / "wp-config.php").read_text()
+
+
+@pytest.mark.usefixtures("home")
+def test_restores_of_several_sites_are_ended_by_name_and_in_turn(tmp_path: Path) -> None:
+    archive = str(ARCHIVES / "tiny.jpa")
+    names = []
+    for place in ("a", "a", "b"):
+        target = tmp_path / place
+        target.mkdir(exist_ok=True)
+        (target / "mine.txt").write_text(place)
+        names.append(read_json("restore", archive, "--to", str(target), "--yes")["name"])
+    first, second, other = names
+    assert "name the one that is meant" in run("restore", "--undo", code=2).stderr
+    assert f"--undo {second}" in run("restore", "--undo", first, code=2).stderr
+    run("restore", "--confirm", other)
+    run("restore", "--undo")
+    assert (tmp_path / "a/mine.txt").exists()
+    assert (tmp_path / "a/index.php").exists()
+    run("restore", "--undo")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.usefixtures("home")
+def test_restores_into_one_database_are_taken_back_in_turn(mysql_database: DatabaseAddress, tmp_path: Path) -> None:
+    archive, url = str(ARCHIVES / "tiny-layout.jpa"), mysql_database.url()
+    names = [
+        read_json("restore", archive, "--to", str(tmp_path / place), "--database", url, "--yes")["name"]
+        for place in ("a", "b", "c")
+    ]
+    assert names[0] == ""
+    assert "came after" in run("restore", "--undo", names[1], code=2).stderr
+    run("restore", "--undo", names[2])
+    run("restore", "--undo", names[1])
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("tiny.jpa", "--only", "nothing*"), 3, "Nothing in the archive fits --only nothing*"),
+        (("tiny-dbonly.sql",), 2, "is a dump and no archive"),
+        (("tiny.jps", "--database", "sqlite:///x.db"), 3, "leave --database out"),
+    ],
+)
+def test_what_cannot_be_restored_is_told_in_a_sentence(
+    arguments: tuple[str, ...], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKSTAY_PASSWORD", "correct horse battery staple")
+    archive, *rest = arguments
+    assert told in run("restore", str(ARCHIVES / archive), "--to", str(tmp_path / "s"), *rest, code=code).stderr
+    assert not list(tmp_path.glob("*s"))
+
+
+@pytest.mark.usefixtures("home")
+def test_tables_that_no_name_fits_are_told(mysql_database: DatabaseAddress, tmp_path: Path) -> None:
+    where = ("--to", str(tmp_path / "s"), "--no-files", "--database", mysql_database.url(), "--only-tables", "none*")
+    assert "fits --only-tables none*" in run("restore", str(ARCHIVES / "tiny-layout.jpa"), *where, code=3).stderr
+
+
+@pytest.mark.usefixtures("home")
+def test_special_modes_come_back_where_they_are_asked_for(tmp_path: Path) -> None:
+    site = tmp_path / "special"
+    site.mkdir()
+    (site / "tool").write_text("#!/bin/sh\n")
+    (site / "tool").chmod(0o4755)
+    number = backed_up(site)
+    told = run("restore", number, "--to", str(tmp_path / "plain"))
+    assert "tool lost its setuid" in told.stderr
+    run("restore", number, "--to", str(tmp_path / "back"), "--special-modes")
+    assert (tmp_path / "plain/tool").stat().st_mode & 0o7777 == 0o755
+    assert (tmp_path / "back/tool").stat().st_mode & 0o7777 == 0o4755

@@ -170,7 +170,7 @@ def assert_nothing_is_left(ground: Ground, what: str) -> None:
 @pytest.mark.parametrize("moments", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_a_restore_that_is_killed_is_finished_or_taken_back(ground: Ground, moments: int) -> None:
     whole = run_to_the_end(ground)
-    undo_restore(take_up_restore(ground.installation), pytest.fail)
+    undo_restore(ground.installation, take_up_restore(ground.installation), pytest.fail)
     assert_is(ground, ground.old, "an undo of a restore that was done")
     assert_nothing_is_left(ground, "an undo of a restore that was done")
     seed = random.randrange(1 << 32)
@@ -187,7 +187,7 @@ def test_a_restore_that_is_killed_is_finished_or_taken_back(ground: Ground, mome
             *_progress, report = run_restore(take_up_restore(ground.installation), pytest.fail)
             assert isinstance(report, RestoreReport)
             assert_is(ground, ground.new, what)
-        undo_restore(take_up_restore(ground.installation), pytest.fail)
+        undo_restore(ground.installation, take_up_restore(ground.installation), pytest.fail)
         assert_is(ground, ground.old, what)
         assert_nothing_is_left(ground, what)
     assert killed > moments // 2

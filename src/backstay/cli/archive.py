@@ -16,7 +16,12 @@ from backstay.cli import options
 from backstay.cli.output import bar, console, print_json, say, shown, size, table, warn
 from backstay.errors import NotFoundError, VerificationError
 
-app = typer.Typer(help="List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.", no_args_is_help=True)
+_HELP = """List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.
+
+They cannot be mounted, because no well-kept FUSE binding would keep that small: list, cat and extract --only reach every
+file.
+"""
+app = typer.Typer(help=_HELP, no_args_is_help=True)
 
 Archive = Annotated[
     Path, typer.Argument(metavar="ARCHIVE", help="The main file: .jpa, .jps or .zip, beside its parts.")

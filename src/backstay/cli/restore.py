@@ -229,6 +229,7 @@ def _tell_what_would_be(
 def begin(installation: Installation, plan: RestorePlan, *, existing: str, yes: bool, json_output: bool) -> RestoreRun:
     """Begin a restore, when it was asked whether what is there may be replaced."""
     looked = preview(plan)
+    looked.check(existing)
     if looked.replaces and not yes:
         ask(looked.question(), json_output=json_output)
     restoring = begin_restore(installation, looked.decided(plan, existing, asked=looked.replaces))
@@ -272,7 +273,7 @@ def _end(installation: Installation, name: str, *, undo: bool, json_output: bool
     restoring = take_up_restore(installation, name)
     name, target = restoring.journal.name, restoring.plan.target
     if undo:
-        undo_restore(restoring, warn)
+        undo_restore(installation, restoring, warn)
     else:
         confirm_restore(restoring)
     if json_output:

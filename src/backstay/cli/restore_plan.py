@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from backstay.archives import ArchiveReader, EntryType, open_archive
 from backstay.cli.output import shown, size
 from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
-from backstay.errors import NotFoundError, UsageError
+from backstay.errors import NotFoundError, TablesExistError, UsageError
 from backstay.jobs import Installation, RestoreSource, source_of_backup, source_of_server
 from backstay.restore import (
     MAIN_DUMP,
@@ -101,10 +101,24 @@ class Preview:
             found.append(f"{how} {self.plan.target}")
         for dump_file, tables in self.in_the_way.items():
             if tables and (address := self.plan.database(dump_file)):
-                which = f"{len(tables)} tables" if self.layout else f"those of the {len(tables)} tables"
-                known = "" if self.layout else " that the backup holds too"
-                found.append(f"{which} of {address.redacted()}{known}")
+                which = f"the table {tables[0]}" if len(tables) == 1 else f"{len(tables)} tables and views"
+                if self.layout is None:
+                    which = f"what the backup holds too of {which}"
+                found.append(f"{which} of {address.redacted()}")
         return f"The restore replaces {' and '.join(found)}."
+
+    def check(self, existing: str) -> None:
+        """Refuse at once what would be refused after much work.
+
+        Raises:
+            TablesExistError: tables are in the way, and may not be replaced.
+        """
+        for dump_file, tables in self.in_the_way.items():
+            if existing == "refuse" and tables and self.layout and (address := self.plan.database(dump_file)):
+                raise TablesExistError(
+                    f"{address.redacted()} already holds {tables[0]}: load into an empty database, or say with "
+                    "--existing-tables replace or backup what becomes of it."
+                )
 
     def decided(self, plan: RestorePlan, existing: str, *, asked: bool) -> RestorePlan:
         """Return the plan with what becomes of existing tables: what nobody was asked about is not replaced."""
@@ -134,6 +148,11 @@ def resolve_source(
         with Client(source, word) as client:
             return source_of_server(client, (source, word), backup, password, connections)
     path = Path(source)
+    if path.is_file() and path.suffix.lower() == ".sql":
+        raise UsageError(
+            f"{shown(source)} is a dump and no archive: load it with the database's own client, such as "
+            "mariadb, psql or sqlite3."
+        )
     if not path.is_file():
         raise NotFoundError(
             f"There is no archive {shown(source)}: give the path of its main file, a backup's number, or an address."
@@ -189,7 +208,12 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
         DatabaseError: a database cannot be looked at.
     """
     target = Path(plan.target)
-    occupied = target.is_dir() and any(target.iterdir())
+    try:
+        occupied = target.is_dir() and any(target.iterdir())
+    except PermissionError as error:
+        raise UsageError(
+            f"{shown(plan.target)} cannot be looked into: run the restore as its owner, or choose another place."
+        ) from error
     addresses = {name: address for name in plan.databases if (address := plan.database(name)) is not None}
     if plan.remote is not None:
         there = {name: _present(address) for name, address in addresses.items()}

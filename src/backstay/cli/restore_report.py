@@ -19,17 +19,19 @@ def tell(report: RestoreReport, warnings: list[str], seconds: float, *, json_out
         return
     for warning in warnings:
         warn(warning)
-    _line(f"{report.files} entries, {size(report.bytes)}, are back in {report.target}.")
+    if report.files or not report.databases:
+        _line(f"{report.files} entries, {size(report.bytes)}, are back in {report.target}.")
     for name, summary in report.databases.items():
-        _line(f"{name}: {len(summary.tables)} tables, {summary.rows} rows are back.")
+        tables = "1 table" if len(summary.tables) == 1 else f"{len(summary.tables)} tables"
+        _line(f"{name}: {tables}, {_rows(summary.rows)} are back.")
     _tell_configuration(report.configuration, "now has its new")
     for path, count in list(report.replaced_in_files.items())[:_LISTED]:
-        _line(f"Texts replaced in {path}" + (f": {count} rows" if count > 1 else ""))
+        _line(f"Texts replaced in {path}" + (f": {_rows(count)}" if count > 1 else ""))
     if len(report.replaced_in_files) > _LISTED:
         _line(f"… and in {len(report.replaced_in_files) - _LISTED} other files: --json lists them all.")
     for name, columns in report.replaced_in_databases.items():
         for column, count in columns.items():
-            _line(f"Texts replaced in {name}, {column}: {count} rows")
+            _line(f"Texts replaced in {name}, {column}: {_rows(count)}")
     for name in report.not_restored:
         option = "--database URL" if name == MAIN_DUMP else f"--database {name}=URL"
         say(f"The archive also holds the database dump {name}, which was not loaded: give {option} to load it.")
@@ -100,7 +102,7 @@ def tell_preview(found: Preview, *, json_output: bool) -> None:
             _line(f"Would load {name} into {address.redacted()}, which holds tables; the dump does not list its own.")
         elif tables:
             listed = ", ".join(tables[:_LISTED]) + (" …" if len(tables) > _LISTED else "")
-            _line(f"Would load {name} into {address.redacted()}, in place of {len(tables)} tables: {listed}")
+            _line(f"Would load {name} into {address.redacted()}, in place of what is there: {listed}")
         else:
             _line(f"Would load {name} into {address.redacted()}; nothing there is replaced.")
     _tell_configuration(found.configuration, "would get its new")
@@ -124,6 +126,10 @@ def _configuration_json(rewritten: tuple[Rewritten, ...]) -> dict[str, list[str]
 
 def _plain(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
     return {name: dict(columns) for name, columns in counts.items()}
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _line(text: str) -> None:

@@ -67,6 +67,7 @@ class PendingRestore:
         state: how far it is.
         begun: moment, ISO 8601.
         kept_until: until when what was replaced is kept; None before the swap.
+        databases: what it loads into, passwords blanked.
     """
 
     name: str
@@ -75,6 +76,7 @@ class PendingRestore:
     state: State
     begun: str
     kept_until: datetime | None
+    databases: tuple[str, ...] = ()
 
 
 def source_of_backup(installation: Installation, backup_id: int, password: str | None = None) -> RestoreSource:
@@ -213,17 +215,21 @@ def take_up_restore(installation: Installation, name: str = "") -> RestoreRun:
 
     Args:
         installation: where it was begun.
-        name: of the restore; empty: the newest.
+        name: of the restore; empty: the newest, where all are of one site.
 
     Raises:
         NotFoundError: there is none.
+        UsageError: there are several of different sites.
         RestoreError: it is running.
     """
     folder = _restores(installation)
-    found = open_journals(folder)
     if not name:
+        found = pending_restores(installation)
         if not found:
             raise NotFoundError("There is no restore to take up: all are over.")
+        if len({one.target for one in found}) > 1:
+            listed = ", ".join(f"{one.name} of {one.target}" for one in found)
+            raise UsageError(f"There are restores of several sites, so name the one that is meant: {listed}.")
         name = found[-1].name
     journal = take_up(folder, name)
     try:
@@ -233,9 +239,22 @@ def take_up_restore(installation: Installation, name: str = "") -> RestoreRun:
         raise
 
 
-def undo_restore(run: RestoreRun, on_warning: Callable[[str], None]) -> None:
-    """Take a restore back; see ``RestoreRun.undo``."""
+def undo_restore(installation: Installation, run: RestoreRun, on_warning: Callable[[str], None]) -> None:
+    """Take a restore back; see ``RestoreRun.undo``.
+
+    Raises:
+        UsageError: a later one is built on it, and must be taken back first.
+        BackstayError: it could not be taken back; the call may be repeated.
+    """
     with run.journal:
+        listed = pending_restores(installation)
+        own = next(one for one in listed if one.name == run.journal.name)
+        for later in listed[listed.index(own) + 1 :]:
+            if later.target == own.target or set(later.databases) & set(own.databases):
+                raise UsageError(
+                    f"The restore {later.name} came after {own.name}, in the same place: take that back first, "
+                    f"with 'backstay restore --undo {later.name}', or confirm it."
+                )
         run.undo(on_warning)
 
 
@@ -257,9 +276,17 @@ def pending_restores(installation: Installation) -> list[PendingRestore]:
         if swapped := lines.get("swapped"):
             until = datetime.fromisoformat(swapped["at"]) + timedelta(days=first["keep_days"])
         found.append(
-            PendingRestore(folder.name, first["target"], first["archive"], _state(lines.keys()), first["at"], until)
+            PendingRestore(
+                folder.name,
+                first["target"],
+                first["archive"],
+                _state(lines.keys()),
+                first["at"],
+                until,
+                tuple(first.get("databases", ())),
+            )
         )
-    return found
+    return sorted(found, key=lambda one: one.begun)
 
 
 def confirm_overdue(installation: Installation, on_warning: Callable[[str], None]) -> list[str]:

@@ -31,7 +31,7 @@ def check_databases(layout: Layout, plan: RestorePlan) -> None:
     known = {database.dump_file for database in layout.databases}
     for dump_file in plan.databases:
         if dump_file not in known:
-            held = f"it holds {', '.join(sorted(known))}" if known else "it holds none"
+            held = f"it holds {', '.join(sorted(known))}" if known else "it holds none, so leave --database out"
             raise NotFoundError(f"The archive has no database dump {dump_file}: {held}.")
     places = [replace(address, prefix="") for name in plan.databases if (address := plan.database(name))]
     if len({address.url() for address in places}) < len(places):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -52,10 +53,21 @@ class Places:
         return slots.merged(target, new, self.old)
 
     def remove(self) -> None:
-        """Remove the hidden folder with all that is in it."""
-        if Path(self.beside).is_dir():
-            _make_removable(self.beside)
+        """Remove the hidden folder with all that is in it.
+
+        Raises:
+            RestoreError: something in it belongs to somebody else.
+        """
+        if not Path(self.beside).is_dir():
+            return
+        _make_removable(self.beside)
+        try:
             shutil.rmtree(self.beside)
+        except OSError as error:
+            raise RestoreError(
+                f"Something in {self.beside} cannot be removed ({error.strerror}): remove it as its owner, then do "
+                "this again."
+            ) from error
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -112,7 +124,9 @@ def _make_removable(folder: str) -> None:
         for name in names:
             path = Path(base) / name
             if not path.is_symlink():
-                path.chmod(0o700)
+                # Of somebody else's folder it shows whether it can be removed.
+                with suppress(PermissionError):
+                    path.chmod(0o700)
 
 
 def attributes(folder: Path) -> list[int]:

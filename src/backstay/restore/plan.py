@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -106,19 +106,24 @@ class RestorePlan:
         url = self.databases.get(dump_file)
         return DatabaseAddress.parse(url) if url else None
 
+    def addresses(self) -> list[DatabaseAddress]:
+        """Return all databases that are loaded."""
+        return [address for name in self.databases if (address := self.database(name)) is not None]
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON, secrets in it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` gave."""
-        values = dict(stored)
+        """Read what :meth:`to_json` gave, of an earlier version too."""
+        known = {one.name for one in fields(cls)}
+        values = {name: value for name, value in stored.items() if name in known}
         for name in ("only", "only_tables"):
             values[name] = tuple(values[name])
         values["replacements"] = tuple((old, new) for old, new in values["replacements"])
         values["owner"] = tuple(values["owner"]) if values["owner"] else None
-        values["remote"] = RemoteArchive.from_json(values["remote"]) if values["remote"] else None
+        values["remote"] = RemoteArchive.from_json(values["remote"]) if values.get("remote") else None
         return cls(**values)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from backstay.archives import open_archive
 from backstay.databases import LoadProgress, LoadSummary
-from backstay.errors import BackstayError, RestoreError
+from backstay.errors import BackstayError, NotFoundError, RestoreError
 from backstay.restore.ahead import Ahead, stage_ahead
 from backstay.restore.apart import Apart, Teller
 from backstay.restore.arriving import Arrival
@@ -172,7 +172,12 @@ class Preparation:
 
     def _clear_places(self) -> None:
         self._places.remove()
-        Path(self._places.beside).mkdir(mode=0o700, parents=True)
+        try:
+            Path(self._places.beside).mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise RestoreError(
+                f"{self._plan.target} cannot be made: the folder above it refuses ({error.strerror})."
+            ) from error
 
     def _told(self, files: Apart | None, on_warning: OnWarning, *, wait: bool) -> Iterator[RestoreProgress]:
         """Yield how far the files are; their end goes into the journal."""
@@ -219,6 +224,8 @@ class Preparation:
         ):
             request = self._request(ahead, database, prefix, on_warning)
             summary = yield from _told(stage.stage(request), database.size)
+        if self._plan.only_tables and not summary.tables and not summary.entities:
+            raise NotFoundError(f"No table of {name} fits --only-tables {' or '.join(self._plan.only_tables)}.")
         self._journal.append("database ready", dump=name, state=stage.to_json(), summary=summary_json(summary))
 
     def _request(
@@ -231,8 +238,8 @@ class Preparation:
         return StageRequest(ahead.parts(), metadata, replacer, renamed, on_warning, self._plan.only_tables)
 
 
-class InterruptedDownloadError(RestoreError):
-    """A download broke off that may be taken up again where it was.
+class InterruptedDownloadError(Exception):
+    """A download broke off that may be taken up again where it was; told to a user as its cause.
 
     Attributes:
         cause: what went wrong.

@@ -62,7 +62,13 @@ def begin(restores: Path, vault: Vault, plan: RestorePlan) -> RestoreRun:
         # A folder that stays, and gets a hidden one for a while, is to look untouched when it is taken back.
         stays = places.way != "whole" and Path(places.target).is_dir()
         root = attributes(Path(places.target)) if stays else None
-        shown = {"archive": plan.archive, "target": plan.target, "keep_days": plan.keep_days, "root": root}
+        shown = {
+            "archive": plan.archive,
+            "target": plan.target,
+            "databases": [replace(address, prefix="").redacted() for address in plan.addresses()],
+            "keep_days": plan.keep_days,
+            "root": root,
+        }
         journal.append("begin", plan=sealed, places=places.to_json(), **shown)
     except BaseException:
         journal.remove()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.archives import Entry, open_archive
+from backstay.errors import DiskFullError, NotFoundError
 from backstay.restore.ahead import Ahead, settle
 from backstay.restore.apart import Teller
 from backstay.restore.configuration import Move, rewrite_configuration
@@ -81,14 +82,23 @@ def _extract(request: FilesRequest, teller: Teller) -> tuple[int, int]:
         def is_left(entry: Entry) -> bool:
             return not layout.is_own(entry.path) and not ahead.holds(entry)
 
-        report = archive.extract(
-            request.folder,
-            only=plan.only,
-            select=is_left,
-            rename=_renamed if plan.rename_server_files else None,
-            special_modes=plan.special_modes,
-            on_warning=teller.warn,
-            on_progress=lambda progress: teller.progress(progress.path, ahead.bytes + progress.bytes, layout.size),
+        try:
+            report = archive.extract(
+                request.folder,
+                only=plan.only,
+                select=is_left,
+                rename=_renamed if plan.rename_server_files else None,
+                special_modes=plan.special_modes,
+                on_warning=teller.warn,
+                on_progress=lambda progress: teller.progress(progress.path, ahead.bytes + progress.bytes, layout.size),
+            )
+        except DiskFullError as error:
+            # The hidden folder means nothing to anybody.
+            raise DiskFullError(str(error).replace(str(request.folder), plan.target)) from error
+    if plan.only and not report.entries:
+        wanted = " or ".join(plan.only)
+        raise NotFoundError(
+            f"Nothing in the archive fits --only {wanted}: see what it holds with 'backstay archive list'."
         )
     return ahead.files + report.entries, ahead.bytes + report.bytes
 

@@ -79,7 +79,7 @@ class PostgreSQLStage:
         self._folder = folder
         self._new, self._old = _Folder(folder / "new"), _Folder(folder / "old")
         self._had_tables = bool(state and state["had_tables"])
-        self._only_tables: tuple[str, ...] = tuple(state["only_tables"]) if state else ()
+        self._only_tables: tuple[str, ...] = tuple(state.get("only_tables", ())) if state else ()
         self.replaced: dict[str, int] = dict(state["replaced"]) if state else {}
 
     @property
@@ -118,7 +118,9 @@ class PostgreSQLStage:
         wanted = self._wanted(request.metadata)
         counted = table_summaries(request.metadata or {})
         rows = sum(summary.rows for name, summary in counted.items() if wanted(name))
-        return LoadSummary(tuple(filter(wanted, _tables(request.metadata))), (), rows, size)
+        tables = [name for name in _names(request.metadata, "table") if wanted(name)]
+        others = [name for name in _names(request.metadata) if wanted(name) and name not in tables]
+        return LoadSummary(tuple(tables), tuple(others) if request.only_tables else (), rows, size)
 
     def _wanted(self, metadata: dict[str, Any] | None) -> Callable[[str], bool]:
         prefix = str((metadata or {}).get("prefix") or "")
@@ -188,9 +190,11 @@ class PostgreSQLStage:
         shutil.rmtree(self._folder / "old", ignore_errors=True)
 
 
-def _tables(metadata: dict[str, Any] | None) -> list[str]:
+def _names(metadata: dict[str, Any] | None, kind: str = "") -> list[str]:
     listed = (metadata or {}).get("tables")
-    return [str(name) for name in listed.get("table", [])] if isinstance(listed, dict) else []
+    if not isinstance(listed, dict):
+        return []
+    return [str(name) for one, names in listed.items() if kind in ("", one) for name in names]
 
 
 def _both_dropped(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
