@@ -150,6 +150,12 @@ class TablesExistError(LoadError):
     exit_code = 24
 
 
+class DatabaseLockedError(DumpError):
+    """Another program keeps a SQLite file locked."""
+
+    exit_code = 25
+
+
 class StorageError(BackstayError):
     """The place where archives are kept failed."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,10 @@ _USUAL_SOCKETS = (
     "/var/lib/mysql/mysql.sock",
     "/tmp/mysql.sock",  # noqa: S108 - where macOS has it
 )
+
+
+# Of a packet: three bytes of length, and its number.
+_HEAD = struct.Struct("<I").unpack_from
 
 
 class Connection(pymysql.connections.Connection):
@@ -121,7 +126,7 @@ def _split_rows(buffer: bytes) -> tuple[list[bytes | None], bytes, bool]:
     position, end = 0, len(buffer)
     while end - position >= 5:
         start = position + 4
-        length = buffer[position] | buffer[position + 1] << 8 | buffer[position + 2] << 16
+        length = _HEAD(buffer, position)[0] & 0xFFFFFF
         following = start + length
         if following > end:
             break
@@ -224,6 +229,8 @@ def connect(address: DatabaseAddress) -> Connection:
             local_infile=False,
             max_allowed_packet=1 << 30,
             ssl=_tls(address),
+            # Otherwise the driver speaks TLS wherever the server can, which on a local socket is only slow.
+            ssl_disabled=bool(path),
         )
         if path:
             connection.unix_socket = path

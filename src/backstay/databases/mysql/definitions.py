@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backstay.databases.model import DumpOptions
 from backstay.databases.mysql.connection import Connection
@@ -19,6 +19,7 @@ from backstay.databases.mysql.tokens import (
 
 # What rows and tables are loaded under: every value as it is, invalid and zero dates too, and 0 in AUTO_INCREMENT.
 LOAD_MODE = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
+LOAD_CHARSET = "utf8mb4"
 LOAD_COLLATION = "utf8mb4_general_ci"
 LOAD_TIME_ZONE = "+00:00"
 
@@ -33,20 +34,36 @@ _DEFAULT_VIEW = re.compile(r"\ACREATE ALGORITHM=UNDEFINED SQL SECURITY DEFINER V
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The session settings under which a statement was, and has to be, read."""
+    """The session settings under which a statement was, and has to be, read.
+
+    The character set counts for statements of ASCII only: others are written in UTF-8 and have to be read so.
+    """
 
     sql_mode: str = LOAD_MODE
     collation: str = LOAD_COLLATION
     time_zone: str = LOAD_TIME_ZONE
+    charset: str = LOAD_CHARSET
+
+    def of(self, statement: str) -> Session:
+        """Return the settings for a statement: the character set left out if its bytes would read differently."""
+        return self if statement.isascii() else replace(self, charset=LOAD_CHARSET)
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A CREATE statement and the session it needs; ``text`` is ``None`` where the account may not see it."""
+    """A CREATE statement.
+
+    Attributes:
+        text: the statement; ``None`` where the account may not see it.
+        session: the settings it needs.
+        uses: names of the database that a view reads from.
+        literal: names in a view, routine, trigger or event that begin with ``#__`` by themselves.
+    """
 
     text: str | None
     session: Session = Session()
     uses: frozenset[str] = frozenset()
+    literal: frozenset[str] = frozenset()
 
 
 class Definitions:
@@ -74,11 +91,12 @@ class Definitions:
         """Return CREATE VIEW, and which names of the database it reads from."""
         row = _shown(connection, f"SHOW CREATE VIEW {quote(name)}", "create view")
         text = strip_qualifier(row["text"], self._naming.database, self._naming.names)
-        uses = frozenset(identifiers(text)) & self._naming.names - {name}
+        found = identifiers(text)
+        uses = frozenset(found) & self._naming.names - {name}
         if not self._options.definer:
             text = _DEFAULT_VIEW.sub("CREATE VIEW ", remove_definer(text))
-        session = Session(collation=row["collation"] or LOAD_COLLATION)
-        return Definition(self._naming.in_view(text), session, uses)
+        session = Session(collation=row["collation"] or LOAD_COLLATION, charset=row["charset"] or LOAD_CHARSET)
+        return Definition(self._naming.in_view(text), session.of(text), uses, self._naming.literal(found))
 
     def entity(self, connection: Connection, kind: str, name: str) -> Definition:
         """Return the CREATE statement of a routine, trigger or event."""
@@ -90,8 +108,14 @@ class Definitions:
         text = row["text"] if self._options.definer else remove_definer(row["text"])
         if kind == "TRIGGER":
             text = self._trigger_header(text, dialect)
-        session = Session(row["sql_mode"], row["collation"] or LOAD_COLLATION, row["time_zone"] or LOAD_TIME_ZONE)
-        return Definition(self._naming.in_body(text, dialect), session)
+        session = Session(
+            row["sql_mode"],
+            row["collation"] or LOAD_COLLATION,
+            row["time_zone"] or LOAD_TIME_ZONE,
+            row["charset"] or LOAD_CHARSET,
+        )
+        literal = self._naming.literal(identifiers(text, dialect))
+        return Definition(self._naming.in_body(text, dialect), session.of(text), literal=literal)
 
     def _trigger_header(self, text: str, dialect: Dialect) -> str:
         """Take the database's name off the trigger's and its table's; the body stays as it was written."""
@@ -126,4 +150,5 @@ def _shown(connection: Connection, sql: str, column: str) -> dict[str, str]:
         "sql_mode": row.get("sql_mode") or "",
         "collation": row.get("collation_connection") or "",
         "time_zone": row.get("time_zone") or "",
+        "charset": row.get("character_set_client") or "",
     }

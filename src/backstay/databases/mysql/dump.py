@@ -281,6 +281,7 @@ class _Dump:
         abstract = self._naming.abstract(name)
         if self._options.drop_statements:
             self._writer.statement(f"DROP {kind} IF EXISTS {quote(abstract)}")
+        self._literal |= definition.literal
         self._writer.session(definition.session)
         self._writer.statement(definition.text, compound=kind != "VIEW")
         key = kind.lower().removesuffix(" body")

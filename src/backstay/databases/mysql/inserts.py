@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from isal import isal_zlib
 from pymysql.cursors import SSCursor
 
+from backstay.databases.checksums import sum_of
 from backstay.databases.model import DumpOptions, OnWarning, TableSummary
 from backstay.databases.mysql.connection import Connection
 from backstay.databases.mysql.rows import Column, escaped, raw_expression, row_form, value_expression
@@ -79,13 +80,13 @@ class TableReader:
         limit = max(1024, self._options.packet_size - head - 32)
         pending: list[bytes] = []
         size = self._rows_too_long = 0
-        crc32 = isal_zlib.crc32
         for received in self._connection.stream(f"SELECT {self._form.expression} FROM {self._source()}", limit):  # noqa: S608
             rows = [row for row in received if row is not None]
             self._rows_too_long += len(received) - len(rows)
             self._rows += len(received)
-            self._checksum += sum(map(crc32, rows))
-            added = sum(map(len, rows)) + 2 * len(rows)
+            length = sum(map(len, rows))
+            self._checksum += sum_of(rows, length)
+            added = length + 2 * len(rows)
             if pending and size + added > limit:
                 yield pending
                 pending, size = [], 0

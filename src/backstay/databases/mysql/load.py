@@ -184,7 +184,7 @@ class Staging:
             raise LoadError(f"{self._part}, byte {offset}: a statement that no dump holds was not executed: {shown!r}")
 
     def _real(self, name: str) -> str:
-        if not name.startswith(ABSTRACT) or name in self._literal:
+        if not name.startswith(ABSTRACT):
             return name
         if not self._prefix:
             raise LoadError(
@@ -275,9 +275,10 @@ class Staging:
                 raise
             self._warn(f"A setting of the dump is unknown to this server and left out: {message_of(error)}.")
         row = self._connection.rows(
-            "SELECT @@SESSION.sql_mode AS mode, @@SESSION.collation_connection AS coll, @@SESSION.time_zone AS zone"
+            "SELECT @@SESSION.sql_mode AS mode, @@SESSION.collation_connection AS coll, @@SESSION.time_zone AS zone, "
+            "@@SESSION.character_set_client AS client"
         )[0]
-        self._session = Session(row["mode"], row["coll"], row["zone"])
+        self._session = Session(row["mode"], row["coll"], row["zone"], row["client"])
 
 
 def _constraint_name(clause: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from backstay.databases.mysql.tokens import ABSTRACT, Dialect, Place, map_identifiers, tokens
@@ -34,6 +34,14 @@ class Naming:
         if self.enabled and self.prefix and name.startswith(self.prefix) and name != self.prefix:
             return ABSTRACT + name[len(self.prefix) :]
         return name
+
+    def literal(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those names that begin with ``#__`` by themselves, and stand for nothing else in the dump."""
+        return frozenset(
+            name
+            for name in names
+            if name.startswith(ABSTRACT) and self.prefix + name[len(ABSTRACT) :] not in self.names
+        )
 
     def in_table(self, text: str) -> str:
         """Return CREATE TABLE or CREATE SEQUENCE with abstract names; columns keep theirs."""
@@ -94,13 +102,19 @@ def concrete(
     Args:
         text: the statement.
         prefix: what takes the place of ``#__``.
-        literal: identifiers that begin with ``#__`` by themselves.
+        literal: names of columns and aliases that begin with ``#__`` by themselves.
         rename: gives the real name of a table another one, for tables that are loaded beside the old ones.
         dialect: how the text is quoted.
     """
 
     def change(name: str, place: Place) -> str:
-        real = prefix + name[len(ABSTRACT) :] if name.startswith(ABSTRACT) and name not in literal else name
+        # A table, key or constraint may be called in the dump what a column is called for good.
+        abstract = name.startswith(ABSTRACT) and (name not in literal or _names_no_column(place))
+        real = prefix + name[len(ABSTRACT) :] if abstract else name
         return rename(real, place) if rename else real
 
     return map_identifiers(text, change, dialect, abstract=True)
+
+
+def _names_no_column(place: Place) -> bool:
+    return place.qualifier is None and place.previous in _BEFORE_NAMES

@@ -18,15 +18,16 @@ from backstay.databases.filters import STAGING_NAME
 from backstay.databases.model import DumpOptions, ExistingTables, OnWarning
 from backstay.databases.mysql.connection import Connection, code_of, connect, message_of, told_as
 from backstay.databases.mysql.definitions import LOAD_COLLATION, Definitions, Session
-from backstay.databases.mysql.naming import Naming, concrete
+from backstay.databases.mysql.naming import Naming
 from backstay.databases.mysql.reading import without_foreign_keys
-from backstay.databases.mysql.schema import read_schema
+from backstay.databases.mysql.schema import in_order, read_schema
 from backstay.databases.mysql.staged import Constraint, StagedEntity, StagedLoad
-from backstay.databases.mysql.tokens import Dialect, Place, quote, quote_string, tokens
+from backstay.databases.mysql.tokens import Dialect, Place, map_identifiers, quote, quote_string, tokens
 from backstay.errors import LoadError, TablesExistError
 
 _LONGEST_NAME = 64
 _NO_SUCH_KEY = 1091
+_AFTER_VIEWS = frozenset({"TRIGGER", "EVENT"})
 _PATIENCE_SECONDS = 600
 _NAMED_BY_SERVER = re.compile(r"_ibfk_\d+\Z|_chk_\d+\Z")
 
@@ -90,20 +91,28 @@ def plan(connection: Connection, staged: StagedLoad, prefix: str, on_warning: On
             "WHERE trigger_schema = DATABASE()"
         )
     }
-    views = {name for name in schema.views if name in replaced or any(n == name for _, n in made)}
-    for kind, names in [*schema.entities.items(), ("VIEW", list(views))]:
+    views = {
+        name: definitions.view(connection, name)
+        for name in schema.views
+        if name in replaced or any(n == name for _, n in made)
+    }
+    others: dict[str, list[StagedEntity]] = {}
+    for kind, names in schema.entities.items():
         for name in names:
             at = on_tables.get(name, "")
-            if not (at in replaced or (kind, name) in made or kind == "VIEW"):
+            if not (at in replaced or (kind, name) in made):
                 continue
-            if kind == "VIEW":
-                definition = definitions.view(connection, name)
-            else:
-                definition = definitions.entity(connection, kind, name)
+            definition = definitions.entity(connection, kind, name)
             if definition.text is None:
                 on_warning(f"The {kind.lower()} {name} is replaced; this user may not see how it was defined.")
                 continue
-            staged.previous_entities.append(StagedEntity(kind, name, definition.text, definition.session, at))
+            entity = StagedEntity(kind, name, definition.text, definition.session, at)
+            others.setdefault("last" if kind in _AFTER_VIEWS else "first", []).append(entity)
+    # In the order in which they can be made again: each view after those it reads from.
+    staged.previous_entities += others.get("first", [])
+    for name in in_order(views, {name: definition.uses for name, definition in views.items()}):
+        staged.previous_entities.append(StagedEntity("VIEW", name, views[name].text or "", views[name].session))
+    staged.previous_entities += others.get("last", [])
     if staged.policy is ExistingTables.REFUSE and staged.previous_entities:
         first = ", ".join(entity.name for entity in staged.previous_entities[:5])
         raise TablesExistError(
@@ -174,7 +183,7 @@ def rehearse(connection: Connection, staged: StagedLoad, on_warning: OnWarning) 
                 temporary = f"backstay_{staged.run}_new_t{len(made)}"
             statement = _renamed(entity, {**names, entity.name: temporary})
             try:
-                _set_session(connection, entity.session)
+                _set_session(connection, entity.session.of(entity.statement))
                 connection.execute(statement)
             except pymysql.err.Error as error:
                 if not _may_be_left_out(entity.kind, error):
@@ -207,12 +216,13 @@ def _renamed(entity: StagedEntity, names: dict[str, str]) -> str:
             return name
         return names.get(name, name)
 
-    return concrete(entity.statement, "", rename=change, dialect=Dialect.of_mode(entity.session.sql_mode))
+    return map_identifiers(entity.statement, change, Dialect.of_mode(entity.session.sql_mode))
 
 
 def _set_session(connection: Connection, session: Session) -> None:
     connection.execute(
         f"SET SESSION sql_mode = {quote_string(session.sql_mode)}, "
+        f"character_set_client = {quote_string(session.charset)}, "
         f"collation_connection = {quote_string(session.collation)}, time_zone = {quote_string(session.time_zone)}"
     )
 
@@ -304,8 +314,8 @@ def _backward(connection: Connection, staged: StagedLoad) -> list[tuple[str, str
     present = existing_tables(connection)
     steps = []
     for table in staged.tables:
-        if table.new == table.name:
-            continue
+        if table.new == table.name or (table.replaces and not present.has(table.old) and not present.has(table.new)):
+            continue  # never moved, or back in its place already
         if present.has(table.name) and not present.has(table.new):
             steps.append((table.name, table.new))
         if present.has(table.old):
@@ -364,7 +374,7 @@ def _make(connection: Connection, entity: StagedEntity, on_warning: OnWarning) -
     else:
         connection.execute(f"DROP {entity.kind} IF EXISTS {quote(entity.name)}")
     try:
-        _set_session(connection, entity.session)
+        _set_session(connection, entity.session.of(entity.statement))
         connection.execute(entity.statement)
     except pymysql.err.Error as error:
         if entity.kind != "EVENT" or not _may_be_left_out(entity.kind, error):

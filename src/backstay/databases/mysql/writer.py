@@ -36,6 +36,8 @@ class StatementWriter:
             changes.append(f"sql_mode = {quote_string(wanted.sql_mode)}")
         if wanted.collation != now.collation:
             changes.append(f"collation_connection = {quote_string(wanted.collation)}")
+        if wanted.charset != now.charset:
+            changes.append(f"character_set_client = {quote_string(wanted.charset)}")
         if wanted.time_zone != now.time_zone:
             changes.append(f"time_zone = {quote_string(wanted.time_zone)}")
         if changes:

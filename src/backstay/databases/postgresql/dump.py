@@ -10,16 +10,16 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 import psycopg
-from isal import isal_zlib
 from psycopg import sql
-from psycopg.abc import Buffer
 
 from backstay.databases import metadata
 from backstay.databases.address import DatabaseAddress
+from backstay.databases.checksums import sum_of
 from backstay.databases.filters import TableFilter
 from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
 from backstay.databases.parts import PartWriter
 from backstay.databases.postgresql.connection import Connection, connect, told_as
+from backstay.databases.postgresql.copying import copied
 from backstay.databases.postgresql.definitions import SchemaDump, find_pg_dump
 from backstay.databases.postgresql.schema import Relation, Schema, read_schema
 from backstay.errors import DumpError
@@ -116,42 +116,27 @@ class _Dump:
 
     def _rows(self, relation: Relation) -> Iterator[int]:
         columns = ", ".join(sql.Identifier(column).as_string() for column in relation.columns)
-        copied = f"COPY {relation.quoted}" + (f" ({columns})" if columns else "")
-        head = f"{copied} FROM stdin;\n".encode()
-        limit = self._block_size()
+        table = f"COPY {relation.quoted}" + (f" ({columns})" if columns else "")
+        head = f"{table} FROM stdin;\n".encode()
         count = checksum = 0
-        crc32 = isal_zlib.crc32
-        block: list[Buffer] = []
-        size = 0
         try:
-            with self._connection.cursor().copy(f"{copied} TO STDOUT".encode()) as copy:
-                for row in copy:
-                    block.append(row)
-                    size += len(row)
-                    if size >= limit:
-                        checksum += sum(map(crc32, block))
-                        count += self._write_block(head, block)
-                        block, size = [], 0
-                        yield count
+            for rows in copied(self._connection, f"{table} TO STDOUT".encode(), self._block_size()):
+                block = b"".join([head, *rows, b"\\.\n\n"])
+                checksum += sum_of(rows, len(block))
+                count += len(rows)
+                self._rows_done += len(rows)
+                self._parts.write(block)
+                yield count
         except psycopg.errors.InsufficientPrivilege:
             self._warn(
                 f"The user {self._address.user!r} may not read the table {relation.name}: its rows are not in the dump."
             )
             raise
-        if block:
-            checksum += sum(map(crc32, block))
-            count += self._write_block(head, block)
-            yield count
         self._summaries[relation.label] = TableSummary(count, checksum & 0xFFFF_FFFF_FFFF_FFFF)
 
     def _block_size(self) -> int:
         size = self._options.part_size or 1 << 20
         return max(1 << 14, min(size, 1 << 20) - (1 << 12))
-
-    def _write_block(self, head: bytes, rows: list[Buffer]) -> int:
-        self._parts.write(b"".join([head, *rows, b"\\.\n\n"]))
-        self._rows_done += len(rows)
-        return len(rows)
 
     def _sequences(self) -> None:
         for relation in self._schema.relations:

@@ -6,13 +6,14 @@ import enum
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from backstay.databases.choice import TableChoice
 
 Key = tuple[str, str]
 """Schema and name of a relation."""
 
-_NAME = r"(?:\"(?:[^\"]|\"\")*\"|[\w$\x80-\U0010ffff]+)"
+_NAME = r"(?:\"(?:[^\"]|\"\")*\"|[\w$]+)"
 _QUALIFIED = rf"({_NAME}(?:\.{_NAME})*)"
 _ANYTHING = r"(?:[^\"]|\"[^\"]*\")*?"
 _SUPPORT = (
@@ -20,37 +21,34 @@ _SUPPORT = (
     r"|TEXT\s+SEARCH\s+\w+|SERVER|FOREIGN\s+DATA\s+WRAPPER)"
 )
 # What pg_dump writes about a relation; the names are the groups.
-_FORMS = tuple(
-    (form, re.compile(pattern, re.IGNORECASE | re.DOTALL))
-    for form, pattern in (
-        ("makes", rf"CREATE\s+(?:UNLOGGED\s+|FOREIGN\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{_QUALIFIED}"),
-        ("makes", rf"CREATE\s+(?:OR\s+REPLACE\s+)?(?:RECURSIVE\s+|MATERIALIZED\s+)?VIEW\s+{_QUALIFIED}"),
-        ("makes", rf"CREATE\s+(?:UNLOGGED\s+)?SEQUENCE\s+{_QUALIFIED}"),
-        ("attaches", rf"ALTER\s+TABLE\s+(?:ONLY\s+)?{_QUALIFIED}\s+ATTACH\s+PARTITION\s+{_QUALIFIED}"),
-        ("owned", rf"ALTER\s+SEQUENCE\s+{_QUALIFIED}\s+OWNED\s+BY\s+{_QUALIFIED}"),
-        ("identity", rf"ALTER\s+TABLE\s+(?:ONLY\s+)?{_QUALIFIED}\s+ALTER\s{_ANYTHING}SEQUENCE\s+NAME\s+{_QUALIFIED}"),
-        ("foreign key", rf"ALTER\s+TABLE\s+(?:ONLY\s+)?{_QUALIFIED}\s+ADD\s+CONSTRAINT\s+{_NAME}\s+FOREIGN\s+KEY\b"),
-        ("about", rf"ALTER\s+(?:FOREIGN\s+|MATERIALIZED\s+)?(?:TABLE|VIEW|SEQUENCE)\s+(?:ONLY\s+)?{_QUALIFIED}"),
-        ("index", rf"CREATE\s+(?:UNIQUE\s+)?INDEX\s+{_QUALIFIED}\s+ON\s+(?:ONLY\s+)?{_QUALIFIED}"),
-        ("of index", rf"(?:ALTER|COMMENT\s+ON)\s+INDEX\s+{_QUALIFIED}"),
-        ("about", rf"CREATE\s+(?:CONSTRAINT\s+)?TRIGGER\s+{_NAME}\s{_ANYTHING}\sON\s+{_QUALIFIED}"),
-        ("about", rf"CREATE\s+RULE\s+{_NAME}\s+AS\s+ON\s+\w+\s+TO\s+{_QUALIFIED}"),
-        ("about", rf"CREATE\s+POLICY\s+{_NAME}\s+ON\s+{_QUALIFIED}"),
-        ("about", rf"CREATE\s+STATISTICS\s{_ANYTHING}\sFROM\s+{_QUALIFIED}\s*\Z"),
-        ("about", rf"COMMENT\s+ON\s+(?:CONSTRAINT|TRIGGER|RULE|POLICY)\s+{_NAME}\s+ON\s+(?!DOMAIN\s){_QUALIFIED}"),
-        ("about", rf"COMMENT\s+ON\s+(?:(?:FOREIGN\s+)?TABLE|(?:MATERIALIZED\s+)?VIEW|SEQUENCE|COLUMN)\s+{_QUALIFIED}"),
-        ("about", rf"(?:GRANT|REVOKE)\s{_ANYTHING}\sON\s+(?:TABLE|SEQUENCE)\s+{_QUALIFIED}"),
-        ("about", rf"COPY\s+{_QUALIFIED}"),
-        ("about", rf"REFRESH\s+MATERIALIZED\s+VIEW\s+{_QUALIFIED}"),
-        ("value", r"SELECT\s+pg_catalog\.setval\('((?:[^']|'')*)'"),
-        ("large object", r"SELECT\s+pg_catalog\.lo_"),
-        ("setting", r"(?:SET|SELECT\s+pg_catalog\.set_config\()"),
-        ("support", rf"CREATE\s+(?:OR\s+REPLACE\s+)?{_SUPPORT}\s+(?:IF\s+NOT\s+EXISTS\s+)?{_QUALIFIED}?"),
-        (
-            "of support",
-            rf"(?:ALTER|COMMENT\s+ON|(?:GRANT|REVOKE)\s{_ANYTHING}\sON)\s+{_SUPPORT}\s+(?:IF\s+NOT\s+EXISTS\s+)?{_QUALIFIED}",
-        ),
-    )
+_FORMS = (
+    ("makes", rf"CREATE\s+(?:UNLOGGED\s+|FOREIGN\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{_QUALIFIED}"),
+    ("makes", rf"CREATE\s+(?:OR\s+REPLACE\s+)?(?:RECURSIVE\s+|MATERIALIZED\s+)?VIEW\s+{_QUALIFIED}"),
+    ("makes", rf"CREATE\s+(?:UNLOGGED\s+)?SEQUENCE\s+{_QUALIFIED}"),
+    ("attaches", rf"ALTER\s+TABLE\s+(?:ONLY\s+)?{_QUALIFIED}\s+ATTACH\s+PARTITION\s+{_QUALIFIED}"),
+    ("owned", rf"ALTER\s+SEQUENCE\s+{_QUALIFIED}\s+OWNED\s+BY\s+{_QUALIFIED}"),
+    ("identity", rf"ALTER\s+TABLE\s+(?:ONLY\s+)?{_QUALIFIED}\s+ALTER\s{_ANYTHING}SEQUENCE\s+NAME\s+{_QUALIFIED}"),
+    ("foreign key", rf"ALTER\s+TABLE\s+(?:ONLY\s+)?{_QUALIFIED}\s+ADD\s+CONSTRAINT\s+{_NAME}\s+FOREIGN\s+KEY\b"),
+    ("about", rf"ALTER\s+(?:FOREIGN\s+|MATERIALIZED\s+)?(?:TABLE|VIEW|SEQUENCE)\s+(?:ONLY\s+)?{_QUALIFIED}"),
+    ("index", rf"CREATE\s+(?:UNIQUE\s+)?INDEX\s+{_QUALIFIED}\s+ON\s+(?:ONLY\s+)?{_QUALIFIED}"),
+    ("of index", rf"(?:ALTER|COMMENT\s+ON)\s+INDEX\s+{_QUALIFIED}"),
+    ("about", rf"CREATE\s+(?:CONSTRAINT\s+)?TRIGGER\s+{_NAME}\s{_ANYTHING}\sON\s+{_QUALIFIED}"),
+    ("about", rf"CREATE\s+RULE\s+{_NAME}\s+AS\s+ON\s+\w+\s+TO\s+{_QUALIFIED}"),
+    ("about", rf"CREATE\s+POLICY\s+{_NAME}\s+ON\s+{_QUALIFIED}"),
+    ("about", rf"CREATE\s+STATISTICS\s{_ANYTHING}\sFROM\s+{_QUALIFIED}\s*\Z"),
+    ("about", rf"COMMENT\s+ON\s+(?:CONSTRAINT|TRIGGER|RULE|POLICY)\s+{_NAME}\s+ON\s+(?!DOMAIN\s){_QUALIFIED}"),
+    ("about", rf"COMMENT\s+ON\s+(?:(?:FOREIGN\s+)?TABLE|(?:MATERIALIZED\s+)?VIEW|SEQUENCE|COLUMN)\s+{_QUALIFIED}"),
+    ("about", rf"(?:GRANT|REVOKE)\s{_ANYTHING}\sON\s+(?:TABLE|SEQUENCE)\s+{_QUALIFIED}"),
+    ("about", rf"COPY\s+{_QUALIFIED}"),
+    ("about", rf"REFRESH\s+MATERIALIZED\s+VIEW\s+{_QUALIFIED}"),
+    ("value", r"SELECT\s+pg_catalog\.setval\('((?:[^']|'')*)'"),
+    ("large object", r"SELECT\s+pg_catalog\.lo_"),
+    ("setting", r"(?:SET|SELECT\s+pg_catalog\.set_config\()"),
+    ("support", rf"CREATE\s+(?:OR\s+REPLACE\s+)?{_SUPPORT}\s+(?:IF\s+NOT\s+EXISTS\s+)?{_QUALIFIED}?"),
+    (
+        "of support",
+        rf"(?:ALTER|COMMENT\s+ON|(?:GRANT|REVOKE)\s{_ANYTHING}\sON)\s+{_SUPPORT}\s+(?:IF\s+NOT\s+EXISTS\s+)?{_QUALIFIED}",
+    ),
 )
 _NEXT_VALUE = re.compile(r"nextval\('((?:[^']|'')*)'::(?:pg_catalog\.)?regclass")
 
@@ -72,10 +70,16 @@ class About:
     names: tuple[Key, ...]
 
 
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    # Not with the module: most loads need none of them, and they take their time to compile.
+    return [(form, re.compile(pattern, re.IGNORECASE | re.DOTALL)) for form, pattern in _FORMS]
+
+
 def about(statement: bytes) -> About:
     """Return what a statement of a dump is about; the form is empty where it is none of those known."""
     text = statement.decode("utf-8", "surrogateescape")
-    for form, pattern in _FORMS:
+    for form, pattern in _patterns():
         if match := pattern.match(text):
             found = [name for name in match.groups() if name]
             if form == "value":

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from backstay.errors import DatabaseConnectionError, DumpError
+from backstay.errors import DatabaseConnectionError, DatabaseLockedError, DumpError
 
 MAGIC = b"SQLite format 3\x00"
-_BUSY_SECONDS = 60.0
+_PATIENCE_SECONDS = 60.0
+_STEP_SECONDS = 1.0
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
@@ -28,10 +30,12 @@ def open_read_only(path: str | os.PathLike[str]) -> sqlite3.Connection:
     """Open a SQLite file that must exist, without writing to it.
 
     A file in WAL mode in a folder that cannot be written can only be read where nobody writes to it; where no WAL
-    lies beside it, that is certain enough.
+    lies beside it, that is certain enough. Another program's exclusive lock is waited for, a minute at most: to read
+    on under it would be to read half of what it writes.
 
     Raises:
         DatabaseConnectionError: the file is not there or is not a SQLite database.
+        DatabaseLockedError: another program has it locked and does not let go.
     """
     location = f"file:{quote(os.fsencode(path))}"
     problem: sqlite3.Error | None = None
@@ -40,7 +44,9 @@ def open_read_only(path: str | os.PathLike[str]) -> sqlite3.Connection:
         if "immutable" in parameters and wal.exists():
             break
         try:
-            connection = sqlite3.connect(location + parameters, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+            connection = sqlite3.connect(
+                location + parameters, uri=True, timeout=_PATIENCE_SECONDS, isolation_level=None
+            )
         except sqlite3.Error as error:
             problem = error
             continue
@@ -48,6 +54,8 @@ def open_read_only(path: str | os.PathLike[str]) -> sqlite3.Connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error as error:
             connection.close()
+            if is_locked(error):
+                raise DatabaseLockedError(locked_message(path)) from error
             problem = error
             continue
         return connection
@@ -58,7 +66,8 @@ def copy_sqlite(source: str | os.PathLike[str], destination: str | os.PathLike[s
     """Copy a live SQLite database, page by page, in one consistent state.
 
     Everything is kept: tables of every kind, ``user_version``, encoding, page size. The copy comes without ``-wal``,
-    ``-shm`` or ``-journal``. Writers wait, or in WAL mode do not, while it is taken.
+    ``-shm`` or ``-journal``. Writers wait, or in WAL mode do not, while it is taken. It waits for them, for a minute:
+    in WAL mode only for one that has the file for itself (``locking_mode=EXCLUSIVE``), else for every commit.
 
     Args:
         source: the database file.
@@ -66,7 +75,8 @@ def copy_sqlite(source: str | os.PathLike[str], destination: str | os.PathLike[s
 
     Raises:
         DatabaseConnectionError: the source is not there or is not a SQLite database.
-        DumpError: the source is damaged, or was locked for a minute.
+        DatabaseLockedError: the source stays locked by another program.
+        DumpError: the source is damaged.
         OSError: the destination cannot be written.
     """
     target = Path(destination)
@@ -88,17 +98,38 @@ def copy_sqlite(source: str | os.PathLike[str], destination: str | os.PathLike[s
 
 def _copy_pages(source: str | os.PathLike[str], target: Path) -> None:
     with closing(open_read_only(source)) as reading:
+        # The driver tries again for ever, so that each try is to be short.
+        reading.execute(f"PRAGMA busy_timeout = {_STEP_SECONDS * 1000:.0f}")
         location = f"file:{quote(os.fsencode(target))}?mode=rw"
         with closing(sqlite3.connect(location, uri=True, isolation_level=None)) as writing:
+            ends = time.monotonic() + _PATIENCE_SECONDS
+
+            def watch(status: int, _remaining: int, _total: int) -> None:
+                if status in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED} and time.monotonic() > ends:
+                    raise DatabaseLockedError(locked_message(source))
+
             try:
                 # All pages in one go: a copy in steps starts over whenever somebody writes between two of them.
-                reading.backup(writing)
+                reading.backup(writing, progress=watch)
             except sqlite3.OperationalError as error:
                 if getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL"):
                     raise OSError(28, "No space left on device", os.fspath(target)) from error
                 raise DumpError(f"The SQLite file {_shown(source)} cannot be copied: {error}.") from error
             except sqlite3.DatabaseError as error:
                 raise DumpError(f"The SQLite file {_shown(source)} is damaged: {error}.") from error
+
+
+def is_locked(error: sqlite3.Error) -> bool:
+    """Whether an error says that another program has locked the file."""
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def locked_message(path: str | os.PathLike[str]) -> str:
+    """Return the sentence for a file that another program does not let go of."""
+    return (
+        f"The SQLite file {_shown(path)} is locked by another program and stays so: "
+        "end what writes to it, or back up at another time."
+    )
 
 
 def _shown(path: str | os.PathLike[str]) -> str:

@@ -19,8 +19,8 @@ from backstay.databases.address import DatabaseAddress
 from backstay.databases.filters import TableFilter
 from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
 from backstay.databases.parts import PartWriter
-from backstay.databases.sqlite.copy import open_read_only
-from backstay.errors import DumpError
+from backstay.databases.sqlite.copy import is_locked, locked_message, open_read_only
+from backstay.errors import DatabaseLockedError, DumpError
 
 _PRAGMAS = ("encoding", "page_size", "auto_vacuum")
 _NUMBERS = ("user_version", "application_id")
@@ -46,6 +46,8 @@ def dump(
         try:
             yield from work.run()
         except sqlite3.Error as error:
+            if is_locked(error):
+                raise DatabaseLockedError(locked_message(address.name)) from error
             raise DumpError(f"The SQLite file {address.name} could not be read to its end: {error}.") from error
     return work.summary(name)
 

@@ -1,0 +1,103 @@
+"""What a load replaced comes back as it was when the swap is undone, however often."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstay.databases import DatabaseAddress, ExistingTables
+from backstay.databases.mysql import Staging, swap, undo
+from support import compare
+from support.mysql import MySQLServer
+from support.sinks import dump_to, finish, load_from
+
+pytestmark = pytest.mark.mysql
+
+SITE = [
+    "CREATE TABLE jos_t (id int PRIMARY KEY, name varchar(20))",
+    "INSERT INTO jos_t VALUES (1, 'old')",
+    # So that neither the alphabet nor its reverse is the order in which they need each other.
+    "SET NAMES latin1 COLLATE latin1_german1_ci",
+    "CREATE VIEW jos_b AS SELECT id, 'plain' AS said FROM jos_t",
+    "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci",
+    "CREATE VIEW jos_a AS SELECT id, 'ü' AS said FROM jos_b",
+    "CREATE VIEW jos_c AS SELECT said FROM jos_a",
+    "CREATE FUNCTION jos_f() RETURNS int DETERMINISTIC RETURN 1",
+    "CREATE VIEW jos_0 AS SELECT said, jos_f() AS f FROM jos_c",
+]
+
+
+def views(server: MySQLServer, database: str) -> list[Any]:
+    """Return every view with the character sets under which it was made."""
+    return server.execute(
+        "SELECT table_name, view_definition, character_set_client, collation_connection FROM information_schema.views "
+        f"WHERE table_schema = '{database}' ORDER BY 1"
+    )
+
+
+def test_a_swap_is_undone_twice_and_nothing_is_lost(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    address = replace(mysql_database, prefix="jos_")
+    mysql_server.execute(SITE, address.name)
+    sink, summary = dump_to(tmp_path, address)
+    mysql_server.execute("UPDATE jos_t SET name = 'live'", address.name)
+    before = (compare.definitions(mysql_server, address.name), views(mysql_server, address.name))
+    staging = Staging(address, summary.metadata, ExistingTables.REPLACE, print)
+    finish(staging.run(sink.parts()))
+    previous = [entity.name for entity in staging.staged.previous_entities]
+    assert previous == ["jos_f", "jos_b", "jos_a", "jos_c", "jos_0"]
+    swap(address, staging.staged, print)
+    assert mysql_server.execute("SELECT name FROM jos_t", address.name) == [("old",)]
+    for _ in range(3):
+        undo(address, staging.staged, print)
+        assert mysql_server.execute("SELECT name FROM jos_t", address.name) == [("live",)]
+        assert (compare.definitions(mysql_server, address.name), views(mysql_server, address.name)) == before
+
+
+def test_views_and_routines_keep_the_character_sets_they_were_made_under(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    mysql_server.execute(SITE, mysql_database.name)
+    copy = mysql_server.create(mysql_database.name + "_copy")
+    try:
+        sink, summary = dump_to(tmp_path, replace(mysql_database, prefix="jos_"))
+        load_from(sink, copy, metadata=summary.metadata)
+        found, expected = views(mysql_server, copy.name), views(mysql_server, mysql_database.name)
+        assert [row[2:] for row in found] == [row[2:] for row in expected]
+        assert {row[2] for row in found} == {"latin1", "utf8mb4"}
+        assert mysql_server.execute("SELECT * FROM jos_0", copy.name) == [("ü", 1)]
+    finally:
+        mysql_server.drop(copy.name)
+
+
+def test_names_of_columns_and_of_constraints_may_look_the_same_in_a_dump(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    mysql_server.execute(
+        [
+            "CREATE TABLE jos_p (`#__c` int PRIMARY KEY)",
+            "CREATE TABLE jos_c (`#__c` int, `#__d` int, KEY jos_d (`#__d`), CONSTRAINT jos_c CHECK (`#__c` > 0))",
+            "ALTER TABLE jos_c ADD CONSTRAINT jos_e FOREIGN KEY (`#__c`) REFERENCES jos_p (`#__c`)",
+            "ALTER TABLE jos_c ADD COLUMN `#__e` int",
+            "CREATE VIEW jos_v AS SELECT `#__c` AS `#__x` FROM jos_p",
+            "INSERT INTO jos_p VALUES (1)",
+            "INSERT INTO jos_c VALUES (1, 2, 3)",
+        ],
+        mysql_database.name,
+    )
+    address = replace(mysql_database, prefix="jos_")
+    sink, summary = dump_to(tmp_path, address)
+    copy = mysql_server.create(mysql_database.name + "_copy")
+    try:
+        load_from(sink, copy, metadata=summary.metadata)
+        compare.assert_same_database(mysql_server, mysql_database.name, copy.name)
+        load_from(sink, replace(copy, prefix="new_"), metadata=summary.metadata)
+        shown = mysql_server.execute("SHOW CREATE TABLE new_c", copy.name)[0][1]
+        assert "CONSTRAINT `new_c` CHECK (`#__c` > 0)" in shown
+        assert "CONSTRAINT `new_e` FOREIGN KEY (`#__c`) REFERENCES `new_p` (`#__c`)" in shown
+    finally:
+        mysql_server.drop(copy.name)
