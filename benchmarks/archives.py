@@ -4,23 +4,29 @@
     python benchmarks/archives.py [--site FOLDER] [--files 20000] [--megabytes 570] [--rounds 5] [--only NAME …]
 
 Every program runs once in each round, one after the other, as a process of its own; the tables show the median of the
-rounds, the processor seconds of the run and its peak memory. The floor only reads every file, hashes it and deflates it
-in memory on all cores, with the codec, level and hash of Backstay.
+rounds, the processor seconds of the run and its peak memory: the proportional memory (PSS) of all its processes. The
+floor only reads every file, hashes it and deflates it in memory, in a process for each core, with the codec, level and
+hash of Backstay.
+
+It works in memory where there is room: ext4 looks over every file that was deleted in the last minutes before it makes
+a new one, and what is measured then is the round before.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,6 +40,9 @@ PASSWORD = "of no use to anyone"  # noqa: S105 - of an archive that is deleted a
 ROOT = Path(__file__).resolve().parent.parent
 MAKE_SITE = ROOT / "tests" / "fixtures" / "make_site.py"
 FLOOR_BATCH = 64
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of one's own is made there
+ROOM = 6 << 30
+SAMPLE_SECONDS = 0.05
 
 
 @dataclass
@@ -109,12 +118,11 @@ def floor_batch(codec: Codec, paths: list[str]) -> int:
     return total
 
 
-def floor(root: str, compression: str, kind: str) -> None:
+def floor(root: str, compression: str) -> None:
     """Do what cannot be left out, and nothing else, on all cores."""
     paths = [source.file for source in sources(root) if source.file]
     batches = [paths[at : at + FLOOR_BATCH] for at in range(0, len(paths), FLOOR_BATCH)]
-    pool = (ThreadPoolExecutor if kind == "threads" else ProcessPoolExecutor)(os.cpu_count())
-    with pool:
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
         print(sum(pool.map(partial(floor_batch, Codec(Compression(compression))), batches)))  # noqa: T201 - its result
 
 
@@ -141,7 +149,7 @@ def packing() -> list[Program]:
         for extension in ("jpa", "zip", "jps") if strength == "balanced" else ("jpa",):
             run = own("--pack", "SITE", f"OUT/{strength}.{extension}", strength)
             rows.append(Program(f"Backstay {strength}, {extension}", run, f"{strength}.{extension}"))
-        rows.append(Program(f"floor {strength}", own("--floor", "SITE", strength, "threads")))
+        rows.append(Program(f"floor {strength}", own("--floor", "SITE", strength)))
     rows += [
         Program("tar czf", shell("tar czf OUT/a.tar.gz -C SITE ."), "a.tar.gz"),
         Program("tar | pigz", shell("tar cf - -C SITE . | pigz > OUT/b.tar.gz"), "b.tar.gz"),
@@ -167,21 +175,42 @@ def extracting() -> list[Program]:
     ]
 
 
+def memory_of(session: int) -> int:
+    """Return the proportional memory, in KiB, of all processes of a session."""
+    total = 0
+    for path in Path("/proc").iterdir():
+        try:
+            if path.name.isdigit() and os.getsid(int(path.name)) == session:
+                match = re.search(r"^Pss:\s+(\d+)", (path / "smaps_rollup").read_text(), re.MULTILINE)
+                total += int(match[1]) if match else 0
+        except OSError:
+            continue
+    return total
+
+
 def measure(program: Program, site: Path, out: Path) -> None:
     """Run a program once."""
     made = out / program.output if program.output else out / "out"
     shutil.rmtree(made) if made.is_dir() else made.unlink(missing_ok=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
-    process = subprocess.Popen(program.run(site, out), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{program.name} failed")
+    process = subprocess.Popen(program.run(site, out), stdout=subprocess.DEVNULL, start_new_session=True)
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(SAMPLE_SECONDS):
+            program.memory = max(program.memory, memory_of(process.pid) >> 10)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    failed = process.wait()
     program.seconds.append(time.perf_counter() - started)
+    ended.set()
+    watching.join()
+    if failed:
+        raise SystemExit(f"{program.name} failed")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     program.processor.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    program.memory = max(program.memory, usage.ru_maxrss >> 10)
     program.size = made.stat().st_size if program.output else 0
     if made.is_dir():
         shutil.rmtree(made)
@@ -199,7 +228,8 @@ def table(title: str, programs: list[Program]) -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Run everything and print the tables."""
-    with tempfile.TemporaryDirectory(prefix="backstay-bench-") as name:
+    folder = IN_MEMORY if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM else None
+    with tempfile.TemporaryDirectory(prefix="backstay-bench-", dir=arguments.folder or folder) as name:
         out = Path(name)
         site = arguments.site
         if site is None:
@@ -224,11 +254,12 @@ def main() -> None:
     parser.add_argument("--site", type=Path, help="a folder to pack; a sample site is made if none is given")
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--megabytes", type=int, default=570)
+    parser.add_argument("--folder", type=Path, help="where to work; in memory, if there is room, unless given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=[], help="names of rows, or parts of them")
     parser.add_argument("--pack", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--extract", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--floor", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--floor", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.pack:
         pack_folder(*arguments.pack)

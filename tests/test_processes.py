@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -148,6 +149,24 @@ def test_a_child_has_no_file_of_its_parents_but_those_it_needs(tmp_path: Path) -
     finally:
         child.end()
         os.close(kept)
+
+
+def test_where_the_system_gives_no_more_processes_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fork
+    forked: list[int] = []
+
+    def fork() -> int:
+        if forked:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        forked.append(real())
+        return forked[0]
+
+    monkeypatch.setattr(os, "fork", fork)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(BlockingIOError):
+        ProcessPool(2, upper)
+    assert is_gone(forked[0])
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 PARENT = """

@@ -58,6 +58,9 @@ class Child:
                 dies, however that dies, and at SIGTERM; SIGINT is the parent's to answer.
             keep: file descriptors that the child goes on using. All others but 0 to 2 lead nowhere there, so that no
                 lock or socket of the parent outlives it.
+
+        Raises:
+            OSError: the system gives no more processes.
         """
         self.channel, theirs = socket.socketpair()
         parent = os.getpid()
@@ -65,7 +68,12 @@ class Child:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            self.channel.close()
+            theirs.close()
+            raise
         if not self._pid:
             _be_child(work, theirs, {0, 1, 2, theirs.fileno(), *keep}, parent, library)
         theirs.close()
@@ -161,6 +169,9 @@ class ProcessPool:
         work: done in a process: given a message and the task's room, it gives a reply.
         room: bytes of that room.
         keep: open files that the work needs; see `Child`.
+
+    Raises:
+        OSError: the system gives no more processes or memory.
     """
 
     def __init__(
@@ -175,10 +186,14 @@ class ProcessPool:
         self._queue: deque[Task] = deque()
         self._given: dict[int, tuple[Child, deque[Task]]] = {}
         self._poll = select.poll()
-        for _ in range(count):
-            child = Child(lambda channel: self._serve(work, channel), keep)
-            self._given[child.channel.fileno()] = (child, deque())
-            self._poll.register(child.channel, select.POLLIN)
+        try:
+            for _ in range(count):
+                child = Child(lambda channel: self._serve(work, channel), keep)
+                self._given[child.channel.fileno()] = (child, deque())
+                self._poll.register(child.channel, select.POLLIN)
+        except OSError:
+            self.close()
+            raise
 
     def _serve(self, work: Callable[[Any, memoryview], Any], channel: socket.socket) -> None:
         while True:

@@ -386,3 +386,13 @@ def test_a_batch_that_the_processes_cannot_do_is_done_where_it_is_written(tmp_pa
     assert len(found) == 121
     assert found["grown"] == b"g" * (6 << 20)
     assert warnings == []
+
+
+def test_where_there_are_no_more_processes_threads_do_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", fork)
+    found, warnings = packed(tmp_path, "jpa", [file_source(f"{number:03d}", b"x" * 5000) for number in range(300)])
+    assert len(found) == 300
+    assert warnings == []

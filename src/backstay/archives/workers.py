@@ -39,13 +39,17 @@ def processes_of(
         keep: likewise.
 
     Yields:
-        None where there would be one, or where this program must not fork.
+        None where there would be one, where this program must not fork, or the system gives no more processes.
     """
-    if workers < 2 or not processes.may_fork():
-        yield None
-        return
-    with contextlib.closing(ProcessPool(workers, work, room=room, keep=keep)) as pool:
+    pool = None
+    if workers > 1 and processes.may_fork():
+        with contextlib.suppress(OSError):
+            pool = ProcessPool(workers, work, room=room, keep=keep)
+    try:
         yield pool
+    finally:
+        if pool is not None:
+            pool.close()
 
 
 @contextlib.contextmanager

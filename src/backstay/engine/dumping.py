@@ -80,9 +80,11 @@ class Dumping:
         self._results = []
         self.finished = 0
         work = _Work(self._plan, self._folder)
+        self._worker = None
         if processes.may_fork():
-            self._worker = Child(work.run, keep=_log_files())
-        else:
+            with contextlib.suppress(OSError):
+                self._worker = Child(work.run, keep=_log_files())
+        if self._worker is None:
             self._worker = _Thread(work.run)
 
     def running(self) -> bool:
