@@ -5,7 +5,10 @@ The peers write straight to their places, check nothing, and keep nothing; Backs
 every content with its hash, loads beside the live tables, and swaps both. All end with the data on the disk. In each
 round every program runs once, one after the other; the table shows the median of the rounds.
 
-    python benchmarks/restore.py [--rounds 3] [--files 20000 --rows 500000 --bytes 400000000]
+With ``--link`` the archive lies on a server behind a line of so many bytes a second: a download followed by a restore,
+beside a restore that makes files ready while the archive arrives.
+
+    python benchmarks/restore.py [--rounds 3] [--files 20000 --rows 500000 --bytes 400000000] [--link 50000000]
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.mysql import MySQLServer, find_program, start_private_server  # noqa: E402 - after the path of the tests
+# After the path of the tests.
+from support.mysql import MySQLServer, find_program, start_private_server  # noqa: E402
+from support.serving import ServerProcess  # noqa: E402
+from support.slow_link import slow_link  # noqa: E402
 
 MAKE_SITE = ROOT / "tests" / "fixtures" / "make_site.py"
 BACKSTAY = [sys.executable, "-m", "backstay"]
@@ -48,6 +54,7 @@ class Bench:
         self._server = server
         self._site, self._target = base / "site", base / "target"
         self._environment = {**os.environ, "BACKSTAY_HOME": str(base / "home")}
+        self._url = ""
         self._client = find_program("mariadb", "mysql") or "mariadb"
         self._make(arguments)
 
@@ -65,6 +72,25 @@ class Bench:
         with self.sql.open("wb") as file:
             options = ["--single-transaction", "--routines", "--triggers", "--skip-lock-tables", "benchmark"]
             subprocess.run([dump, *self._server.client_arguments(), *options], stdout=file, check=True)
+
+    def join(self, url: str) -> None:
+        """Reach the server that has the archive at an address."""
+        command = [*BACKSTAY, "secret", "show"]
+        told = subprocess.run(command, check=True, env=self._environment, capture_output=True, text=True)
+        self._environment |= {"BACKSTAY_SECRET": told.stdout.strip()}
+        self._url = url
+
+    def download_and_restore(self) -> None:
+        """Download the archive, and restore it then."""
+        folder = self._base / "downloaded"
+        command = [*BACKSTAY, "remote", "download", "1", "--url", self._url, "--to", str(folder), "--connections", "1"]
+        subprocess.run(command, check=True, env=self._environment, capture_output=True)
+        self.backstay(source=str(folder / self.archive.name))
+        shutil.rmtree(folder)
+
+    def straight(self) -> None:
+        """Restore from the server."""
+        self.backstay(source=self._url)
 
     def clear(self) -> None:
         """Empty the places to restore to; what the disk still owes is written before the clock starts."""
@@ -89,9 +115,9 @@ class Bench:
         self.unzip()
         self.pipe()
 
-    def backstay(self, *, files: bool = True, database: bool = True) -> None:
+    def backstay(self, *, files: bool = True, database: bool = True, source: str = "") -> None:
         """Restore with Backstay."""
-        command = [*BACKSTAY, "restore", str(self.archive), "--to", str(self._target), "--json"]
+        command = [*BACKSTAY, "restore", source or str(self.archive), "--to", str(self._target), "--json"]
         command += [] if files else ["--no-files"]
         command += ["--database", self._server.url("restored") + "&prefix=tst_"] if database else []
         subprocess.run(command, check=True, env=self._environment, capture_output=True)
@@ -105,6 +131,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--bytes", type=int, default=400_000_000)
+    parser.add_argument("--link", type=float, default=0, metavar="BYTES", help="bytes a second from a server")
     arguments = parser.parse_args()
     missing = [name for name in ("unzip", "zip") if shutil.which(name) is None]
     if missing or find_program("mariadb-dump", "mysqldump") is None:
@@ -119,19 +146,34 @@ def main() -> None:
             return
         try:
             server.create("benchmark")
-            measure(Bench(base, server, arguments), arguments.rounds)
+            bench = Bench(base, server, arguments)
+            if arguments.link:
+                with ServerProcess(base / "home") as there, slow_link(there.url, arguments.link) as link:
+                    bench.join(link.url)
+                    measure(bench, arguments.rounds, over_the_link(bench))
+            else:
+                measure(bench, arguments.rounds, on_this_machine(bench))
         finally:
             server.close()
             shutil.rmtree(Path(server.socket).parent, ignore_errors=True)
 
 
-def measure(bench: Bench, rounds: int) -> None:
-    """Run every row in each round, and print medians and ratios."""
-    pairs = [
+def on_this_machine(bench: Bench) -> list[tuple[Row, Row]]:
+    """Return the pairs of the peers and Backstay."""
+    return [
         (Row("unzip", bench.unzip), Row("backstay, files", lambda: bench.backstay(database=False))),
         (Row("mariadb <", bench.pipe), Row("backstay, database", lambda: bench.backstay(files=False))),
         (Row("unzip, then mariadb <", bench.peers), Row("backstay, both", bench.backstay)),
     ]
+
+
+def over_the_link(bench: Bench) -> list[tuple[Row, Row]]:
+    """Return the pair of the two ways to restore from a server."""
+    return [(Row("download, then restore", bench.download_and_restore), Row("from the server", bench.straight))]
+
+
+def measure(bench: Bench, rounds: int, pairs: list[tuple[Row, Row]]) -> None:
+    """Run every row in each round, and print medians and ratios."""
     for _ in range(rounds):
         for pair in pairs:
             for row in pair:
