@@ -10,9 +10,10 @@ import pytest
 
 from backstay.databases import DatabaseAddress, ExistingTables
 from backstay.databases.mysql import Staging, swap, undo
+from backstay.databases.mysql.connection import Connection
 from support import compare
 from support.mysql import MySQLServer
-from support.sinks import dump_to, finish, load_from
+from support.sinks import FolderSink, dump_to, finish, load_from
 
 pytestmark = pytest.mark.mysql
 
@@ -101,3 +102,53 @@ def test_names_of_columns_and_of_constraints_may_look_the_same_in_a_dump(
         assert "CONSTRAINT `new_e` FOREIGN KEY (`#__c`) REFERENCES `new_p` (`#__c`)" in shown
     finally:
         mysql_server.drop(copy.name)
+
+
+@pytest.mark.parametrize("policy", [ExistingTables.REPLACE, ExistingTables.BACK_UP])
+def test_checks_whose_names_belong_to_the_database_change_places_too(
+    mysql_server: MySQLServer,
+    mysql_database: DatabaseAddress,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    policy: ExistingTables,
+) -> None:
+    address = replace(mysql_database, prefix="jos_")
+    mysql_server.execute(
+        [
+            "CREATE TABLE jos_t (a int, CONSTRAINT positive CHECK (a > 0), CONSTRAINT jos_t_chk_1 CHECK (a < 9))",
+            "INSERT INTO jos_t VALUES (1)",
+        ],
+        address.name,
+    )
+    sink, summary = dump_to(tmp_path, address)
+    before = compare.definitions(mysql_server, address.name)
+    # As MySQL has it; in MariaDB the names are the table's own, and the same statements work.
+    monkeypatch.setattr(Connection, "is_mariadb", False)
+    staging = Staging(address, summary.metadata, policy, print)
+    finish(staging.run(sink.parts()))
+    assert {constraint.name for constraint in staging.staged.constraints} == {"positive", "jos_t_chk_1"}
+    swap(address, staging.staged, print)
+    assert compare.definitions(mysql_server, address.name)["BASE TABLE", "jos_t"] == before["BASE TABLE", "jos_t"]
+    (old,) = [table.old for table in staging.staged.tables]
+    assert "CHECK" not in mysql_server.execute(f"SHOW CREATE TABLE {old}", address.name)[0][1]
+    undo(address, staging.staged, print)
+    assert compare.definitions(mysql_server, address.name) == before
+    load_from(sink, address, metadata=summary.metadata, policy=policy)
+    assert compare.definitions(mysql_server, address.name)["BASE TABLE", "jos_t"] == before["BASE TABLE", "jos_t"]
+
+
+def test_a_mode_that_the_server_does_not_know_any_more_is_passed_over(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    from backstay.databases.mysql.load import _GONE_MODE
+
+    texts = ["'NO_AUTO_CREATE_USER,ANSI'", "'ANSI,NO_AUTO_CREATE_USER'", "'A,NO_AUTO_CREATE_USER,B'"]
+    assert [_GONE_MODE.sub("", text) for text in texts] == ["'ANSI'", "'ANSI'", "'A,B'"]
+    sink = FolderSink(tmp_path)
+    with sink.open("site.sql") as file:
+        file.write(b"SET SESSION sql_mode = 'ANSI_QUOTES,NO_SUCH_MODE';\nCREATE TABLE `t` (a int);\n")
+    warnings: list[str] = []
+    load_from(sink, mysql_database, warnings=warnings)
+    assert len(warnings) == 1
+    assert "is unknown to this server and left out" in warnings[0]
+    assert mysql_server.execute("SHOW TABLES", mysql_database.name) == [("t",)]

@@ -20,7 +20,8 @@ from backstay.errors import DatabaseConnectionError, DatabaseError
 CONNECT_SECONDS = 15
 _GONE = frozenset({2003, 2006, 2013, 2014, 2055, 1053, 1077, 1080, 1927, 0})
 _REFUSED = frozenset({1040, 1044, 1045, 1049, 1129, 1130, 1203, 1226, 1251, 1698, 2002, 2005, 2059, 3159, 4031})
-_UNKNOWN_VARIABLE = 1193
+# Unknown variable; rights missing that MySQL 8 asks for some variables of a session.
+_NOT_SET = frozenset({1193, 1227})
 _LONG = 86_400
 _USUAL_SOCKETS = (
     "/run/mysqld/mysqld.sock",
@@ -91,11 +92,11 @@ class Connection(pymysql.connections.Connection):
         return int(self.query(sql))
 
     def set_where_known(self, variable: str, value: object) -> None:
-        """Set a session variable; a server that does not know it goes without."""
+        """Set a session variable; a server that does not know it, or does not let this account, goes without."""
         try:
             self.execute(f"SET SESSION {variable} = {value}")
         except pymysql.err.Error as error:
-            if code_of(error) != _UNKNOWN_VARIABLE:
+            if code_of(error) not in _NOT_SET:
                 raise
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
@@ -30,6 +31,8 @@ _COMMIT_AFTER = 16 << 20
 _PROGRESS_AFTER = 1 << 20
 # Wrong value for a variable; unknown collation, character set, time zone, variable.
 _UNKNOWN_SETTING = frozenset({1231, 1273, 1115, 1298, 1193})
+# A mode of MariaDB, and of MySQL before 8, that says nothing of a dump.
+_GONE_MODE = re.compile(r"(?<=')NO_AUTO_CREATE_USER,|,?\bNO_AUTO_CREATE_USER\b")
 
 
 def load(
@@ -127,6 +130,9 @@ class Staging:
             self._packet = int(connection.value("SELECT @@max_allowed_packet"))
             connection.execute(f"SET NAMES utf8mb4 COLLATE {LOAD_COLLATION}")
             connection.execute("SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0")
+            # MySQL 8 may be set up to refuse tables without a primary key, or to give them one.
+            for variable in ("sql_require_primary_key", "sql_generate_invisible_primary_key"):
+                connection.set_where_known(variable, 0)
             self._set_session(f"SET SESSION sql_mode = {quote_string(self._sql_mode)}")
             swap.work_alone(connection)
             swap.drop_leftovers(connection)
@@ -269,7 +275,7 @@ class Staging:
     def _set_session(self, text: str) -> None:
         """Execute a SET statement; what this server does not know of it is left out, with a warning."""
         try:
-            self._connection.execute(text)
+            self._execute_set(text)
         except pymysql.err.Error as error:
             if code_of(error) not in _UNKNOWN_SETTING:
                 raise
@@ -279,6 +285,15 @@ class Staging:
             "@@SESSION.character_set_client AS client"
         )[0]
         self._session = Session(row["mode"], row["coll"], row["zone"], row["client"])
+
+    def _execute_set(self, text: str) -> None:
+        try:
+            self._connection.execute(text)
+        except pymysql.err.Error as error:
+            without = _GONE_MODE.sub("", text)
+            if code_of(error) not in _UNKNOWN_SETTING or without == text:
+                raise
+            self._connection.execute(without)
 
 
 def _constraint_name(clause: str) -> str:

@@ -63,7 +63,8 @@ class StagedLoad:
         entities: what is made when the tables are in place, in order.
         constraints: what is added to the tables when they are in place.
         previous_entities: what stood in the way, as it was defined.
-        previous_constraints: foreign keys of the tables that are replaced, and of others that refer to them.
+        previous_constraints: foreign keys (and MySQL's CHECKs) of the tables that are replaced, and foreign keys of
+            others that refer to them.
     """
 
     run: str

@@ -26,7 +26,9 @@ from backstay.databases.mysql.tokens import Dialect, Place, map_identifiers, quo
 from backstay.errors import LoadError, TablesExistError
 
 _LONGEST_NAME = 64
-_NO_SUCH_KEY = 1091
+# No such key; MySQL 8's word for other constraints.
+_NO_SUCH_CONSTRAINT = frozenset({1091, 3940})
+_CHECK = re.compile(r"CONSTRAINT `(?:[^`]|``)+` CHECK\b")
 _AFTER_VIEWS = frozenset({"TRIGGER", "EVENT"})
 _PATIENCE_SECONDS = 600
 _NAMED_BY_SERVER = re.compile(r"_ibfk_\d+\Z|_chk_\d+\Z")
@@ -118,6 +120,8 @@ def plan(connection: Connection, staged: StagedLoad, prefix: str, on_warning: On
         raise TablesExistError(
             f"The database already holds {first}: load into an empty database, or say that it may be replaced."
         )
+    # A view may give way to a table.
+    replaced &= {table.name for table in schema.tables}
     staged.previous_constraints += _constraints_about(connection, replaced)
 
 
@@ -133,17 +137,25 @@ def _backup_name(name: str, prefix: str, taken: set[str]) -> str:
 
 
 def _constraints_about(connection: Connection, tables: set[str]) -> list[Constraint]:
-    """Return the foreign keys of tables, and those by which others refer to them."""
+    """Return the foreign keys of tables, and those by which others refer to them; in MySQL their CHECKs as well.
+
+    The names of all these belong to the whole database, so that the new tables' cannot stand beside them.
+    """
     listed = connection.rows(
         "SELECT DISTINCT table_name FROM information_schema.key_column_usage "
         "WHERE table_schema = DATABASE() AND referenced_table_schema = DATABASE()"
     )
     referring = {row["table_name"] for row in listed}
     found = []
-    for table in sorted(referring):
+    checks = not connection.is_mariadb
+    for table in sorted(referring | tables if checks else referring):
         created = str(connection.rows(f"SHOW CREATE TABLE {quote(table)}")[0]["create table"])
-        for clause in without_foreign_keys(created, checks=False)[1]:
+        for clause in without_foreign_keys(created, checks=checks)[1]:
             names = [token.name for token in tokens(clause) if token.kind == "identifier" and token.text[0] == "`"]
+            if _CHECK.match(clause):
+                if table in tables:
+                    found.append(Constraint(table, names[0], clause))
+                continue
             words = [token.text.upper() for token in tokens(clause) if token.kind == "identifier"]
             after = words.index("REFERENCES") + 1
             referred = [token for token in tokens(clause) if token.kind == "identifier"][after].name
@@ -159,6 +171,8 @@ def _connected(address: DatabaseAddress, doing: str) -> Iterator[Connection]:
         connection.execute(f"SET NAMES utf8mb4 COLLATE {LOAD_COLLATION}")
         connection.execute("SET SESSION foreign_key_checks = 0, unique_checks = 0")
         connection.set_where_known("system_versioning_alter_history", "KEEP")
+        # MySQL 8.4 refuses foreign keys that refer to what is not unique, which its older servers made.
+        connection.set_where_known("restrict_fk_on_non_standard_key", 0)
         yield connection
 
 
@@ -329,7 +343,7 @@ def _rename(connection: Connection, steps: list[tuple[str, str]]) -> None:
 
 
 def _drop_constraints(connection: Connection, staged: StagedLoad, tables: list[tuple[str, str]]) -> None:
-    """Drop the foreign keys of tables that were moved away, for their names are the database's."""
+    """Drop the constraints of tables that were moved away, for their names are the database's."""
     moved = {name: old for old, name in tables}
     for constraint in staged.previous_constraints:
         if constraint.table in moved:
@@ -341,11 +355,12 @@ def _drop_constraint(connection: Connection, table: str, constraint: Constraint)
     if _NAMED_BY_SERVER.search(name) and name.startswith(constraint.table):
         # Names that the server made follow the table's.
         name = table + name[len(constraint.table) :]
+    kind = "CONSTRAINT" if _CHECK.match(constraint.clause) else "FOREIGN KEY"
     for attempt in dict.fromkeys((name, constraint.name)):
         try:
-            connection.execute(f"ALTER TABLE {quote(table)} DROP FOREIGN KEY {quote(attempt)}")
+            connection.execute(f"ALTER TABLE {quote(table)} DROP {kind} {quote(attempt)}")
         except pymysql.err.Error as error:
-            if code_of(error) != _NO_SUCH_KEY:
+            if code_of(error) not in _NO_SUCH_CONSTRAINT:
                 raise
 
 
