@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 
@@ -23,3 +24,13 @@ def of_session(session: int) -> dict[int, str]:
         if int(belongs_to) == session and state not in "ZX":
             found[int(folder.name)] = command
     return found
+
+
+def memory_of(session: int) -> int:
+    """Return the bytes of memory of all processes of a session together; what several share counts once."""
+    total = 0
+    for number in of_session(session):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{number}/smaps_rollup").read_text().splitlines():
+                total += int(line.split()[1]) << 10 if line.startswith("Pss:") else 0
+    return total
