@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -250,11 +249,8 @@ def run(restoring: RestoreRun, *, json_output: bool) -> None:
     warnings: list[str] = []
     report: RestoreReport | None = None
     try:
-        steps = run_restore(restoring, warnings.append)
-        # Begun before the bar, whose thread would keep it from working in several processes.
-        first = list(islice(steps, 1))
         with bar("Restore", quiet=json_output) as progress:
-            for step in chain(first, steps):
+            for step in run_restore(restoring, warnings.append):
                 if isinstance(step, RestoreProgress):
                     progress.update(f"{step.stage} {step.what}", step.done, step.total or None)
                 else:
