@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -226,6 +227,9 @@ class Preparation:
             summary = yield from _told(stage.stage(request), database.size)
         if self._plan.only_tables and not summary.tables and not summary.entities:
             raise NotFoundError(f"No table of {name} fits --only-tables {' or '.join(self._plan.only_tables)}.")
+        if not self._stages.is_on_server(name):
+            # Names too: what the journal says to be ready outlives a power cut.
+            os.sync()
         self._journal.append("database ready", dump=name, state=stage.to_json(), summary=summary_json(summary))
 
     def _request(

@@ -35,6 +35,11 @@ class Stages:
     def _lines(self, step: str) -> list[dict[str, Any]]:
         return list({line["dump"]: line for line in self._journal.lines if line["step"] == step}.values())
 
+    def is_on_server(self, name: str) -> bool:
+        """Tell whether what is staged of a dump lies in the server, which keeps it safe, and not in files of ours."""
+        address = self._plan.database(name)
+        return address is not None and address.kind == "mysql"
+
     def of(self, name: str) -> Stage:
         """Return the stage of a dump as the journal knows it; one that was not ready has nothing staged."""
         if name not in self._stages:
