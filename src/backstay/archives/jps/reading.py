@@ -69,8 +69,12 @@ class JpsReader:
         try:
             self._entity(Window(self.stream), self._start)
         except DamagedArchiveError as error:
-            text = "The password does not open" if given else "A password is needed to open"
-            raise WrongPasswordError(f"{text} {self._name}.") from error
+            if given:
+                raise WrongPasswordError(f"The password does not open {self._name}.") from error
+            raise WrongPasswordError(
+                f"A password is needed to open {self._name}: give it with --password, or better in the environment "
+                "variable BACKSTAY_PASSWORD."
+            ) from error
 
     def _entity(self, window: Window, offset: int) -> tuple[EntityHeader, int]:
         signature, encrypted, size = ENTITY_HEAD.unpack(window.exactly(offset, ENTITY_HEAD.size))
