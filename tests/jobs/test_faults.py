@@ -20,8 +20,8 @@ from support.failing import FailingDisk
 from support.jobs import prepare
 
 FORMATS = ["jpa", "jps", "zip"]
-WRITES = ["write", "writev", "pwrite", "fsync"]
-READS = ["pread"]
+WRITES = ["write", "writev", "pwrite", "fsync", "file write"]
+READS = ["pread", "file read"]
 SAMPLED = 3
 MANY = 40
 

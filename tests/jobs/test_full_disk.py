@@ -108,7 +108,7 @@ def test_a_disk_that_is_full_in_any_domain_fails_the_backup_with_a_sentence(
         assert get_backup(installation, earlier.id).meta == "ok"
 
 
-@pytest.mark.parametrize("domain", ["init", "installer", "PackDB", "Packing"])
+@pytest.mark.parametrize("domain", ["init", "installer", "PackDB", "Packing", "finale"])
 def test_a_home_that_is_full_in_any_domain_never_gives_a_backup_that_is_falsely_called_good(
     site: Path, database: str, tmp_path: Path, domain: str
 ) -> None:

@@ -80,12 +80,13 @@ def open_catalogue(home: Home) -> Catalogue:
     return catalogue
 
 
-def _translate(context: sqlalchemy.ExceptionContext, home: Home) -> None:
+def _translate(context: sqlalchemy.ExceptionContext, home: Home) -> BackstayError | None:
     """Turn what SQLite refuses, whenever it does, into an error that a user can read; bugs stay what they are."""
     if isinstance(context.original_exception, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
         context.original_exception, sqlite3.IntegrityError | sqlite3.ProgrammingError
     ):
-        context.chained_exception = _problem(home, context.original_exception)
+        return _problem(home, context.original_exception)
+    return None
 
 
 def _problem(home: Home, original: BaseException | None) -> BackstayError:

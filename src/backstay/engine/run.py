@@ -386,6 +386,8 @@ def _sentence(error: Exception) -> str:
         return f"There is no space left on the disk ({error.filename or 'while writing'}): free some and start again."
     if isinstance(error, OSError) and error.filename:
         return f"{shown(os.fsdecode(error.filename))} can't be used ({error.strerror}): mend that and start again."
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return f"A disk does not work ({error.strerror}): check the disks, and what the system's log says of them."
     return f"Something went wrong that Backstay did not expect ({type(error).__name__}: {error}); the log has the rest."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Iterator
@@ -76,8 +77,11 @@ class SpoolPart(io.RawIOBase):
         finally:
             # The spool remembers its parts to the end of the dump: their text must not stay with them.
             self._pending.clear()
-            self._file.close()
+            # Closed whatever comes: whoever tidies up behind a failed write must not begin it again.
             super().close()
+            # What could not be written was told when it was flushed.
+            with contextlib.suppress(OSError):
+                self._file.close()
 
     def _drain(self) -> None:
         if self._stream is None:
