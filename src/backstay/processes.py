@@ -19,14 +19,19 @@ import signal
 import socket
 import struct
 import sys
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from backstay import errors
+from backstay.errors import BackstayError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
 _SET_DEATH_SIGNAL = 1
 _LENGTH = struct.Struct("<I")
+_PATIENCE_SECONDS = 10.0
 _AHEAD = 2
 """Tasks that a process is given at a time: the next lies there when it is done with one."""
 
@@ -87,6 +92,76 @@ class Child:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
             self._pid = 0
+
+
+class InThread:
+    """A thread that looks like a `Child` from outside, for a program that must not fork.
+
+    Attributes:
+        channel: the way to it and back.
+        error: what its work raised, None if nothing.
+    """
+
+    def __init__(self, work: Callable[[socket.socket], None]) -> None:
+        self.channel, theirs = socket.socketpair()
+        self.error: BaseException | None = None
+
+        def run() -> None:
+            try:
+                work(theirs)
+            except BaseException as error:  # noqa: BLE001 - it is whoever listens that is to know
+                self.error = error
+            finally:
+                theirs.close()
+
+        self._thread = threading.Thread(target=run, name="backstay-beside", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let it end: what it tells next finds nobody. Waits for that, but not for ever."""
+        self.channel.close()
+        self._thread.join(_PATIENCE_SECONDS)
+
+
+def begin_beside(work: Callable[[socket.socket], None], keep: Collection[int] = ()) -> Child | InThread:
+    """Do something beside this program: in a forked process if there may be one, else in a thread.
+
+    Args:
+        work: what is done; see `Child`.
+        keep: likewise.
+    """
+    if may_fork():
+        with contextlib.suppress(OSError):
+            return Child(work, keep)
+    return InThread(work)
+
+
+def error_values(error: Exception) -> tuple[Any, ...]:
+    """Make a message of an error, from which `error_of` makes it again elsewhere."""
+    if isinstance(error, OSError) and not isinstance(error, BackstayError):
+        filename = None if error.filename is None else os.fsdecode(error.filename)
+        return ("OSError", error.errno or 0, error.strerror or str(error), filename)
+    return (type(error).__name__, str(error))
+
+
+def error_of(values: Sequence[Any]) -> Exception:
+    """Make an error of what `error_values` gave; one that a user is not meant to meet becomes a `BackstayError`."""
+    name, *arguments = values
+    if name == "OSError":
+        return OSError(*arguments)
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, BackstayError):
+        return kind(*arguments)
+    return BackstayError(
+        f"Something went wrong that Backstay did not expect ({name}: {arguments[0]}); the log has the rest."
+    )
+
+
+def has_news(channel: socket.socket, seconds: float | None) -> bool:
+    """Wait until there is something to receive, at most so many seconds (None: for ever); say whether there is."""
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 def _be_child(

@@ -18,8 +18,8 @@ from backstay.errors import NotFoundError, VerificationError
 
 _HELP = """List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.
 
-They cannot be mounted, because no well-kept FUSE binding would keep that small: list, cat and extract --only reach every
-file.
+They cannot be mounted, because no well-kept FUSE binding would keep that small: list, cat and extract --only reach
+every file.
 """
 app = typer.Typer(help=_HELP, no_args_is_help=True)
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import select
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, astuple, dataclass, field
@@ -16,18 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backstay import errors, processes
 from backstay.archives import Compression
 from backstay.catalogue import Vault
 from backstay.databases import DatabaseAddress, DumpOptions, DumpProgress, DumpSummary, dump
 from backstay.engine.plan import Plan, PlannedDatabase
 from backstay.engine.spool import PlainFolder, Spool, restored, stored
 from backstay.errors import BackstayError, BackupFailedError
-from backstay.processes import Child, receive, send
+from backstay.processes import Child, InThread, begin_beside, error_of, error_values, has_news, receive, send
 from backstay.profiles import Filters, Settings
 from backstay.storage import sync
 
-_PATIENCE_SECONDS = 10.0
 _TELL_SECONDS = 0.1
 _MOST_ATTEMPTS = 3
 
@@ -67,7 +62,7 @@ class Dumping:
         self._plan = plan
         self._folder = folder
         self._warn = on_warning
-        self._worker: Child | _Thread | None = None
+        self._worker: Child | InThread | None = None
         self._attempts = 0
         self._results: list[Dumped] = []
         self._ended = False
@@ -80,12 +75,7 @@ class Dumping:
         self._results = []
         self.finished = 0
         work = _Work(self._plan, self._folder)
-        self._worker = None
-        if processes.may_fork():
-            with contextlib.suppress(OSError):
-                self._worker = Child(work.run, keep=_log_files())
-        if self._worker is None:
-            self._worker = _Thread(work.run)
+        self._worker = begin_beside(work.run, keep=_log_files())
 
     def running(self) -> bool:
         """Return whether there is more to come.
@@ -102,7 +92,7 @@ class Dumping:
         Raises:
             BackstayError: a database could not be dumped.
         """
-        while self._worker is not None and _has_news(self._worker.channel, seconds):
+        while self._worker is not None and has_news(self._worker.channel, seconds):
             seconds = 0
             try:
                 kind, content = json.loads(receive(self._worker.channel))
@@ -138,14 +128,14 @@ class Dumping:
         else:
             self.stop()
             if kind == "error":
-                raise _error_of(content)
+                raise error_of(content)
             self._ended = True
 
     def _go_on_after_death(self) -> None:
         """Begin anew where the system has ended the process; a dump writes nothing that would be in the way."""
         worker = self._worker
         self.stop()
-        if isinstance(worker, _Thread) and worker.error is not None:
+        if isinstance(worker, InThread) and worker.error is not None:
             # Nobody ends a thread from outside: whatever this is, it is not for the dump to answer.
             raise worker.error
         if self._attempts >= _MOST_ATTEMPTS:
@@ -185,7 +175,7 @@ class _Work:
             if not isinstance(error, BackstayError):
                 _log.exception("The dump failed")
             with contextlib.suppress(_Unheard):
-                self._tell("error", _error_values(error))
+                self._tell("error", error_values(error))
         else:
             with contextlib.suppress(_Unheard):
                 self._tell("end", None)
@@ -237,63 +227,12 @@ class _Work:
             work.close()
 
 
-class _Thread:
-    """A thread that looks like a `Child` from outside."""
-
-    def __init__(self, work: Callable[[socket.socket], None]) -> None:
-        self.channel, theirs = socket.socketpair()
-
-        self.error: BaseException | None = None
-
-        def run() -> None:
-            try:
-                work(theirs)
-            except BaseException as error:  # noqa: BLE001 - raised again where the backup waits for it
-                self.error = error
-            finally:
-                theirs.close()
-
-        self._thread = threading.Thread(target=run, name="dump", daemon=True)
-        self._thread.start()
-
-    def end(self) -> None:
-        """Let it end: what it tells next finds nobody."""
-        self.channel.close()
-        self._thread.join(_PATIENCE_SECONDS)
-
-
-def _has_news(channel: socket.socket, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(channel, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
-
-
 def _log_files() -> list[int]:
     """Return the open files of the log, which the other process goes on writing to."""
     handlers = logging.getLogger("backstay").handlers
     return [
         handler.stream.fileno() for handler in handlers if isinstance(handler, logging.FileHandler) and handler.stream
     ]
-
-
-def _error_values(error: Exception) -> list[Any]:
-    if isinstance(error, OSError) and not isinstance(error, BackstayError):
-        filename = error.filename
-        return ["OSError", error.errno, error.strerror, None if filename is None else os.fsdecode(filename)]
-    return [type(error).__name__, str(error)]
-
-
-def _error_of(values: list[Any]) -> Exception:
-    name, *arguments = values
-    if name == "OSError":
-        return OSError(*arguments)
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, BackstayError):
-        return kind(*arguments)
-    return BackupFailedError(
-        f"The dump of the databases went wrong in a way that Backstay did not expect ({name}: {arguments[0]}); the log "
-        "has the rest."
-    )
 
 
 def dump_options(settings: Settings, filters: Filters, database: PlannedDatabase, *, plain: bool) -> DumpOptions:

@@ -6,7 +6,6 @@ its end.
 
 from __future__ import annotations
 
-import logging
 import select
 import socket
 import threading
@@ -16,14 +15,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from backstay import errors
 from backstay.errors import BackstayError, RestoreError, StoppedError
-from backstay.processes import Child, may_fork, receive, send
+from backstay.processes import InThread, begin_beside, error_of, error_values, has_news, receive, send
 
 _TELL_SECONDS = 0.1
-_END_SECONDS = 10.0
 
-_log = logging.getLogger(__name__)
 
 Progress = tuple[str, int, int]
 """What is in hand, bytes done, bytes in all (0 where that is not known)."""
@@ -80,15 +76,7 @@ class Apart:
         self.result: Any = None
         self.warnings: list[str] = []
         self._ended = False
-        self._child: Child | None = None
-        self._thread: threading.Thread | None = None
-        if may_fork():
-            self._child = Child(lambda channel: _serve(work, channel), keep)
-            self._channel = self._child.channel
-        else:
-            self._channel, theirs = socket.socketpair()
-            self._thread = threading.Thread(target=_serve_in_thread, args=(work, theirs), daemon=True)
-            self._thread.start()
+        self._worker = begin_beside(lambda channel: _serve(work, channel), keep)
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +96,7 @@ class Apart:
             BackstayError: the work failed, with its own error.
             OSError: the system refused it something.
         """
-        while not self._ended and select.select([self._channel], [], [], wait)[0]:
+        while not self._ended and has_news(self._worker.channel, wait):
             kind, *facts = self._receive()
             if kind == "progress":
                 yield facts[0], facts[1], facts[2]
@@ -124,16 +112,11 @@ class Apart:
     def end(self) -> None:
         """End the work, at once where it is a process, else at the next thing that it tells."""
         self._ended = True
-        if self._child is not None:
-            self._child.end()
-            return
-        self._channel.close()
-        if self._thread is not None:
-            self._thread.join(_END_SECONDS)
+        self._worker.end()
 
     def _receive(self) -> tuple[Any, ...]:
         try:
-            message: tuple[Any, ...] = receive(self._channel)
+            message: tuple[Any, ...] = receive(self._worker.channel)
         except (EOFError, OSError):
             return ("died",)
         return message
@@ -141,33 +124,21 @@ class Apart:
     def _take_end(self, kind: str, facts: list[Any]) -> None:
         self._ended = True
         if kind == "died":
+            if isinstance(self._worker, InThread) and self._worker.error is not None:
+                raise self._worker.error
             raise RestoreError("A part of the restore ended unexpectedly, killed perhaps: look for the reason.")
         self.warnings = facts.pop()
         if kind == "done":
             (self.result,) = facts
-        elif kind == "refused":
-            raise OSError(*facts)
         else:
-            name, message = facts
-            raise getattr(errors, name, BackstayError)(message)
+            raise error_of(facts[0])
 
 
 def _serve(work: Work, channel: socket.socket) -> None:
     teller = Teller(channel)
     try:
         message: tuple[Any, ...] = ("done", work(teller))
-    except BackstayError as error:
-        message = ("failed", type(error).__name__, str(error))
-    except OSError as error:
-        message = ("refused", error.errno or 0, error.strerror or str(error), str(error.filename or "") or None)
-    send(channel, (*message, teller.warnings))
-
-
-def _serve_in_thread(work: Work, channel: socket.socket) -> None:
-    try:
-        with suppress(OSError):
-            _serve(work, channel)
-    except Exception:  # noqa: BLE001 - whoever waits is told by the end of the channel
-        _log.exception("A part of the restore failed")
-    finally:
-        channel.close()
+    except (BackstayError, OSError) as error:
+        message = ("failed", error_values(error))
+    with suppress(OSError):
+        send(channel, (*message, teller.warnings))
