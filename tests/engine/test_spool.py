@@ -21,6 +21,7 @@ def test_a_part_holds_what_was_written(tmp_path: Path, compression: Compression,
         for start in range(0, len(content), 100_000):
             part.write(content[start : start + 100_000])
     ((name, found),) = spool.finished()
+    spool.close()
     assert (name, found.size, found.crc32) == ("site.sql", size, zlib.crc32(content))
     assert zlib.decompress(Path(found.path).read_bytes(), -15) == content
 
@@ -32,7 +33,9 @@ def test_a_dump_of_many_parts_stays_flat_in_memory(tmp_path: Path) -> None:
     for number in range(60):
         with spool.open(f"site.s{number:02d}") as part:
             part.write(text)
+    parts = list(spool.finished())
     kept, _peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(list(spool.finished())) == 60
+    spool.close()
+    assert len(parts) == 60
     assert kept < 2 * len(text)

@@ -207,9 +207,9 @@ class _Work:
         try:
             summary = self._drive(address, sink, database, options)
             sink.sync()
+            parts = stored(sink.finished()) if isinstance(sink, Spool) else []
         finally:
             sink.close()
-        parts = stored(sink.finished()) if isinstance(sink, Spool) else []
         return Dumped(database.dump_file, dict(summary.metadata), summary.rows, parts)
 
     def _drive(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -29,10 +31,18 @@ _STREAM_LEVELS = {Compression.FAST: 1, Compression.BALANCED: 3, Compression.SMAL
 class SpoolPart(io.RawIOBase):
     """One SQL part that is being written: takes the text, keeps a raw deflate stream (RFC 1951)."""
 
-    def __init__(self, path: Path, compression: Compression) -> None:
+    def __init__(self, path: Path, compression: Compression, finish: Callable[[Callable[[], None]], None]) -> None:
+        """Begin.
+
+        Args:
+            path: the file.
+            compression: how hard to compress.
+            finish: has the rest of the work done, after the last write.
+        """
         super().__init__()
         self._path = path
         self._compression = compression
+        self._finish = finish
         self._file = path.open("xb")
         self._pending: list[bytes] = []
         self._pending_size = 0
@@ -56,13 +66,16 @@ class SpoolPart(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        """Finish the part; `Spool.sync` makes it safe."""
-        if self.closed:
-            return
+        """End the part; it is whole when `Spool.sync` has come back."""
+        if not self.closed:
+            # Closed whatever comes: whoever tidies up behind a failed write must not begin it again.
+            super().close()
+            self._finish(self._end)
+
+    def _end(self) -> None:
         try:
             if self._stream is None:
-                content = self._take()
-                self._file.write(_deflated(content, self._compression))
+                self._file.write(_deflated(self._take(), self._compression))
             else:
                 self._drain()
                 self._file.write(self._stream.flush())
@@ -77,8 +90,6 @@ class SpoolPart(io.RawIOBase):
         finally:
             # The spool remembers its parts to the end of the dump: their text must not stay with them.
             self._pending.clear()
-            # Closed whatever comes: whoever tidies up behind a failed write must not begin it again.
-            super().close()
             # What could not be written was told when it was flushed.
             with contextlib.suppress(OSError):
                 self._file.close()
@@ -105,37 +116,60 @@ def _deflated(content: bytes, compression: Compression) -> bytes | bytearray:
 
 
 class Spool:
-    """A folder of SQL parts: what a dump writes to."""
+    """A folder of SQL parts: what a dump writes to. Threads deflate a part while the next one is being dumped."""
 
     def __init__(self, folder: Path, compression: Compression) -> None:
         self._folder = folder
         self._compression = compression
         self._parts: list[tuple[str, SpoolPart]] = []
+        count = os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="backstay-spool")
+        self._under_way: deque[Future[None]] = deque()
+        self._most_under_way = 2 * count
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.iterdir():
             left.unlink()
 
     def open(self, name: str) -> BinaryIO:
         """Begin a part with this name."""
-        part = SpoolPart(self._folder / name, self._compression)
+        part = SpoolPart(self._folder / name, self._compression, self._finish)
         self._parts.append((name, part))
         return cast("BinaryIO", part)
 
+    def _finish(self, work: Callable[[], None]) -> None:
+        self._under_way.append(self._threads.submit(work))
+        self._wait(self._most_under_way)
+
+    def _wait(self, most: int) -> None:
+        while len(self._under_way) > most:
+            self._under_way.popleft().result()
+
     def finished(self) -> Iterator[tuple[str, DeflatedFile]]:
-        """Yield name and file of every part that was closed, in the order they were begun."""
+        """Yield name and file of every part that was closed, in the order they were begun.
+
+        Raises:
+            OSError: a part could not be written.
+        """
+        self._wait(0)
         for name, part in self._parts:
             if part.result is not None:
                 yield name, part.result
 
     def sync(self) -> None:
-        """Make the parts of a whole dump survive a power cut, all at once: by now most are on the disk anyway."""
+        """Make the parts of a whole dump survive a power cut, all at once: by now most are on the disk anyway.
+
+        Raises:
+            OSError: a part could not be written.
+        """
         sync([*(Path(part.path) for _name, part in self.finished()), self._folder, self._folder.parent])
 
     def close(self) -> None:
         """Let go of parts that a failed dump left open."""
         for _name, part in self._parts:
-            if not part.closed:
+            with contextlib.suppress(OSError):
                 part.close()
+        self._threads.shutdown()
+        self._under_way.clear()
 
 
 class PlainFolder:
