@@ -3,13 +3,15 @@
 
 Usage: python benchmarks/databases.py [--rows 1000000] [--runs 5] [--only mysql|postgresql]
 
-Each run is a process of its own; the table gives the median of the wall time and the most memory the client took. The
-servers are private ones, started as the tests start them.
+Each run is a process of its own, Backstay's and the native tool's in turn; the table gives medians of the wall time and
+of the client's processor time, and the most memory it took. The servers are private ones, started as the tests start
+them.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -18,18 +20,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from backstay.databases import DatabaseAddress  # noqa: E402
-from support import mysql, postgresql  # noqa: E402 - the tests' servers, found by the line above
-from support.sinks import FolderSink, dump_to, load_from  # noqa: E402
+from backstay.databases import DatabaseAddress, dump, load  # noqa: E402
 
 CHILD = ["python", str(Path(__file__).resolve()), "--child"]
-Row = tuple[str, float, float]
+Result = TypeVar("Result")
+Run = tuple[float, float, float]
+Row = tuple[str, float, float, float]
 
 POSTGRESQL_SITE = """
 CREATE TABLE users (id serial PRIMARY KEY, name text NOT NULL, email text UNIQUE, block boolean, at timestamp,
@@ -47,8 +51,8 @@ INSERT INTO numbers SELECT n, n, n::bigint * 1000003, random() * 1e15, n / 7.0, 
 """
 
 
-def measured(command: list[str], *, stdin: Path | None = None, stdout: Path | None = None) -> tuple[float, float]:
-    """Run a command; return its wall time in seconds and its largest size in MiB."""
+def measured(command: list[str], *, stdin: Path | None = None, stdout: Path | None = None) -> Run:
+    """Run a command; return its wall time and its processor time in seconds, and its largest size in MiB."""
     source = stdin.open("rb") if stdin else None
     target = stdout.open("wb") if stdout else None
     started = time.perf_counter()
@@ -61,28 +65,89 @@ def measured(command: list[str], *, stdin: Path | None = None, stdout: Path | No
             file.close()
     if process.returncode:
         sys.exit(f"failed: {' '.join(command)}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def median(runs: int, name: str, run: Callable[[], tuple[float, float]]) -> Row:
-    """Return the median time of several runs and the most memory of any."""
-    results = [run() for _ in range(runs)]
-    return name, statistics.median(seconds for seconds, _ in results), max(memory for _, memory in results)
+def medians(runs: int, *pair: tuple[str, Callable[[], Run]]) -> list[Row]:
+    """Run several programs in turn; return for each the medians of its times and the most memory of any run."""
+    results: dict[str, list[Run]] = {name: [] for name, _ in pair}
+    for _ in range(runs):
+        for name, run in pair:
+            results[name].append(run())
+    return [
+        (
+            name,
+            statistics.median(run[0] for run in found),
+            statistics.median(run[1] for run in found),
+            max(run[2] for run in found),
+        )
+        for name, found in results.items()
+    ]
+
+
+class OneFile:
+    """Takes the parts of a dump one after the other into one file, as the native tools write one.
+
+    To make and remove hundreds of files measures the file system, which looks twice at names that were just removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("wb", buffering=0)
+        self.parts: list[tuple[str, int, int]] = []
+
+    def open(self, name: str) -> BinaryIO:
+        """Begin a part."""
+        return cast("BinaryIO", Part(self, name))
+
+
+class Part:
+    """A part while it is written."""
+
+    def __init__(self, sink: OneFile, name: str) -> None:
+        self._sink = sink
+        self._name = name
+        self._start = sink.file.tell()
+        self.write = sink.file.write
+
+    def close(self) -> None:
+        """Note where the part ends."""
+        self._sink.parts.append((self._name, self._start, self._sink.file.tell()))
+
+
+def read_part(file: BinaryIO, start: int, end: int) -> BinaryIO:
+    """Open a part for reading."""
+    file.seek(start)
+    return io.BytesIO(file.read(end - start))
+
+
+def last(work: Generator[Any, None, Result]) -> Result:
+    """Run a generator to its end and return its result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
 
 
 def child(action: str, url: str, folder: str) -> None:
     """Dump a database into a folder, or load it from there: what the parent measures."""
     address, path = DatabaseAddress.parse(url), Path(folder)
+    notes = path / "notes"
     if action == "dump":
-        sink, summary = dump_to(path, address)
-        (path / "summary").write_text(json.dumps([sink.names, summary.metadata]))
+        path.mkdir(exist_ok=True)
+        sink = OneFile(path / "parts")
+        summary = last(dump(address, sink, on_warning=lambda _: None))
+        sink.file.close()
+        notes.write_text(json.dumps([sink.parts, summary.metadata]))
     else:
-        sink = FolderSink(path)
-        sink.names, metadata = json.loads((path / "summary").read_text())
-        load_from(sink, address, metadata=metadata)
+        parts, metadata = json.loads(notes.read_text())
+        with (path / "parts").open("rb") as file:
+            openers = [(name, partial(read_part, file, start, end)) for name, start, end in parts]
+            last(load(address, openers, metadata=metadata, on_warning=lambda _: None))
 
 
-def backstay(action: str, url: str, folder: Path) -> tuple[float, float]:
+def backstay(action: str, url: str, folder: Path) -> Run:
     """Measure a dump or a load of Backstay's."""
     if action == "dump":
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,6 +156,8 @@ def backstay(action: str, url: str, folder: Path) -> tuple[float, float]:
 
 def bench_mysql(folder: Path, rows: int, runs: int) -> list[Row]:
     """Measure MariaDB: ``mariadb-dump`` and ``mariadb`` beside Backstay."""
+    from support import mysql  # not with the module: the program that is measured is this one too
+
     server = mysql.given_server() or mysql.start_private_server(
         Path(tempfile.mkdtemp(dir=folder)), arguments=["--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M"]
     )
@@ -117,19 +184,21 @@ def bench_mysql(folder: Path, rows: int, runs: int) -> list[Row]:
         def fresh() -> None:
             server.create("copy")
 
-        def load_native() -> tuple[float, float]:
+        def load_native() -> Run:
             fresh()
             return measured([client, *arguments, "copy"], stdin=native)
 
-        def load_own() -> tuple[float, float]:
+        def load_own() -> Run:
             fresh()
             return backstay("load", server.url("copy"), own)
 
         return [
-            median(runs, "mariadb-dump", lambda: measured(dumping, stdout=native)),
-            median(runs, "backstay dump (MariaDB)", lambda: backstay("dump", url, own)),
-            median(runs, "mariadb <", load_native),
-            median(runs, "backstay load (MariaDB)", load_own),
+            *medians(
+                runs,
+                ("mariadb-dump", lambda: measured(dumping, stdout=native)),
+                ("backstay dump (MariaDB)", lambda: backstay("dump", url, own)),
+            ),
+            *medians(runs, ("mariadb <", load_native), ("backstay load (MariaDB)", load_own)),
         ]
     finally:
         server.close()
@@ -137,6 +206,8 @@ def bench_mysql(folder: Path, rows: int, runs: int) -> list[Row]:
 
 def bench_postgresql(folder: Path, rows: int, runs: int) -> list[Row]:
     """Measure PostgreSQL: ``pg_dump`` and ``psql`` beside Backstay."""
+    from support import postgresql
+
     server = postgresql.given_server() or postgresql.start_private_server()
     if server is None:
         print("PostgreSQL: left out, for no server is installed.")
@@ -151,21 +222,24 @@ def bench_postgresql(folder: Path, rows: int, runs: int) -> list[Row]:
         arguments = ["-h", where.socket or where.host, "-U", where.user]
         native, own = folder / "native-pg.sql", folder / "own-pg"
 
-        def load_native() -> tuple[float, float]:
+        def load_native() -> Run:
             server.create("copy")
             return measured(
                 [server.program("psql"), "-q", *arguments, "-f", str(native), "copy"], stdout=Path(os.devnull)
             )
 
-        def load_own() -> tuple[float, float]:
+        def load_own() -> Run:
             server.create("copy")
             return backstay("load", server.url("copy"), own)
 
+        dumping = [server.program("pg_dump"), *arguments, "bench"]
         return [
-            median(runs, "pg_dump", lambda: measured([server.program("pg_dump"), *arguments, "bench"], stdout=native)),
-            median(runs, "backstay dump (PostgreSQL)", lambda: backstay("dump", server.url("bench"), own)),
-            median(runs, "psql <", load_native),
-            median(runs, "backstay load (PostgreSQL)", load_own),
+            *medians(
+                runs,
+                ("pg_dump", lambda: measured(dumping, stdout=native)),
+                ("backstay dump (PostgreSQL)", lambda: backstay("dump", server.url("bench"), own)),
+            ),
+            *medians(runs, ("psql <", load_native), ("backstay load (PostgreSQL)", load_own)),
         ]
     finally:
         server.close()
@@ -173,12 +247,14 @@ def bench_postgresql(folder: Path, rows: int, runs: int) -> list[Row]:
 
 def show(rows: list[Row]) -> None:
     """Print a table; each of Backstay's lines is set against the line above it."""
-    print("| what | seconds (median) | of the native tool | client memory |")
-    print("|---|---:|---:|---:|")
+    print("| what | seconds (median) | of the native tool | client's processor seconds | client memory |")
+    print("|---|---:|---:|---:|---:|")
     before = 0.0
-    for name, seconds, memory in rows:
-        ratio = f"{seconds / before:.2f}×" if name.startswith("backstay") else ""
-        print(f"| {name} | {seconds:.2f} | {ratio} | {memory:.0f} MiB |")
+    for name, seconds, processor, memory in rows:
+        own = name.startswith("backstay")
+        # Of other programs the system counts in what this one had in memory when it started them.
+        ratio, used = (f"{seconds / before:.2f}×", f"{memory:.0f} MiB") if own else ("", "")
+        print(f"| {name} | {seconds:.2f} | {ratio} | {processor:.2f} | {used} |")
         before = seconds
 
 

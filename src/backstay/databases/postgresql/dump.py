@@ -6,8 +6,6 @@ the tables when they are in place, and PostgreSQL carries every reference along.
 
 from __future__ import annotations
 
-import logging
-from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
@@ -24,12 +22,9 @@ from backstay.databases.postgresql.connection import Connection, connect, told_a
 from backstay.databases.postgresql.copying import copied
 from backstay.databases.postgresql.definitions import SchemaDump, find_pg_dump
 from backstay.databases.postgresql.schema import Relation, Schema, read_schema
-from backstay.errors import DatabaseConnectionError, DumpError
-
-_log = logging.getLogger(__name__)
+from backstay.errors import DumpError
 
 _LARGE_OBJECT_PIECE = 1 << 19
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def dump(
@@ -39,7 +34,7 @@ def dump(
     with ExitStack() as stack:
         connection = stack.enter_context(connect(address))
         parts = stack.enter_context(PartWriter(sink, name, options.part_size))
-        work = _Dump(address, options, on_warning, connection, parts, stack)
+        work = _Dump(address, options, on_warning, connection, parts)
         with told_as(address, connection, DumpError, "its definitions were being read"):
             work.begin()
         yield from work.run()
@@ -56,14 +51,12 @@ class _Dump:
         on_warning: OnWarning,
         connection: Connection,
         parts: PartWriter,
-        stack: ExitStack,
     ) -> None:
         self._address = address
         self._options = options
         self._warn = on_warning
         self._connection = connection
         self._parts = parts
-        self._stack = stack
         self._filter = TableFilter(options, self._abstract)
         self._summaries: dict[str, TableSummary] = {}
         self._rows_done = 0
@@ -75,10 +68,9 @@ class _Dump:
     def begin(self) -> None:
         """Take the snapshot, and read what there is and how it is defined."""
         program = find_pg_dump(self._connection.info.server_version)
-        self._connection.execute(_BEGIN)
+        self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self._connection.execute("SET row_security = off")
         row = self._connection.execute("SELECT pg_export_snapshot()").fetchone()
-        self._snapshot = str(row[0]) if row else ""
         found = read_schema(self._connection)
         skipped = [relation for relation in found.relations if self._skipped(relation)]
         self._schema = Schema(
@@ -86,7 +78,7 @@ class _Dump:
             found.large_objects,
             found.routines,
         )
-        schema_dump = SchemaDump(program, self._address, self._snapshot, skipped)
+        schema_dump = SchemaDump(program, self._address, row[0] if row else "", skipped)
         self._before, self._drops = schema_dump.before_rows()
         self._after = schema_dump.after_rows()
         self._tables = [relation for relation in self._schema.relations if relation.holds_rows]
@@ -103,7 +95,12 @@ class _Dump:
         if self._options.drop_statements:
             self._parts.write(("".join(f"{statement};\n" for statement in self._drops)).encode())
         self._parts.write(self._before.encode())
-        yield from self._all_rows()
+        for done, relation in enumerate(self._tables):
+            yield self._progress(relation.name, done)
+            if self._filter.has_rows(relation.name, ""):
+                with told_as(self._address, self._connection, DumpError, f"the table {relation.name} was being dumped"):
+                    for _ in self._rows(relation):
+                        yield self._progress(relation.name, done)
         with told_as(self._address, self._connection, DumpError, "sequences and large objects were being dumped"):
             self._sequences()
             self._large_objects()
@@ -113,55 +110,17 @@ class _Dump:
             self._parts.write(f"REFRESH MATERIALIZED VIEW {relation.quoted};\n".encode())
         yield self._progress("", len(self._tables))
 
-    def _all_rows(self) -> Generator[DumpProgress]:
-        """Write the rows of two tables at a time, a block of one and a block of the other.
-
-        While a block is written the server makes ready what comes next on the other connection.
-        """
-        waiting = deque(enumerate(self._tables))
-        connections = [self._connection, *(self._second_connection() if len(waiting) > 1 else ())]
-        lanes = deque(self._lane(connection, waiting) for connection in connections)
-        while lanes:
-            if (progress := next(lanes[0], None)) is None:
-                lanes.popleft()
-            else:
-                yield progress
-                lanes.rotate(-1)
-
-    def _second_connection(self) -> Iterator[Connection]:
-        """Yield a connection that sees the same snapshot; none where the server has no room for it."""
-        try:
-            connection = self._stack.enter_context(connect(self._address))
-        except DatabaseConnectionError as error:
-            _log.debug("One table at a time: %s", error)
-            return
-        with told_as(self._address, connection, DumpError, "the snapshot was being shared"):
-            connection.execute(_BEGIN)
-            connection.execute(f"SET TRANSACTION SNAPSHOT '{self._snapshot}'".encode())
-            connection.execute("SET row_security = off")
-        yield connection
-
-    def _lane(self, connection: Connection, waiting: deque[tuple[int, Relation]]) -> Generator[DumpProgress]:
-        """Write the rows of whichever table comes next, until there is none."""
-        while waiting:
-            done, relation = waiting.popleft()
-            yield self._progress(relation.name, done)
-            if self._filter.has_rows(relation.name, ""):
-                with told_as(self._address, connection, DumpError, f"the table {relation.name} was being dumped"):
-                    for _ in self._rows(connection, relation):
-                        yield self._progress(relation.name, done)
-
     def _progress(self, table: str, done: int) -> DumpProgress:
         total = max(self._rows_done, self._rows_total)
         return DumpProgress(table, self._rows_done, total, done, len(self._tables), self._parts.written)
 
-    def _rows(self, connection: Connection, relation: Relation) -> Iterator[int]:
+    def _rows(self, relation: Relation) -> Iterator[int]:
         columns = ", ".join(sql.Identifier(column).as_string() for column in relation.columns)
         table = f"COPY {relation.quoted}" + (f" ({columns})" if columns else "")
         head = f"{table} FROM stdin;\n".encode()
         count = checksum = 0
         try:
-            for rows in copied(connection, f"{table} TO STDOUT".encode(), self._block_size()):
+            for rows in copied(self._connection, f"{table} TO STDOUT".encode(), self._block_size()):
                 block = b"".join([head, *rows, b"\\.\n\n"])
                 checksum += sum_of(rows, len(block))
                 count += len(rows)

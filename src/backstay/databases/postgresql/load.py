@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -107,7 +107,9 @@ class _Load:
         self._warn = on_warning
         self._backups: dict[str, str] = {}
         self._part = self._table = ""
-        self._rows = self._statements = self._bytes = 0
+        self._copying = b""
+        self._copy_place = ("", 0)
+        self._rows = self._statements = self._bytes = self._offset = 0
         old = str(metadata.get("prefix") or "")
         self._prefixes = (old, address.prefix) if old and address.prefix and old != address.prefix else None
 
@@ -184,33 +186,42 @@ class _Load:
     def run(self, parts: Iterable[Part]) -> Generator[LoadProgress]:
         """Execute every statement of the parts."""
         reported = 0
-        for name, opener in parts:
-            self._part = name
-            offset = 0
-            with closing(opener()) as file:
-                reader = StatementReader(file)
-                try:
+        with ExitStack() as self._open_copy:
+            for self._part, opener in parts:
+                self._offset = 0
+                with closing(opener()) as file, self._told():
+                    reader = StatementReader(file)
                     for statement in reader.statements():
-                        offset = statement.offset
+                        self._offset = statement.offset
                         self._one(statement, reader)
                         self._statements += 1
                         if self._bytes - reported >= _PROGRESS_AFTER:
                             reported = self._bytes
                             yield self._progress()
-                except psycopg.Error as error:
-                    if is_lost(self._connection, error):
-                        raise DatabaseConnectionError(
-                            f"The connection to {self._address.redacted()} was lost while {name} was being loaded, "
-                            f"at byte {offset}: {first_line(error)}."
-                        ) from error
-                    raise LoadError(
-                        f"{name}, byte {offset}: the server refused a statement: {first_line(error)}."
-                    ) from error
-                except LoadError as error:
-                    if type(error) is not LoadError or str(error).startswith(name):
-                        raise
-                    raise LoadError(f"{name}: {error}.") from error
+            with self._told():
+                self._end_copy()
         yield self._progress()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell of errors with the part and the offset of the statement; for rows, of where those of the table begin."""
+        try:
+            yield
+        except psycopg.Error as error:
+            part, offset = self._copy_place if self._copying else (self._part, self._offset)
+            if is_lost(self._connection, error):
+                raise DatabaseConnectionError(
+                    f"The connection to {self._address.redacted()} was lost while {self._part} was being loaded, "
+                    f"at byte {self._offset}: {first_line(error)}."
+                ) from error
+            at = f" ({error.diag.context.splitlines()[0]})" if self._copying and error.diag.context else ""
+            raise LoadError(
+                f"{part}, byte {offset}: the server refused a statement: {first_line(error)}{at}."
+            ) from error
+        except LoadError as error:
+            if type(error) is not LoadError or str(error).startswith(self._part):
+                raise
+            raise LoadError(f"{self._part}: {error}.") from error
 
     def _progress(self) -> LoadProgress:
         return LoadProgress(self._part, self._table, self._rows, self._statements, self._bytes)
@@ -223,6 +234,8 @@ class _Load:
             raise LoadError(
                 f"{self._part}, byte {statement.offset}: a statement that no dump holds was not executed: {shown!r}"
             )
+        if text != self._copying:
+            self._end_copy()
         taking = self._selection.taking(text) if self._selection else Taking.YES
         if statement.copies:
             self._copy(text, reader, taken=taking is Taking.YES)
@@ -255,13 +268,22 @@ class _Load:
             for block in reader.rows():
                 self._bytes += len(block)
             return
-        self._table = text.split(None, 2)[1].decode("utf-8", "replace")
-        cursor = self._connection.cursor()
-        with cursor.copy(text) as copy:
-            for block in reader.rows():
-                copy.write(block)
-                self._bytes += len(block)
-        self._rows += max(0, cursor.rowcount)
+        if text != self._copying:
+            self._table = text.split(None, 2)[1].decode("utf-8", "replace")
+            self._copying, self._copy_place = text, (self._part, self._offset)
+            self._copy_in = self._open_copy.enter_context(self._connection.cursor().copy(text))
+        for block in reader.rows():
+            self._copy_in.write(block)
+            self._rows += block.count(b"\n")
+            self._bytes += len(block)
+
+    def _end_copy(self) -> None:
+        """Wait for the server to take the last of a table's rows.
+
+        Until then one block follows on the other, so that the server works on one while the next is read.
+        """
+        self._open_copy.close()
+        self._copying = b""
 
     def _make_large_object(self, oid: int) -> None:
         found = self._connection.execute("SELECT 1 FROM pg_largeobject_metadata WHERE oid = %s", (oid,)).fetchone()
