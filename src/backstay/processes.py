@@ -3,6 +3,9 @@
 Threads share one interpreter, and where the work is a great many small files they wait for it more than they work.
 A fork has an interpreter of its own and everything that its parent had made ready; but it also has a copy of every
 lock that another thread may hold at that moment. So a program with one thread forks, and one with more uses threads.
+
+A fork must not open an SQLite database that its parent has open (the catalogue, say): SQLite keeps in the process what
+it has locked, and the fork would take its parent's locks for its own (https://www.sqlite.org/howtocorrupt.html).
 """
 
 from __future__ import annotations
