@@ -33,7 +33,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from backstay.jobs import api_secret, open_installation, profile_of_site, start_backup  # noqa: E402 - after the path of the tests
+from backstay.jobs.backup import start_backup  # noqa: E402 - after the path of the tests
+from backstay.jobs.installation import api_secret, open_installation  # noqa: E402 - after the path of the tests
+from backstay.jobs.profiles import profile_of_site  # noqa: E402 - after the path of the tests
 from support.mysql import MySQLServer, start_private_server  # noqa: E402 - likewise
 
 MAKE_SITE = ROOT / "tests" / "fixtures" / "make_site.py"

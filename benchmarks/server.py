@@ -27,7 +27,7 @@ from pathlib import Path
 
 import uvloop
 
-from backstay.jobs import api_secret, open_installation
+from backstay.jobs.installation import api_secret, open_installation
 
 GOAL_CALLS = 5000
 GOAL_SHARE = 0.8

@@ -18,7 +18,7 @@ import pytest
 
 from backstay.databases import DatabaseAddress
 from backstay.demo.compare import compare_trees
-from backstay.jobs import create_profile
+from backstay.jobs.profiles import create_profile
 from server.driving import Driven, driven
 from support.backups import make_files
 from support.cms_sites import OLD_ADDRESS, make_wordpress

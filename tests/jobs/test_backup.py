@@ -16,21 +16,11 @@ import pytest
 
 from backstay.archives import open_archive
 from backstay.errors import BackupRunningError, ConfigurationError, NotFoundError
-from backstay.jobs import (
-    Installation,
-    acknowledge,
-    backup_files,
-    delete_backup,
-    get_backup,
-    list_backups,
-    lock,
-    open_installation,
-    read_log,
-    resume_dead,
-    start_backup,
-    step_backup,
-    stop,
-)
+from backstay.jobs import lock
+from backstay.jobs.backup import acknowledge, start_backup, step_backup
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.launch import resume_dead, stop
+from backstay.jobs.records import backup_files, delete_backup, get_backup, list_backups, read_log
 from support.backups import assert_gives_back, begin, finish, kill, make_files, take
 
 

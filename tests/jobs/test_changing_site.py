@@ -19,16 +19,11 @@ from backstay.archives import open_archive
 from backstay.engine import BackupRun, Plan, run
 from backstay.engine.scanner import Scanner
 from backstay.errors import ConfigurationError, NotFoundError
-from backstay.jobs import (
-    Installation,
-    backup_files,
-    get_backup,
-    lock,
-    open_installation,
-    profile_of_site,
-    step_backup,
-)
-from backstay.jobs.backup import prepare_backup
+from backstay.jobs import lock
+from backstay.jobs.backup import prepare_backup, step_backup
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.profiles import profile_of_site
+from backstay.jobs.records import backup_files, get_backup
 from backstay.jobs.worker import run_job
 from backstay.profiles import SITE_ROOT, ExtraDirectory
 from support import processes

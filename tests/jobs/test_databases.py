@@ -10,7 +10,10 @@ import pytest
 
 from backstay.archives import open_archive
 from backstay.databases import DatabaseAddress
-from backstay.jobs import backup_files, get_backup, open_installation, profile_of_site, start_backup
+from backstay.jobs.backup import start_backup
+from backstay.jobs.installation import open_installation
+from backstay.jobs.profiles import profile_of_site
+from backstay.jobs.records import backup_files, get_backup
 from backstay.profiles import ExtraDatabase, Filters
 from support.backups import finish, make_files
 from support.mysql import MySQLServer

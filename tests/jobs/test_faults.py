@@ -13,7 +13,8 @@ import pytest
 from backstay import processes
 from backstay.archives import ArchiveSummary, ArchiveWriter
 from backstay.errors import BackstayError
-from backstay.jobs import Installation, delete_backup, get_backup, open_installation
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.records import delete_backup, get_backup
 from backstay.jobs.worker import run_job
 from support.backups import assert_failed_and_left_nothing, assert_gives_back, make_files
 from support.failing import FailingDisk

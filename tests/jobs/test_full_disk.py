@@ -15,7 +15,8 @@ from sqlalchemy.exc import OperationalError
 from backstay.databases import DatabaseAddress
 from backstay.engine import BackupRun, Plan
 from backstay.errors import BackstayError
-from backstay.jobs import Installation, backup_files, get_backup, list_backups, open_installation
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.records import backup_files, get_backup, list_backups
 from backstay.jobs.worker import run_job
 from support.backups import assert_failed_and_left_nothing, assert_gives_back, begin, finish, make_files, take
 from support.disks import small_disk

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from backstay.jobs import api_secret, open_installation, profile_of_site
+from backstay.jobs.installation import api_secret, open_installation
+from backstay.jobs.profiles import profile_of_site
 from support.backups import make_files
 from support.killing import Form, Ground, Watched, assert_whole
 from support.mysql import MySQLServer

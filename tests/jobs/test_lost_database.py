@@ -12,7 +12,8 @@ import pytest
 
 from backstay.databases import DatabaseAddress
 from backstay.errors import BackstayError
-from backstay.jobs import Installation, delete_backup, get_backup, open_installation
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.records import delete_backup, get_backup
 from backstay.jobs.worker import run_job
 from support.backups import assert_failed_and_left_nothing, make_files
 from support.jobs import prepare

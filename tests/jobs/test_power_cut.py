@@ -12,8 +12,11 @@ import pytest
 
 from backstay import processes
 from backstay.engine import run
-from backstay.jobs import Installation, get_backup, open_installation, profile_of_site, resume_dead
 from backstay.jobs.backup import prepare_backup
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.launch import resume_dead
+from backstay.jobs.profiles import profile_of_site
+from backstay.jobs.records import get_backup
 from backstay.jobs.worker import run_job
 from support.backups import assert_gives_back, make_files
 from support.power import Disk, PowerCut

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from backstay.jobs import export_profile, import_profile, open_installation
+from backstay.jobs.installation import open_installation
+from backstay.jobs.profiles import export_profile, import_profile
 
 CONFIGURATION = {
     "akeeba": {

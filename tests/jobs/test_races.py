@@ -12,18 +12,11 @@ import pytest
 
 from backstay.engine import Plan
 from backstay.errors import BackstayError, BackupRunningError
-from backstay.jobs import (
-    Installation,
-    backup_files,
-    delete_backup,
-    get_backup,
-    launch,
-    lock,
-    open_installation,
-    resume_dead,
-    step_backup,
-    turns,
-)
+from backstay.jobs import launch, lock, turns
+from backstay.jobs.backup import step_backup
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.launch import resume_dead
+from backstay.jobs.records import backup_files, delete_backup, get_backup
 from backstay.jobs.worker import run_job
 from support.backups import assert_gives_back, begin, finish, kill, make_files, take
 from support.jobs import prepare

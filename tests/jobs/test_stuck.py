@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from backstay.errors import BackupRunningError
-from backstay.jobs import Installation, backup_files, get_backup, launch, lock, open_installation, report
+from backstay.jobs import launch, lock, report
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.records import backup_files, get_backup
 from support import processes
 from support.backups import assert_gives_back, begin, finish, make_files
 

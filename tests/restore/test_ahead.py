@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from backstay.archives import EntryType, open_archive
-from backstay.jobs import backup_files, open_installation
+from backstay.jobs.installation import open_installation
+from backstay.jobs.records import backup_files
 from backstay.restore.ahead import Ahead, digests_of, settle, stage_ahead
 from backstay.restore.apart import Teller
 from backstay.restore.arriving import Arrival

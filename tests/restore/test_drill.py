@@ -15,7 +15,9 @@ import pytest
 from backstay.archives import EntryType, Source, create_archive, open_archive, pack
 from backstay.catalogue import Backup
 from backstay.databases import DatabaseAddress
-from backstay.jobs import Installation, backup_files, drill_backup, get_backup, open_installation
+from backstay.jobs.drill import drill_backup
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.records import backup_files, get_backup
 from backstay.restore import DrillReport
 from support.backups import take
 from support.cms_sites import make_joomla

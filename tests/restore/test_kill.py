@@ -16,12 +16,11 @@ import pytest
 
 from backstay.databases import DatabaseAddress
 from backstay.demo.compare import compare_trees
-from backstay.jobs import (
-    Installation,
-    backup_files,
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.records import backup_files
+from backstay.jobs.restore import (
     begin_restore,
     confirm_restore,
-    open_installation,
     pending_restores,
     run_restore,
     take_up_restore,

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from backstay.databases import DatabaseAddress
-from backstay.jobs import Installation, backup_files, open_installation
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.records import backup_files
 from support.backups import take
 from support.cms_sites import ENCODED, OLD_ADDRESS, make_joomla, make_wordpress, serialized
 from support.missing import skip_or_fail

@@ -18,7 +18,8 @@ import pytest
 
 from backstay.client import Client
 from backstay.demo.compare import compare_trees
-from backstay.jobs import open_installation, pending_restores
+from backstay.jobs.installation import open_installation
+from backstay.jobs.restore import pending_restores
 from server.driving import Driven, driven
 from support.backups import make_files, take
 from support.slow_link import SlowLink, slow_link

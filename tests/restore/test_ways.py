@@ -16,7 +16,8 @@ import pytest
 from backstay.databases import DatabaseAddress
 from backstay.demo.compare import compare_trees
 from backstay.errors import LoadError, RestoreError
-from backstay.jobs import Installation, backup_files, open_installation
+from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.records import backup_files
 from backstay.restore import RestoreReport, RestoreRun
 from support.backups import make_files, take
 from support.postgresql import PostgreSQLServer

@@ -18,7 +18,7 @@ import httpx2
 
 from backstay.api.wire import encode_parameters
 from backstay.catalogue import Backup
-from backstay.jobs import Installation, api_secret, open_installation
+from backstay.jobs.installation import Installation, api_secret, open_installation
 from backstay.server.running import listening_socket, make_server, url_of
 
 ALL = ("read", "backup", "download", "delete", "configure")

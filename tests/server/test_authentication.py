@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.jobs import set_secret
+from backstay.jobs.installation import set_secret
 from backstay.server import throttle
 from server.driving import ALL, Driven, driven, json_reply
 

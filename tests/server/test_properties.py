@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from backstay.api.methods import METHODS
 from backstay.api.methods.model import Method
-from backstay.jobs import api_secret
+from backstay.jobs.installation import api_secret
 from backstay.server import throttle
 from server.driving import Driven, challenge, driven
 

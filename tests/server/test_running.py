@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from backstay.jobs import api_secret, open_installation
+from backstay.jobs.installation import api_secret, open_installation
 from server.driving import make_record
 
 COMMAND = [sys.executable, "-m", "backstay"]

@@ -15,17 +15,11 @@ from backstay.archives import open_archive
 from backstay.catalogue import Backup
 from backstay.demo.compare import compare_trees
 from backstay.engine.contents import is_own
-from backstay.jobs import (
-    Installation,
-    StepState,
-    acknowledge,
-    backup_files,
-    get_backup,
-    lock,
-    profile_of_site,
-    start_backup,
-    step_backup,
-)
+from backstay.jobs import lock
+from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup
+from backstay.jobs.installation import Installation
+from backstay.jobs.profiles import profile_of_site
+from backstay.jobs.records import backup_files, get_backup
 
 PATIENCE_SECONDS = 120.0
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from backstay.jobs import Installation, profile_of_site
 from backstay.jobs.backup import prepare_backup
+from backstay.jobs.installation import Installation
+from backstay.jobs.profiles import profile_of_site
 
 
 def prepare(installation: Installation, site: Path, database: str = "none", **overrides: Any) -> int:

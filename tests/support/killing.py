@@ -19,7 +19,9 @@ from backstay.archives import ArchiveReader, open_archive
 from backstay.client import Client
 from backstay.databases import DatabaseAddress, load
 from backstay.errors import ConnectionFailedError
-from backstay.jobs import Installation, backup_files, delete_backup, get_backup, lock, report
+from backstay.jobs import lock, report
+from backstay.jobs.installation import Installation
+from backstay.jobs.records import backup_files, delete_backup, get_backup
 from support import processes
 from support.backups import assert_gives_back
 from support.compare import assert_same_database

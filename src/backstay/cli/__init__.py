@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -106,7 +107,11 @@ def main() -> None:
     """Run the command line: a user's error is one sentence and the exit code of its class, never a traceback."""
     try:
         try:
-            application(sys.argv[1] if len(sys.argv) > 1 else None)()
+            # Imports make no garbage, but looking for it takes a tenth of their time.
+            gc.disable()
+            command = application(sys.argv[1] if len(sys.argv) > 1 else None)
+            gc.enable()
+            command()
         finally:
             sys.stdout.flush()
     except BackstayError as error:

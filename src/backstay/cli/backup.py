@@ -16,18 +16,11 @@ from backstay.cli import options
 from backstay.cli.output import bar, console, print_json, say, shown, size, warn
 from backstay.engine import Plan, Survey
 from backstay.errors import BackupFailedError, UsageError
-from backstay.jobs import (
-    Installation,
-    StepState,
-    acknowledge,
-    backup_files,
-    get_backup,
-    profile_of_site,
-    start_backup,
-    step_backup,
-    stop,
-    survey_backup,
-)
+from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup, survey_backup
+from backstay.jobs.installation import Installation
+from backstay.jobs.launch import stop
+from backstay.jobs.profiles import profile_of_site
+from backstay.jobs.records import backup_files, get_backup
 
 
 def backup(

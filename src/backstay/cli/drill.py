@@ -10,7 +10,7 @@ import typer
 from backstay.cli import options
 from backstay.cli.output import bar, console, print_json, shown
 from backstay.errors import VerificationError
-from backstay.jobs import drill_backup
+from backstay.jobs.drill import drill_backup
 from backstay.restore import DrillReport
 
 

@@ -14,7 +14,8 @@ from backstay.cli.remote_connection import read_secret
 from backstay.cli.restore import ask, begin, run
 from backstay.cli.restore_plan import Wishes, make_plan, preview
 from backstay.client import Client
-from backstay.jobs import RestoreSource, backup_remotely, confirm_overdue, source_of_server
+from backstay.jobs.migrate import backup_remotely
+from backstay.jobs.restore import RestoreSource, confirm_overdue, source_of_server
 from backstay.restore import RemoteArchive
 
 if TYPE_CHECKING:

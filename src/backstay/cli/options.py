@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from backstay.jobs import Installation
+    from backstay.jobs.installation import Installation
 
 Home = Annotated[
     Path | None,
@@ -37,6 +37,6 @@ Password = Annotated[
 def opened(home: Path | None) -> Installation:
     """Open the home that a command was given."""
     # Imported here: commands that need no home (on archives, on other servers) start in half the time without it.
-    from backstay.jobs import open_installation
+    from backstay.jobs.installation import open_installation
 
     return open_installation(home)

@@ -14,8 +14,15 @@ from backstay.catalogue import Profile, write_private
 from backstay.cli import options
 from backstay.cli.output import console, print_json, say, shown, table, warn
 from backstay.errors import UsageError
-from backstay.jobs import create_profile, delete_profile, edit_profile, export_profile, import_profile
-from backstay.jobs.profiles import DATABASE_KEY, ROOT_KEY
+from backstay.jobs.profiles import (
+    DATABASE_KEY,
+    ROOT_KEY,
+    create_profile,
+    delete_profile,
+    edit_profile,
+    export_profile,
+    import_profile,
+)
 from backstay.profiles import SettingFact, setting_facts
 from backstay.server.encrypted_settings import decrypted_settings
 

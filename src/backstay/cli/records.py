@@ -14,7 +14,7 @@ from backstay.catalogue import Backup
 from backstay.cli import options
 from backstay.cli.output import bar, console, moment, print_json, shown, size, table
 from backstay.errors import NotFoundError, VerificationError
-from backstay.jobs import (
+from backstay.jobs.records import (
     ListedBackup,
     backup_files,
     delete_backup,

@@ -16,8 +16,8 @@ from backstay.cli.output import bar, console, moment, print_json, say, shown, ta
 from backstay.cli.restore_plan import Wishes, make_plan, preview, resolve_source
 from backstay.cli.restore_report import tell, tell_preview
 from backstay.errors import UsageError
-from backstay.jobs import (
-    Installation,
+from backstay.jobs.installation import Installation
+from backstay.jobs.restore import (
     RestoreSource,
     begin_restore,
     brought_here,

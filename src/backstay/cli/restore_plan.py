@@ -13,7 +13,8 @@ from backstay.archives import ArchiveReader, EntryType, open_archive
 from backstay.cli.output import shown, size
 from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
 from backstay.errors import NotFoundError, TablesExistError, UsageError
-from backstay.jobs import Installation, RestoreSource, source_of_backup, source_of_server
+from backstay.jobs.installation import Installation
+from backstay.jobs.restore import RestoreSource, source_of_backup, source_of_server
 from backstay.restore import (
     MAIN_DUMP,
     ArchivedDatabase,

@@ -11,7 +11,7 @@ import typer
 from backstay.cli import options
 from backstay.cli.output import console, say, warn
 from backstay.errors import NotFoundError, UsageError
-from backstay.jobs import resume_dead
+from backstay.jobs.launch import resume_dead
 from backstay.server.certificate import Certificate
 from backstay.version import __version__
 

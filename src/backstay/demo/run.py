@@ -29,7 +29,8 @@ from backstay.demo.sample_site import make_sample_site
 from backstay.demo.server_process import environment_of_its_own, running_server
 from backstay.demo.stages import Stages, counted
 from backstay.errors import BackstayError, DatabaseError, NotFoundError, VerificationError
-from backstay.jobs import open_installation, stop
+from backstay.jobs.installation import open_installation
+from backstay.jobs.launch import stop
 from backstay.sites import find_site
 
 MOST_SHOWN: Final = 20

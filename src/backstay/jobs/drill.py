@@ -68,9 +68,9 @@ def drill_backup(
 
 
 def drill_after_backup(installation: Installation, backup_id: int, settings: Settings) -> None:
-    """Drill a backup that was just taken, where its settings say so; nothing that goes wrong is raised."""
+    """Drill a backup that was just taken, if it is one; nothing that goes wrong is raised."""
     backup = installation.catalogue.backups.get(backup_id)
-    if not settings.drill or backup is None or backup.status != "complete" or backup.type == "dbonly":
+    if backup is None or backup.status != "complete" or backup.type == "dbonly":
         return
     try:
         for step in drill_backup(installation, backup_id, settings=settings):

@@ -19,7 +19,6 @@ from backstay.catalogue import Job
 from backstay.engine import BackupRun, Plan, Progress, log_header, open_log
 from backstay.errors import BackstayError
 from backstay.jobs import lock, report, turns
-from backstay.jobs.drill import drill_after_backup
 from backstay.jobs.installation import Installation, open_installation
 
 # Often enough for a person who watches, seldom enough to cost nothing.
@@ -84,7 +83,11 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
             if ended is None or ended.status != "run":
                 catalogue.jobs.wipe(backup_id)
             os.close(turn)
-        drill_after_backup(installation, backup_id, plan.settings)
+        if plan.settings.drill:
+            # Imported here because it needs all that restores need, and few backups need it.
+            from backstay.jobs.drill import drill_after_backup
+
+            drill_after_backup(installation, backup_id, plan.settings)
 
 
 def _put_off(installation: Installation, job: Job) -> None:

@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from backstay.jobs import Installation
+from backstay.jobs.installation import Installation
 from backstay.server.access_log import AccessLog
 from backstay.server.gate import Gate
 

@@ -17,7 +17,7 @@ import anyio.to_thread
 from backstay.api.methods import Method, Parameters, find_method
 from backstay.api.status import NOT_ALLOWED, ApiError, Status, not_supported, unknown_method
 from backstay.errors import BackstayError, NotFoundError
-from backstay.jobs import Installation
+from backstay.jobs.installation import Installation
 from backstay.server.access_log import note_call
 from backstay.server.answer import Answer
 from backstay.server.authentication import Identity

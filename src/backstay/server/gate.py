@@ -7,7 +7,7 @@ import logging
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.api.status import Status
-from backstay.jobs import Installation
+from backstay.jobs.installation import Installation
 from backstay.server import monitor, v2, v3
 from backstay.server.authentication import Doorkeeper
 from backstay.server.browser import browser_page, openapi_response

@@ -14,7 +14,7 @@ import uvicorn
 
 from backstay.api.strength import weakness
 from backstay.errors import BackstayError, ConfigurationError
-from backstay.jobs import Installation, api_secret
+from backstay.jobs.installation import Installation, api_secret
 from backstay.server.application import create_application
 from backstay.server.certificate import Certificate
 from backstay.server.protocol import limited_protocol

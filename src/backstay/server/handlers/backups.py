@@ -15,7 +15,7 @@ from backstay.api.methods.backups import (
 from backstay.api.methods.profiles import INVALID_PROFILE
 from backstay.api.replies import StepReply
 from backstay.errors import BackstayError, ConfigurationError, NotFoundError
-from backstay.jobs import StepState, acknowledge, start_backup, step_backup
+from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup
 from backstay.server.handlers.model import Call, Handler, Pace
 
 

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from backstay.jobs import Installation
+from backstay.jobs.installation import Installation
 
 
 class Pace(Enum):

@@ -25,16 +25,9 @@ from backstay.api.methods.records import (
 )
 from backstay.api.replies import BackupInfo, BackupRecord, PartFile
 from backstay.catalogue import Backup
+from backstay.engine import BackupFile
 from backstay.errors import NotFoundError, PermissionDeniedError, UsageError
-from backstay.jobs import (
-    BackupFile,
-    ListedBackup,
-    backup_files,
-    delete_backup,
-    delete_backup_files,
-    list_backups,
-    read_log,
-)
+from backstay.jobs.records import ListedBackup, backup_files, delete_backup, delete_backup_files, list_backups, read_log
 from backstay.server.handlers.model import Call, Handler, Pace, PartOfArchive
 
 _MEBIBYTE = 1 << 20
