@@ -38,7 +38,8 @@ FEW, MANY = 6, 40
 CHILD = """
 import json, os, signal, sys, time
 from pathlib import Path
-from backstay.jobs import begin_restore, open_installation, run_restore
+from backstay.jobs.installation import open_installation
+from backstay.jobs.restore import begin_restore, run_restore
 from backstay.restore import RestorePlan
 import backstay.restore.databases.mysql
 plan = RestorePlan.from_json(json.loads(sys.argv[2]))

@@ -24,7 +24,7 @@ from backstay.profiles import Filters, Settings
 from backstay.storage import sync
 
 _TELL_SECONDS = 0.1
-_MOST_ATTEMPTS = 3
+_MOST_ATTEMPTS = 5
 
 _log = logging.getLogger(__name__)
 
