@@ -179,7 +179,11 @@ def test_a_restore_that_is_killed_is_finished_or_taken_back(ground: Ground, mome
     for number in range(moments):
         moment = chance.uniform(0.001, whole)
         what = f"seed {seed}, moment {number}: after {moment:.3f} s"
-        killed += run_and_kill(ground, moment) == -signal.SIGKILL
+        if run_and_kill(ground, moment) == -signal.SIGKILL:
+            killed += 1
+        else:
+            # It was quicker than the one that was measured: its end came first.
+            whole = min(whole, moment)
         if not pending_restores(ground.installation):
             assert_is(ground, ground.old, f"{what}, before it was begun")
             continue
@@ -190,7 +194,7 @@ def test_a_restore_that_is_killed_is_finished_or_taken_back(ground: Ground, mome
         undo_restore(ground.installation, take_up_restore(ground.installation), pytest.fail)
         assert_is(ground, ground.old, what)
         assert_nothing_is_left(ground, what)
-    assert killed > moments // 2
+    assert killed >= moments // 2
     *_progress, _report = run_restore(begin_restore(ground.installation, ground.plan), pytest.fail)
     confirm_restore(take_up_restore(ground.installation))
     assert_is(ground, ground.new, "a restore that was confirmed")
