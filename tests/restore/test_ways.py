@@ -156,6 +156,33 @@ def test_a_sqlite_database_changes_places_and_comes_back(
     assert {path.name for path in tmp_path.iterdir()} == {"home", "live.db", "site", "source.db", "state"}
 
 
+def test_each_sqlite_database_that_is_kept_as_a_backup_has_a_name_of_its_own(
+    installation: Installation, site: Path, tmp_path: Path
+) -> None:
+    source, live = tmp_path / "source.db", tmp_path / "live.db"
+    for path, table in ((source, "fresh"), (live, "mine")):
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(f"CREATE TABLE {table} (v TEXT)")
+            database.commit()
+    archive = archive_of(installation, site, f"sqlite:///{source}")
+    mine = live.read_bytes()
+    for number in (1, 2):
+        run = begin_in(
+            tmp_path / f"state-{number}",
+            archive,
+            tmp_path / "unused",
+            databases={"site.sql": DatabaseAddress("sqlite", name=str(live)).url()},
+            files=False,
+            existing="back up",
+        )
+        with run.journal:
+            done(run)
+            run.confirm()
+    assert (tmp_path / "live.db.bak").read_bytes() == mine
+    with closing(sqlite3.connect(tmp_path / "live.db.bak2")) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("fresh",)]
+
+
 def test_a_postgresql_database_is_replaced_and_comes_back(
     installation: Installation,
     site: Path,

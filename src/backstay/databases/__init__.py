@@ -26,7 +26,7 @@ from backstay.databases.model import (
     PartSink,
     TableSummary,
 )
-from backstay.databases.sqlite import copy_sqlite, is_sqlite_file
+from backstay.databases.sqlite import copy_sqlite, free_backup_name, is_sqlite_file
 
 
 class Driver(Protocol):
@@ -202,6 +202,7 @@ __all__ = [
     "TableSummary",
     "copy_sqlite",
     "dump",
+    "free_backup_name",
     "is_sqlite_file",
     "load",
     "measure",

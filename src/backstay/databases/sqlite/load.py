@@ -86,7 +86,7 @@ def _put_in_place(fresh: Path, target: Path, *, keep: bool) -> dict[str, str]:
         os.fsync(file.fileno())
     backups = {}
     if keep:
-        backup = free_name(target)
+        backup = free_backup_name(target)
         copy_sqlite(target, backup)
         backups[target.name] = backup.name
     for suffix in ("-wal", "-shm", "-journal"):
@@ -100,7 +100,7 @@ def _put_in_place(fresh: Path, target: Path, *, keep: bool) -> dict[str, str]:
     return backups
 
 
-def free_name(target: Path) -> Path:
+def free_backup_name(target: Path) -> Path:
     """Return the name beside a SQLite file under which it can be kept: no earlier backup has it."""
     numbers = itertools.count(2)
     backup = target.with_name(target.name + ".bak")

@@ -8,7 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from backstay.databases import DatabaseAddress, ExistingTables, LoadProgress, LoadSummary, copy_sqlite, load
+from backstay.databases import (
+    DatabaseAddress,
+    ExistingTables,
+    LoadProgress,
+    LoadSummary,
+    copy_sqlite,
+    free_backup_name,
+    load,
+)
 from backstay.errors import TablesExistError
 from backstay.restore.databases.stage import StageRequest, present_tables
 from backstay.restore.replacement.sqlite import replace_in_sqlite
@@ -99,7 +107,7 @@ class SQLiteStage:
         """Remove the old file, or keep it beside as a backup."""
         old = self._beside / "old" / self._path.name
         if self._policy is ExistingTables.BACK_UP and old.exists():
-            old.replace(self._path.with_name(self._path.name + ".bak"))
+            old.replace(free_backup_name(self._path))
         self.discard()
 
     def discard(self) -> None:
