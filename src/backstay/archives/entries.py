@@ -262,13 +262,15 @@ class ExtractProgress:
 
     Attributes:
         entries: entries done.
-        bytes: bytes of content written.
+        bytes: bytes of content written, or read.
         path: the last path done.
+        total: bytes of content in all.
     """
 
     entries: int
     bytes: int
     path: str
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,13 +84,14 @@ class Extraction:
         self._unwanted_folders: dict[str, tuple[int | None, int | None]] = {}
         self._damaged: list[str] = []
         self._damage_count = 0
-        self._entries = self._bytes = self._refused = 0
+        self._entries = self._bytes = self._refused = self._total = 0
 
     def run(self, root: Path) -> ExtractReport:
         """Extract; see `ArchiveReader.extract`."""
         # The structure is walked before even the folder is made; where names are folded is only known with the folder.
         found = survey(self._reader.entries(), self._limits, fold=False, wanted=self._path_of)
         _check_room(root, found.wanted)
+        self._total = found.wanted
         target = Target(root, permissions=self._options.permissions, special_modes=self._options.special_modes)
         try:
             if target.fold:
@@ -137,7 +138,7 @@ class Extraction:
                     self._entries += 1
                     self._bytes += result.job.entry.size if result.job.entry.type is EntryType.FILE else 0
                     self._note_folder(result.job, target)
-            self._options.on_progress(ExtractProgress(self._entries, self._bytes, path))
+            self._options.on_progress(ExtractProgress(self._entries, self._bytes, path, self._total))
 
     def _note_folder(self, job: Job, target: Target) -> None:
         entry, line, path = job

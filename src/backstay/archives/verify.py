@@ -73,7 +73,7 @@ def verify(
                 if result.damage:
                     problems.add(entry.path, f"The entry {shown(entry.path)} is damaged: {result.damage}.")
                 path = entry.path
-            yield ExtractProgress(entries, size, path)
+            yield ExtractProgress(entries, size, path, found.size)
         if cursor:
             cursor.finish()
             for path in cursor.missing:

@@ -75,8 +75,7 @@ def verify(archive: Archive, password: options.Password = None, json_output: opt
         backstay archive verify site.jpa
     """
     with open_archive(archive, password=password) as opened, bar("Verify", quiet=json_output) as progress:
-        total = sum(part.stat().st_size for part in opened.parts)
-        report = opened.verify(on_progress=lambda done: progress.update(done.path, done.bytes, total))
+        report = opened.verify(on_progress=lambda done: progress.update(done.path, done.bytes, done.total))
     problems = [problem.message for problem in report.problems]
     if json_output:
         print_json(
@@ -116,14 +115,13 @@ def extract(
         backstay archive extract site.jpa --to /tmp/site --only 'images/**'
     """
     with open_archive(archive, password=password) as opened, bar("Extract", quiet=json_output) as progress:
-        total = sum(entry.size for entry in opened)
         warnings: list[str] = []
         report = opened.extract(
             to,
             only=only or (),
             special_modes=special_modes,
             on_warning=warnings.append,
-            on_progress=lambda done: progress.update(done.path, done.bytes, total),
+            on_progress=lambda done: progress.update(done.path, done.bytes, done.total),
         )
     if json_output:
         print_json({"entries": report.entries, "bytes": report.bytes, "refused": report.refused, "warnings": warnings})

@@ -24,7 +24,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 # Standard output may be closed, and a terminal may know fewer letters than a name has: neither stops a command.
@@ -42,6 +42,7 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _PLAIN_SECONDS = 5.0
 _BAR_SECONDS = 0.1
+_BAR_WIDTH = 20
 
 
 def print_json(value: Any) -> None:
@@ -145,14 +146,19 @@ def bar(title: str, *, transfer: bool = False, quiet: bool = False) -> Iterator[
         return
     columns: list[ProgressColumn] = [
         SpinnerColumn(),
-        TextColumn(f"[bold]{title}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
+        TextColumn(f"[bold]{title}", table_column=Column(no_wrap=True)),
+        BarColumn(_BAR_WIDTH),
+        DownloadColumn(binary_units=True, table_column=Column(no_wrap=True)),
     ]
-    columns += [TransferSpeedColumn()] if transfer else []
-    columns += [TimeRemainingColumn(), TextColumn("{task.description}", markup=False)]
+    columns += [TransferSpeedColumn(table_column=Column(no_wrap=True))] if transfer else []
+    # On a narrow terminal it is the name of what is in hand that is cut.
+    named = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    columns += [
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=named),
+    ]
     # Refreshed by hand: a thread that does it would keep the work from being shared among forked processes.
-    with Progress(*columns, console=stderr, transient=True, auto_refresh=False) as progress:
+    with Progress(*columns, console=stderr, transient=True, auto_refresh=False, expand=True) as progress:
         yield Bar(title, progress)
 
 

@@ -181,9 +181,8 @@ def verify(
             password
             or installation.catalogue.profiles.get(backup.profile_id).settings().archive_password.get_secret_value()
         )
-    total = sum(file.size for file in files)
     with bar("Verify", quiet=json_output) as progress, open_archive(files[-1].path, password=secret or None) as archive:
-        report = archive.verify(on_progress=lambda done: progress.update(done.path, done.bytes, total))
+        report = archive.verify(on_progress=lambda done: progress.update(done.path, done.bytes, done.total))
     written = backup.proof.get("manifest")
     problems = [problem.message for problem in report.problems]
     if written and report.manifest_hash and written != report.manifest_hash:

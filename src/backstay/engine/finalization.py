@@ -51,7 +51,7 @@ class Finalization:
         begun = time.monotonic()
         level: VerificationLevel = "none" if summary is None else self._plan.settings.verify
         if level != "none":
-            yield from self._verify(summary)
+            yield from self._verify()
             self._judge(summary)
         yield from self._hash(paths)
         yield Progress("finale", step="Updating backup record information", fraction=0.9)
@@ -74,8 +74,7 @@ class Finalization:
             _log.exception("Retention")
             self._warnings.add(f"The rules of retention could not be applied this time ({error}).")
 
-    def _verify(self, summary: ArchiveSummary | None) -> Generator[Progress]:
-        size = summary.uncompressed_size if summary is not None else 0
+    def _verify(self) -> Generator[Progress]:
         with open_archive(Path(self._plan.archive), password=self._plan.settings.password) as archive:
             steps = archive.verifying()
             while True:
@@ -84,7 +83,7 @@ class Finalization:
                 except StopIteration as end:
                     self._report = end.value
                     return
-                yield _proving("Verifying the archive", 0.2, done.bytes, size)
+                yield _proving("Verifying the archive", 0.2, done.bytes, done.total)
 
     def _judge(self, summary: ArchiveSummary | None) -> None:
         report = self._report
