@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 pytest_plugins = ["support.fixtures"]
+
+# A shell that starts this in the background has it ignore Ctrl-C, and the programs that are tested would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW_REASON = "slow: run by make test-slow"
 SETTINGS_OF_THE_TESTS = "BACKSTAY_TEST_"
