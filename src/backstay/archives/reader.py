@@ -15,6 +15,7 @@ from backstay.archives.part_stream import PartStream, find_parts
 from backstay.archives.registry import make_reader
 from backstay.archives.verify import verify
 from backstay.errors import ArchiveError, DamagedArchiveError, NotFoundError
+from backstay.steps import finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -173,15 +174,9 @@ class ArchiveReader:
 
         Args:
             on_progress: called after each batch.
-            workers: threads; as many as there are processors if None.
+            workers: processes or threads; as many as there are processors if None.
         """
-        steps = self.verifying(workers=workers)
-        while True:
-            try:
-                on_progress(next(steps))
-            except StopIteration as end:
-                report: VerifyReport = end.value
-                return report
+        return finished(self.verifying(workers=workers), on_progress)
 
     def verifying(self, *, workers: int | None = None) -> Generator[ExtractProgress, None, VerifyReport]:
         """Do the same step by step, for who has something else to do in between.

@@ -27,6 +27,7 @@ from backstay.databases.model import (
     TableSummary,
 )
 from backstay.databases.sqlite import copy_sqlite, free_backup_name, is_sqlite_file
+from backstay.steps import finished
 
 
 class Driver(Protocol):
@@ -170,13 +171,7 @@ def measure(address: DatabaseAddress, *, options: DumpOptions | None = None) -> 
         DatabaseConnectionError: the server cannot be reached, refuses the log-in, or went away.
         DumpError: the database could not be read.
     """
-    running = dump(address, _Nowhere(), options=options, on_warning=lambda _: None)
-    while True:
-        try:
-            next(running)
-        except StopIteration as stop:
-            summary: DumpSummary = stop.value
-            return summary.tables
+    return finished(dump(address, _Nowhere(), options=options, on_warning=lambda _: None)).tables
 
 
 def test_connection(address: DatabaseAddress) -> str:

@@ -21,6 +21,7 @@ from backstay.engine.spool import PlainFolder, Spool, restored, stored
 from backstay.errors import BackstayError, BackupFailedError
 from backstay.processes import Child, InThread, begin_beside, error_of, error_values, has_news, receive, send
 from backstay.profiles import Filters, Settings
+from backstay.steps import finished
 from backstay.storage import sync
 
 _TELL_SECONDS = 0.1
@@ -216,15 +217,7 @@ class _Work:
         self, address: DatabaseAddress, sink: Spool | PlainFolder, database: PlannedDatabase, options: DumpOptions
     ) -> DumpSummary:
         work = dump(address, sink, name=database.dump_file, options=options, on_warning=partial(self._tell, "warning"))
-        try:
-            while True:
-                try:
-                    self._tell_progress(next(work))
-                except StopIteration as end:
-                    summary: DumpSummary = end.value
-                    return summary
-        finally:
-            work.close()
+        return finished(work, self._tell_progress)
 
 
 def _log_files() -> list[int]:

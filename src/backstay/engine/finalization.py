@@ -18,6 +18,7 @@ from backstay.engine.retention import apply_retention
 from backstay.engine.warnings import Warnings
 from backstay.errors import BackupFailedError
 from backstay.profiles import VerificationLevel
+from backstay.steps import converted
 from backstay.storage import read_back
 
 _SHOWN_PROBLEMS = 3
@@ -76,14 +77,9 @@ class Finalization:
 
     def _verify(self) -> Generator[Progress]:
         with open_archive(Path(self._plan.archive), password=self._plan.settings.password) as archive:
-            steps = archive.verifying()
-            while True:
-                try:
-                    done = next(steps)
-                except StopIteration as end:
-                    self._report = end.value
-                    return
-                yield _proving("Verifying the archive", 0.2, done.bytes, done.total)
+            self._report = yield from converted(
+                archive.verifying(), lambda done: _proving("Verifying the archive", 0.2, done.bytes, done.total)
+            )
 
     def _judge(self, summary: ArchiveSummary | None) -> None:
         report = self._report
@@ -110,14 +106,8 @@ class Finalization:
 
     def _hash(self, paths: list[Path]) -> Generator[Progress]:
         size = sum(path.stat().st_size for path in paths)
-        steps = read_back(paths)
-        while True:
-            try:
-                done = next(steps)
-            except StopIteration as end:
-                self._parts = [asdict(part) for part in end.value]
-                return
-            yield _proving("Hashing the parts", 0.6, done, size)
+        parts = yield from converted(read_back(paths), lambda done: _proving("Hashing the parts", 0.6, done, size))
+        self._parts = [asdict(part) for part in parts]
 
     def _complete(self, summary: ArchiveSummary | None, level: VerificationLevel, seconds: float) -> None:
         self._warnings.flush()

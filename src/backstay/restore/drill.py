@@ -38,6 +38,7 @@ from backstay.restore.databases import scratch_database
 from backstay.restore.layout import Layout, read_layout
 from backstay.restore.plan import RestorePlan, RestoreProgress, RestoreReport
 from backstay.restore.run import begin
+from backstay.steps import converted
 
 _SHOWN_PROBLEMS = 20
 _CHUNK = 1 << 20
@@ -241,13 +242,11 @@ class _Drill:
 def _counted(
     work: Generator[DumpProgress, None, DumpSummary],
 ) -> Generator[RestoreProgress, None, Mapping[str, TableSummary]]:
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as end:
-            summary: DumpSummary = end.value
-            return summary.tables
-        yield RestoreProgress("database", f"compare {progress.table}", progress.rows_done, progress.rows_total)
+    summary = yield from converted(
+        work,
+        lambda step: RestoreProgress("database", f"compare {step.table}", step.rows_done, step.rows_total),
+    )
+    return summary.tables
 
 
 def _ignored(message: str) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from backstay.archives import open_archive
-from backstay.databases import LoadProgress, LoadSummary
 from backstay.errors import BackstayError, NotFoundError, RestoreError
 from backstay.restore.ahead import Ahead, stage_ahead
 from backstay.restore.apart import Apart, Teller
@@ -29,6 +28,7 @@ from backstay.restore.replacement import Replacer
 from backstay.restore.stages import Stages
 from backstay.restore.staging import FilesRequest, stage_files
 from backstay.sites import find_site
+from backstay.steps import converted
 
 _DEFAULT_ROOT_MODE = 0o755
 
@@ -224,7 +224,10 @@ class Preparation:
             ReadAhead([(part.path.rpartition("/")[2], open_part(archive, part)) for part in database.parts]) as ahead,
         ):
             request = self._request(ahead, database, prefix, on_warning)
-            summary = yield from _told(stage.stage(request), database.size)
+            summary = yield from converted(
+                stage.stage(request),
+                lambda step: RestoreProgress("database", step.table, step.bytes_in, database.size),
+            )
         if self._plan.only_tables and not summary.tables and not summary.entities:
             raise NotFoundError(f"No table of {name} fits --only-tables {' or '.join(self._plan.only_tables)}.")
         if not self._stages.is_on_server(name):
@@ -252,13 +255,3 @@ class InterruptedDownloadError(Exception):
     def __init__(self, cause: BackstayError) -> None:
         super().__init__(str(cause))
         self.cause = cause
-
-
-def _told(work: Generator[LoadProgress, None, LoadSummary], size: int) -> Generator[RestoreProgress, None, LoadSummary]:
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as end:
-            summary: LoadSummary = end.value
-            return summary
-        yield RestoreProgress("database", progress.table, progress.bytes_in, size)

@@ -28,6 +28,7 @@ from backstay.databases.metadata import table_summaries
 from backstay.errors import LoadError, TablesExistError
 from backstay.restore.databases.copytext import replaced_in_copies
 from backstay.restore.databases.stage import Source, StageRequest, present_tables
+from backstay.steps import converted
 
 _METADATA = "metadata.json"
 _CHUNK = 1 << 20
@@ -143,13 +144,8 @@ class PostgreSQLStage:
         work = dump(
             self._address, self._old, options=DumpOptions(abstract_names=False, part_size=0), on_warning=on_warning
         )
-        while True:
-            try:
-                progress = next(work)
-            except StopIteration as end:
-                self._old.close(list(end.value.parts), dict(end.value.metadata))
-                return
-            yield LoadProgress("", progress.table, progress.rows_done, 0, 0)
+        summary = yield from converted(work, lambda step: LoadProgress("", step.table, step.rows_done, 0, 0))
+        self._old.close(list(summary.parts), dict(summary.metadata))
 
     def to_json(self) -> dict[str, Any]:
         """Return what is staged."""
