@@ -42,12 +42,18 @@ class Bale(NamedTuple):
     Attributes:
         size: bytes of its entries.
         lines: bytes of the manifest's lines behind them.
-        entries: the values of a `Baled` for each source.
+        entries: one for each source.
     """
 
     size: int
     lines: int
-    entries: list[tuple[Any, ...]]
+    entries: list[Baled]
+
+
+def bale_of(reply: tuple[int, int, list[tuple[Any, ...]]]) -> Bale:
+    """Make again what `bale` has given, of plain values."""
+    size, lines, entries = reply
+    return Bale(size, lines, [Baled(*values) for values in entries])
 
 
 def message_of(sources: Sequence[Source]) -> list[tuple[Any, ...]]:
@@ -87,7 +93,7 @@ def bale(sealer: Sealer, message: list[tuple[Any, ...]], room: memoryview) -> tu
         room: where the bytes of the entries go, and behind them the lines of the manifest.
 
     Returns:
-        The values of a `Bale`.
+        The values of a `Bale` and of each `Baled`; see `bale_of`.
 
     Raises:
         ValueError: if there is not enough room, or an entry has grown and has to be packed block by block.

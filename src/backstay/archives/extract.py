@@ -115,8 +115,9 @@ class Extraction:
             self._take_directories(cursor, target)
             for path in cursor.missing:
                 self._damage(f"{shown(path)} is missing")
-        # Links come last: until then there is nothing that could lead out.
-        self._process(iter(selection.links), target)
+        if selection.links:
+            # Links come last: until then there is nothing that could lead out.
+            self._process(iter(selection.links), target)
         for path in target.made & self._unwanted_folders.keys():
             self._folders.setdefault(path, self._unwanted_folders[path])
         for path in sorted(self._folders, key=lambda path: path.count("/"), reverse=True):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from backstay.archives import codec
-from backstay.archives.bale import ROOM, Bale, Baled, bale, message_of
+from backstay.archives.bale import ROOM, Bale, bale, bale_of, message_of
 from backstay.archives.content import UnreadableError
 from backstay.archives.entries import EntryType, PackProgress, PackWarning
 from backstay.archives.large import LargeEntry
@@ -81,7 +81,7 @@ class _Bale:
             for sealed in packer.writer.sealer.batch(self._sources):
                 packer.write(sealed)
         else:
-            packer.write_bale(self._sources, Bale(*reply), room)
+            packer.write_bale(self._sources, bale_of(reply), room)
         self._processes.release(self._task)
 
 
@@ -205,10 +205,9 @@ class _Packer:
         self.writer.add(sealed)
 
     def write_bale(self, sources: list[Source], bale: Bale, room: memoryview) -> None:
-        for source, values in zip(sources, bale.entries, strict=True):
-            warning = Baled(*values).warning
-            if warning:
-                self.warn(source.path, warning)
+        for source, baled in zip(sources, bale.entries, strict=True):
+            if baled.warning:
+                self.warn(source.path, baled.warning)
         self.writer.add_bale(sources, bale, room)
 
     def close(self) -> None:
@@ -294,7 +293,7 @@ def pack(
     Args:
         writer: the archive.
         sources: what to write; read lazily, a bounded number ahead.
-        workers: threads that read and deflate; as many as there are processors if None.
+        workers: processes, and threads for large files, that read and deflate; as many as there are processors if None.
         on_warning: called for each source that could not be stored, or not as it was. Nothing that happens to a source
             while it is read breaks the archive.
 

@@ -1,4 +1,4 @@
-"""The pool of threads that reads, deflates and writes files, and how it shares the interpreter."""
+"""Who reads, deflates and writes files: forked processes, and a pool of threads that shares the interpreter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _usual = 0.0
 
 
 def count_of(workers: int | None) -> int:
-    """Give the number of threads: what was asked for, or as many as there are processors."""
+    """Give the number of processes or threads: what was asked for, or as many as there are processors."""
     return workers or os.cpu_count() or 1
 
 

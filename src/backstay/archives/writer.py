@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backstay.archives import manifest
-from backstay.archives.bale import Bale, Baled
 from backstay.archives.codec import Codec
 from backstay.archives.entries import ArchiveSummary, Compression, EntryType, Source
 from backstay.archives.formats import Content, FormatWriter, Head, Totals, Unit
@@ -22,6 +21,8 @@ from backstay.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from backstay.archives.bale import Bale
 
 STORE_ABOVE = 30 << 20
 """Content of more bytes is stored unless asked for otherwise.
@@ -117,8 +118,7 @@ class ArchiveWriter:
     def add_bale(self, sources: Sequence[Source], bale: Bale, room: memoryview) -> None:
         """Write a batch that another process has made ready; its room may be used anew afterwards."""
         at = 0
-        for source, values in zip(sources, bale.entries, strict=True):
-            baled = Baled(*values)
+        for source, baled in zip(sources, bale.entries, strict=True):
             if not baled.units:
                 continue
             units = []
