@@ -167,6 +167,13 @@ def has_news(channel: socket.socket, seconds: float | None) -> bool:
     return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
+def takes_more(channel: socket.socket) -> bool:
+    """Say whether a message can be sent at once, or the other side has gone, which sending it would tell."""
+    poll = select.poll()
+    poll.register(channel, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
 def _be_child(
     work: Callable[[socket.socket], None], channel: socket.socket, keep: set[int], parent: int, library: ctypes.CDLL
 ) -> NoReturn:

@@ -6,7 +6,6 @@ its end.
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from backstay.errors import BackstayError, RestoreError, StoppedError
-from backstay.processes import InThread, begin_beside, error_of, error_values, has_news, receive, send
+from backstay.processes import InThread, begin_beside, error_of, error_values, has_news, receive, send, takes_more
 
 _TELL_SECONDS = 0.1
 
@@ -51,7 +50,7 @@ class Teller:
             self._told = now
             try:
                 # Whoever listens may have other things to do: the work never waits for them.
-                if select.select([], [self._channel], [], 0)[1]:
+                if takes_more(self._channel):
                     send(self._channel, ("progress", what, done, total))
             except (OSError, ValueError) as error:
                 raise StoppedError("The restore was stopped.") from error
