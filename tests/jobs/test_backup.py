@@ -9,7 +9,6 @@ import random
 import signal
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,17 +17,10 @@ from backstay.archives import open_archive
 from backstay.errors import BackupRunningError, ConfigurationError, NotFoundError
 from backstay.jobs import lock
 from backstay.jobs.backup import acknowledge, start_backup, step_backup
-from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.installation import Installation
 from backstay.jobs.launch import resume_dead, stop
 from backstay.jobs.records import backup_files, delete_backup, get_backup, list_backups, read_log
 from support.backups import assert_gives_back, begin, finish, kill, make_files, take
-
-
-@pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
 
 
 @pytest.fixture

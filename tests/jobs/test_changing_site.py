@@ -36,13 +36,6 @@ CHANGES = ["grows", "shrinks", "is emptied", "disappears", "becomes a folder", "
 
 
 @pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
-
-
-@pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A small site."""
     return make_files(tmp_path / "site", count=12)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,10 +10,10 @@ import pytest
 from backstay import processes
 from backstay.archives import ArchiveSummary, ArchiveWriter
 from backstay.errors import BackstayError
-from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.installation import Installation
 from backstay.jobs.records import delete_backup, get_backup
 from backstay.jobs.worker import run_job
-from support.backups import assert_failed_and_left_nothing, assert_gives_back, make_files
+from support.backups import assert_failed_and_left_nothing, assert_gives_back, make_database, make_files_and_noise
 from support.failing import FailingDisk
 from support.jobs import prepare
 
@@ -35,29 +32,15 @@ def _forks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
-
-
-@pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A small site with one large file."""
-    root = make_files(tmp_path / "site", count=12)
-    (root / "noise.bin").write_bytes(random.Random(1).randbytes(5_000_000))
-    return root
+    return make_files_and_noise(tmp_path / "site")
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> str:
     """The URL of a small database that is dumped."""
-    path = tmp_path / "data.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE t (x TEXT)")
-        connection.executemany("INSERT INTO t VALUES (?)", [(f"row {number} " * 20,) for number in range(3000)])
-        connection.commit()
-    return f"sqlite:///{path}"
+    return make_database(tmp_path / "data.db", rows=3000)
 
 
 def taken_on(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,36 +15,31 @@ from backstay.errors import BackstayError
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.records import backup_files, get_backup, list_backups
 from backstay.jobs.worker import run_job
-from support.backups import assert_failed_and_left_nothing, assert_gives_back, begin, finish, make_files, take
+from support.backups import (
+    assert_failed_and_left_nothing,
+    assert_gives_back,
+    begin,
+    finish,
+    make_database,
+    make_files,
+    make_files_and_noise,
+    take,
+)
 from support.disks import small_disk
 from support.jobs import prepare
 from support.mysql import MySQLServer
 
 
 @pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
-
-
-@pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A small site with one large file."""
-    root = make_files(tmp_path / "site", count=12)
-    (root / "noise.bin").write_bytes(random.Random(1).randbytes(5_000_000))
-    return root
+    return make_files_and_noise(tmp_path / "site")
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> str:
     """The URL of a database whose dump takes a moment."""
-    path = tmp_path / "data.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE t (x TEXT)")
-        connection.executemany("INSERT INTO t VALUES (?)", [(f"row {number} " * 20,) for number in range(60_000)])
-        connection.commit()
-    return f"sqlite:///{path}"
+    return make_database(tmp_path / "data.db", rows=60_000)
 
 
 def fill(disk: Path) -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 from backstay.databases import DatabaseAddress
 from backstay.errors import BackstayError
-from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.installation import Installation
 from backstay.jobs.records import delete_backup, get_backup
 from backstay.jobs.worker import run_job
 from support.backups import assert_failed_and_left_nothing, make_files
@@ -22,13 +22,6 @@ from support.postgresql import PostgreSQLServer
 from support.proxies import CuttingProxy
 
 EVERYTHING = 1 << 40
-
-
-@pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -51,13 +50,6 @@ def _checkpoint_at_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have all work done in this process: a fork would have a disk of its own, not the one that is played here."""
     monkeypatch.setattr(processes, "may_fork", lambda: False)
-
-
-@pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
 
 
 def prepared(installation: Installation, site: Path, archive_format: str, part_size: int) -> int:

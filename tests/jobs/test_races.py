@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ from backstay.jobs.records import backup_files, delete_backup, get_backup
 from backstay.jobs.worker import run_job
 from support.backups import assert_gives_back, begin, finish, kill, make_files, take
 from support.jobs import prepare
-
-
-@pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,12 @@ from backstay.archives import EntryType, Source, create_archive, open_archive, p
 from backstay.catalogue import Backup
 from backstay.databases import DatabaseAddress
 from backstay.jobs.drill import drill_backup
-from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, get_backup
 from backstay.restore import DrillReport
 from support.backups import take
 from support.cms_sites import make_joomla
 from support.mysql import MySQLServer
-
-
-@pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backstay.databases import DatabaseAddress
-from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files
 from support.backups import take
 from support.cms_sites import ENCODED, OLD_ADDRESS, make_joomla, make_wordpress, serialized
@@ -21,13 +21,6 @@ from support.mysql import MySQLServer
 from support.restores import restore
 
 NEW_ADDRESS = "https://www.new.example.org"
-
-
-@pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
 
 
 @pytest.fixture

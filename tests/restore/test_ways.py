@@ -6,7 +6,6 @@ import os
 import sqlite3
 import stat
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,19 +15,12 @@ import pytest
 from backstay.databases import DatabaseAddress
 from backstay.demo.compare import compare_trees
 from backstay.errors import LoadError, RestoreError
-from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files
 from backstay.restore import RestoreReport, RestoreRun
 from support.backups import make_files, take
 from support.postgresql import PostgreSQLServer
 from support.restores import begin_in, restore
-
-
-@pytest.fixture
-def installation(home: Path) -> Iterator[Installation]:
-    """An open home."""
-    with open_installation(home) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +99,22 @@ def kill(installation: Installation, backup_id: int) -> bool:
 
 def _refuse(warning: object) -> None:
     pytest.fail(f"a warning: {warning}")
+
+
+def make_files_and_noise(root: Path) -> Path:
+    """Make a small site with one large file."""
+    make_files(root, count=12)
+    (root / "noise.bin").write_bytes(random.Random(1).randbytes(5_000_000))
+    return root
+
+
+def make_database(path: Path, rows: int) -> str:
+    """Make a SQLite database of one table; return its URL."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x TEXT)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(f"row {number} " * 20,) for number in range(rows)])
+        connection.commit()
+    return f"sqlite:///{path}"
 
 
 def make_files(root: Path, count: int = 40, size: int = 2000) -> Path:

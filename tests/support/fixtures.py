@@ -1,14 +1,16 @@
-"""Fixtures for every room: database servers, started once a session, and a fresh database a test."""
+"""Fixtures for every room: an open home, database servers, started once a session, and a fresh database a test."""
 
 from __future__ import annotations
 
 import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from backstay.databases import DatabaseAddress
+from backstay.jobs.installation import Installation, open_installation
 from support import mysql, postgresql
 from support.missing import skip_or_fail
 
@@ -17,6 +19,13 @@ _numbers = itertools.count(1)
 
 def _fresh_name() -> str:
     return f"backstay_test_{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture
+def installation(home: Path) -> Iterator[Installation]:
+    """An open home."""
+    with open_installation(home) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
