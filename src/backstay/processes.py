@@ -97,7 +97,7 @@ class Child:
             self._pid = 0
 
 
-class InThread:
+class BackgroundThread:
     """A thread that looks like a `Child` from outside, for a program that must not fork.
 
     Attributes:
@@ -126,7 +126,7 @@ class InThread:
         self._thread.join(_PATIENCE_SECONDS)
 
 
-def begin_beside(work: Callable[[socket.socket], None], keep: Collection[int] = ()) -> Child | InThread:
+def start_background(work: Callable[[socket.socket], None], keep: Collection[int] = ()) -> Child | BackgroundThread:
     """Do something beside this program: in a forked process if there may be one, else in a thread.
 
     Args:
@@ -136,7 +136,7 @@ def begin_beside(work: Callable[[socket.socket], None], keep: Collection[int] = 
     if may_fork():
         with contextlib.suppress(OSError):
             return Child(work, keep)
-    return InThread(work)
+    return BackgroundThread(work)
 
 
 def error_values(error: Exception) -> tuple[Any, ...]:
@@ -160,14 +160,14 @@ def error_of(values: Sequence[Any]) -> Exception:
     )
 
 
-def has_news(channel: socket.socket, seconds: float | None) -> bool:
+def has_message(channel: socket.socket, seconds: float | None) -> bool:
     """Wait until there is something to receive, at most so many seconds (None: for ever); say whether there is."""
     poll = select.poll()
     poll.register(channel, select.POLLIN)
     return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
-def takes_more(channel: socket.socket) -> bool:
+def is_writable(channel: socket.socket) -> bool:
     """Say whether a message can be sent at once, or the other side has gone, which sending it would tell."""
     poll = select.poll()
     poll.register(channel, select.POLLOUT)

@@ -47,7 +47,7 @@ def after(sources: Iterator[Source], path: str | None) -> Iterator[Source]:
         passed = passed or source.path == path
 
 
-def take_up(folder: Path, state: dict[str, Any], sources: Iterator[Source], format_name: str) -> Path:
+def reopen_journal(folder: Path, state: dict[str, Any], sources: Iterator[Source], format_name: str) -> Path:
     writer = resume_archive(state, password=password_for(format_name), work_directory=folder / "work")
     return fill(writer, after(sources, state["last_path"])).parts[-1]
 
@@ -67,7 +67,7 @@ def test_an_archive_goes_on_at_its_last_checkpoint(
 ) -> None:
     writer = begin(tmp_path, format_name, part_size=part_size)
     state = crash(writer, scan(tree), checkpoint_at=checkpoint_at, die_at=checkpoint_at + 3)
-    main = take_up(tmp_path, state, scan(tree), format_name)
+    main = reopen_journal(tmp_path, state, scan(tree), format_name)
     with open_archive(main, password=password_for(format_name)) as archive:
         assert archive.verify().problems == []
         archive.extract(tmp_path / "out")
@@ -153,7 +153,7 @@ def test_a_large_stream_that_was_deflated_before_goes_on_too(tmp_path: Path, for
     source = Source("site.sql", EntryType.FILE, 0o100644, 1_700_000_000, len(data), deflated=deflated)
     writer = begin(tmp_path, format_name)
     state = crash(writer, iter([source]), checkpoint_at=3, die_at=4)
-    main = take_up(tmp_path, state, iter([source]), format_name)
+    main = reopen_journal(tmp_path, state, iter([source]), format_name)
     with open_archive(main, password=password_for(format_name)) as archive:
         assert archive.verify().problems == []
         assert b"".join(archive.read(archive.entry("site.sql"))) == data
@@ -176,7 +176,7 @@ def test_the_final_name_is_taken_back_when_the_archive_goes_on(tmp_path: Path) -
     sources = [file_source("a.txt", b"a"), file_source("b.txt", b"b")]
     state = crash(writer, iter(sources[:1]), checkpoint_at=0, die_at=9)
     (tmp_path / "a.j01").rename(tmp_path / "a.jpa")
-    main = take_up(tmp_path, state, iter(sources), "jpa")
+    main = reopen_journal(tmp_path, state, iter(sources), "jpa")
     with open_archive(main) as archive:
         assert archive.verify().ok
         assert [entry.path for entry in archive][:2] == ["a.txt", "b.txt"]
@@ -191,7 +191,7 @@ def test_what_was_written_after_the_checkpoint_is_cut_off_even_with_gaps(tmp_pat
     writer.release()
     # Without a sync of the folder a power cut may lose any of the later names.
     (tmp_path / "a.j03").unlink()
-    main = take_up(tmp_path, state, iter([file_source("b.bin", b"b" * 10)]), "jpa")
+    main = reopen_journal(tmp_path, state, iter([file_source("b.bin", b"b" * 10)]), "jpa")
     assert sorted(path.name for path in tmp_path.glob("a.*")) == ["a.jpa"]
     with open_archive(main) as archive:
         assert archive.verify().ok

@@ -63,7 +63,7 @@ def test_a_profile_comes_back_as_it_was_stored(catalogue: Catalogue) -> None:
 
 def test_secrets_of_profiles_and_jobs_are_not_in_the_files(catalogue: Catalogue, opened_home: Home) -> None:
     catalogue.profiles.create(Profile(0, "x", {"backstay.site.database": "mysql://u:Geheim123@h/d"}))
-    plan = catalogue.jobs.sealed({"values": {"engine.archiver.jps.key": "Geheim456"}})
+    plan = catalogue.jobs.encrypted({"values": {"engine.archiver.jps.key": "Geheim456"}})
     backup = catalogue.backups.create(profile_id=1, backupstart=NOW, type="full", job=plan)
     content = b"".join(path.read_bytes() for path in opened_home.path.glob("catalogue.sqlite*"))
     assert b"Geheim" not in content

@@ -11,7 +11,7 @@ import pytest
 
 from backstay.engine import Plan
 from backstay.errors import BackstayError, BackupRunningError
-from backstay.jobs import launch, lock, turns
+from backstay.jobs import concurrency, launch, lock
 from backstay.jobs.backup import step_backup
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.launch import resume_dead
@@ -30,7 +30,7 @@ def site(tmp_path: Path) -> Path:
 def test_a_backup_that_has_just_ended_is_not_given_up(installation: Installation, site: Path) -> None:
     # Whoever saw it run a moment ago, and its process gone now, must look again.
     backup = take(installation, site)
-    assert not launch.give_up(installation, backup.id, "A new one was started.")
+    assert not launch.mark_failed(installation, backup.id, "A new one was started.")
     assert not launch.launch(installation, backup.id)
     assert get_backup(installation, backup.id).status == "complete"
     assert len(backup_files(installation, backup)) == 1
@@ -41,7 +41,7 @@ def test_a_backup_that_lives_is_not_given_up(installation: Installation, site: P
     descriptor = lock.take(installation.home.job(backup_id))
     assert descriptor is not None
     try:
-        assert not launch.give_up(installation, backup_id, "A new one was started.")
+        assert not launch.mark_failed(installation, backup_id, "A new one was started.")
         assert not launch.launch(installation, backup_id)
         with pytest.raises(BackupRunningError):
             prepare(installation, site)
@@ -170,7 +170,7 @@ def test_backups_beyond_the_limit_wait_in_the_order_they_began(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKSTAY_JOBS__MAXIMUM_RUNNING", "2")
-    monkeypatch.setattr(turns, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(concurrency, "_LOOK_SECONDS", 0.01)
     got: list[int] = []
     held: dict[int, int] = {}
     with open_installation(home) as installation:
@@ -178,7 +178,7 @@ def test_backups_beyond_the_limit_wait_in_the_order_they_began(
         locks = [lock.take(installation.home.job(number)) for number in numbers]
 
         def want(number: int) -> None:
-            turn = turns.wait(installation, number, installation.home.job(number), lambda: False)
+            turn = concurrency.wait(installation, number, installation.home.job(number), lambda: False)
             assert turn is not None
             held[number] = turn
             got.append(number)

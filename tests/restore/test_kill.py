@@ -22,8 +22,8 @@ from backstay.jobs.restore import (
     begin_restore,
     confirm_restore,
     pending_restores,
+    resume_restore,
     run_restore,
-    take_up_restore,
     undo_restore,
 )
 from backstay.restore import RestorePlan, RestoreReport
@@ -170,7 +170,7 @@ def assert_nothing_is_left(ground: Ground, what: str) -> None:
 @pytest.mark.parametrize("moments", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_a_restore_that_is_killed_is_finished_or_taken_back(ground: Ground, moments: int) -> None:
     whole = run_to_the_end(ground)
-    undo_restore(ground.installation, take_up_restore(ground.installation), pytest.fail)
+    undo_restore(ground.installation, resume_restore(ground.installation), pytest.fail)
     assert_is(ground, ground.old, "an undo of a restore that was done")
     assert_nothing_is_left(ground, "an undo of a restore that was done")
     seed = random.randrange(1 << 32)
@@ -188,15 +188,15 @@ def test_a_restore_that_is_killed_is_finished_or_taken_back(ground: Ground, mome
             assert_is(ground, ground.old, f"{what}, before it was begun")
             continue
         if number % 2 == 0:
-            *_progress, report = run_restore(take_up_restore(ground.installation), pytest.fail)
+            *_progress, report = run_restore(resume_restore(ground.installation), pytest.fail)
             assert isinstance(report, RestoreReport)
             assert_is(ground, ground.new, what)
-        undo_restore(ground.installation, take_up_restore(ground.installation), pytest.fail)
+        undo_restore(ground.installation, resume_restore(ground.installation), pytest.fail)
         assert_is(ground, ground.old, what)
         assert_nothing_is_left(ground, what)
     assert killed >= moments // 2
     *_progress, _report = run_restore(begin_restore(ground.installation, ground.plan), pytest.fail)
-    confirm_restore(take_up_restore(ground.installation))
+    confirm_restore(resume_restore(ground.installation))
     assert_is(ground, ground.new, "a restore that was confirmed")
     assert_nothing_is_left(ground, "a restore that was confirmed")
     left = compare.objects(ground.server, ground.database)["BASE TABLE"]

@@ -108,9 +108,11 @@ def test_a_torn_last_line_of_the_journal_is_as_if_it_was_never_written(
     with path.open("a") as file:
         file.write('{"step": "confir')
     from backstay.catalogue.vault import Vault
-    from backstay.restore import take_up
+    from backstay.restore import reopen_journal
 
-    again = RestoreRun(take_up(tmp_path / "state" / "restores", run.journal.name), Vault(tmp_path / "state" / "key"))
+    again = RestoreRun(
+        reopen_journal(tmp_path / "state" / "restores", run.journal.name), Vault(tmp_path / "state" / "key")
+    )
     with again.journal:
         again.undo(pytest.fail)
     assert [entry.name for entry in target.iterdir()] == ["old.txt"]

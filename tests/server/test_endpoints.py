@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
-from backstay.server.routes import Door, route_of
+from backstay.server.routes import Endpoint, route_of
 from server.driving import Driven, challenge, envelope_reply, json_reply
 
 CLASSIC = (
@@ -114,6 +114,6 @@ def test_the_page_at_the_root(server: Driven) -> None:
 
 
 def test_a_path_is_understood_in_linear_time() -> None:
-    assert route_of("/api" * 500 + "/v3/akeebabackup/getVersion").door is Door.VERSION_3
-    assert route_of("/api/index.php/v3" * 100).door is Door.NO_ROUTE
-    assert route_of("/" + "/api/" * 5000).door is Door.NOTHING
+    assert route_of("/api" * 500 + "/v3/akeebabackup/getVersion").endpoint is Endpoint.VERSION_3
+    assert route_of("/api/index.php/v3" * 100).endpoint is Endpoint.NO_ROUTE
+    assert route_of("/" + "/api/" * 5000).endpoint is Endpoint.NOTHING

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from backstay.server import incoming, protocol
+from backstay.server import protocol, request
 from server.driving import Driven, driven, json_reply
 
 
@@ -88,7 +88,7 @@ def test_a_head_that_takes_too_long(server: Driven, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_body_that_takes_too_long(server: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incoming, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(request, "BODY_SECONDS", 0.3)
     with connect(server) as connection:
         connection.sendall(
             b"POST /index.php HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"

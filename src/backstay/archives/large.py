@@ -59,8 +59,8 @@ class LargeEntry:
     def __init__(self, source: Source, writer: ArchiveWriter, begun: OpenEntry | None = None) -> None:
         self.source = source
         self.closed = False
-        self._sealer = writer.sealer
-        self._format = writer.sealer.format
+        self._preparer = writer.preparer
+        self._format = writer.preparer.format
         self._content = open_large(source, writer.work_directory, inflate=bool(self._format.chunk_size))
         # A stream that was deflated before is copied as it is, and its hash is known.
         self._ready = source.deflated if not self._format.chunk_size else None
@@ -88,11 +88,11 @@ class LargeEntry:
     def _choose_method(self) -> int:
         if self._ready or self._format.chunk_size:
             return DEFLATED
-        if self.length > self._sealer.store_above:
+        if self.length > self._preparer.store_above:
             return STORED
         step = max(self.length // _SAMPLES, 1)
         samples = (self._content.block(offset, _SAMPLE) for offset in range(0, self.length, step))
-        return DEFLATED if any(sample and self._sealer.codec.shrinks(sample) for sample in samples) else STORED
+        return DEFLATED if any(sample and self._preparer.codec.shrinks(sample) for sample in samples) else STORED
 
     def block(self, offset: int) -> Block:
         """Read and deflate the block at an offset."""
@@ -100,9 +100,9 @@ class LargeEntry:
         if self._ready or self._method == STORED or not raw:
             return Block(raw, Unit(b"", raw), len(raw), self._crc(raw))
         if self._format.chunk_size:
-            deflated: bytes | bytearray = self._sealer.codec.whole(raw)
+            deflated: bytes | bytearray = self._preparer.codec.whole(raw)
             return Block(raw, self._format.unit(deflated), len(deflated), self._crc(raw))
-        deflated = self._sealer.codec.block(raw)
+        deflated = self._preparer.codec.block(raw)
         return Block(raw, Unit(b"", deflated), len(deflated), self._crc(raw))
 
     def _crc(self, raw: bytes) -> int:
@@ -146,7 +146,7 @@ class LargeEntry:
         # Behind a short block the file has been cut: what may come later in it is another file's content.
         self._ended = size < codec.BLOCK_SIZE
 
-    def give_up(self, writer: ArchiveWriter, reason: str) -> None:
+    def drop(self, writer: ArchiveWriter, reason: str) -> None:
         """Take back what was written of an entry that cannot be read to its end.
 
         Raises:

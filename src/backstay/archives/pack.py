@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from backstay.archives import codec
-from backstay.archives.bale import ROOM, Bale, bale, bale_of, message_of
+from backstay.archives.batch import MAXIMUM_BATCH, Batch, batch_of, message_of, prepare_batch
 from backstay.archives.content import UnreadableError
 from backstay.archives.entries import EntryType, PackProgress, PackWarning
 from backstay.archives.large import LargeEntry
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from backstay.archives.entries import Source
     from backstay.archives.large import Block
-    from backstay.archives.seal import Sealed
+    from backstay.archives.prepare import PreparedEntry
     from backstay.archives.writer import ArchiveWriter, OpenEntry
     from backstay.processes import ProcessPool, Task
 
@@ -47,21 +47,21 @@ class _Step(Protocol):
 class _Batch:
     """Small entries, made ready together."""
 
-    def __init__(self, sources: list[Source], cost: int, work: Callable[[list[Source]], list[Sealed]]) -> None:
+    def __init__(self, sources: list[Source], cost: int, work: Callable[[list[Source]], list[PreparedEntry]]) -> None:
         self.cost = cost
         self._sources = sources
         self._work = work
-        self._future: Future[list[Sealed]] | None = None
+        self._future: Future[list[PreparedEntry]] | None = None
 
     def start(self, pool: ThreadPoolExecutor) -> None:
         self._future = pool.submit(self._work, self._sources)
 
     def finish(self, packer: _Packer) -> None:
-        for sealed in self._future.result() if self._future else ():
-            packer.write(sealed)
+        for prepared in self._future.result() if self._future else ():
+            packer.write(prepared)
 
 
-class _Bale:
+class _RemoteBatch:
     """Small entries, made ready together by another process."""
 
     def __init__(self, sources: list[Source], cost: int, processes: ProcessPool) -> None:
@@ -76,12 +76,12 @@ class _Bale:
     def finish(self, packer: _Packer) -> None:
         if self._task is None:
             return
-        reply, room = self._processes.wait(self._task)
+        reply, buffer = self._processes.wait(self._task)
         if reply is None:
-            for sealed in packer.writer.sealer.batch(self._sources):
-                packer.write(sealed)
+            for prepared in packer.writer.preparer.batch(self._sources):
+                packer.write(prepared)
         else:
-            packer.write_bale(self._sources, bale_of(reply), room)
+            packer.write_batch(self._sources, batch_of(reply), buffer)
         self._processes.release(self._task)
 
 
@@ -119,7 +119,7 @@ class _Block:
         try:
             block = self._future.result()
         except UnreadableError as error:
-            self._large.give_up(packer.writer, str(error))
+            self._large.drop(packer.writer, str(error))
         else:
             self._large.add(packer.writer, block)
 
@@ -194,21 +194,21 @@ class _Packer:
     def warn(self, path: str, message: str) -> None:
         self._on_warning(PackWarning(path, f"{shown(path)} {message}."))
 
-    def write(self, sealed: Sealed) -> None:
-        if sealed.too_large:
-            for step in self._large_steps(sealed.source):
+    def write(self, prepared: PreparedEntry) -> None:
+        if prepared.too_large:
+            for step in self._large_steps(prepared.source):
                 step.start(self._pool)
                 step.finish(self)
             return
-        if sealed.warning:
-            self.warn(sealed.source.path, sealed.warning)
-        self.writer.add(sealed)
+        if prepared.warning:
+            self.warn(prepared.source.path, prepared.warning)
+        self.writer.add(prepared)
 
-    def write_bale(self, sources: list[Source], bale: Bale, room: memoryview) -> None:
-        for source, baled in zip(sources, bale.entries, strict=True):
-            if baled.warning:
-                self.warn(source.path, baled.warning)
-        self.writer.add_bale(sources, bale, room)
+    def write_batch(self, sources: list[Source], batch: Batch, buffer: memoryview) -> None:
+        for source, entry in zip(sources, batch.entries, strict=True):
+            if entry.warning:
+                self.warn(source.path, entry.warning)
+        self.writer.add_batch(sources, batch, buffer)
 
     def close(self) -> None:
         for large in self._larges:
@@ -244,12 +244,12 @@ class _Packer:
     def _batch(self, batch: list[Source], size: int) -> _Step:
         cost = 2 * size + _FILE_COST * len(batch)
         if self._processes is not None and size <= _BATCH_BYTES:
-            return _Bale(batch, cost, self._processes)
-        return _Batch(batch, cost, self.writer.sealer.batch)
+            return _RemoteBatch(batch, cost, self._processes)
+        return _Batch(batch, cost, self.writer.preparer.batch)
 
     def _large_steps(self, source: Source, begun: OpenEntry | None = None) -> Iterator[_Step]:
         large = None
-        reason = self.writer.sealer.why_not(source)
+        reason = self.writer.preparer.why_not(source)
         if reason is None:
             try:
                 large = LargeEntry(source, self.writer, begun)
@@ -305,8 +305,8 @@ def pack(
     """
     count = count_of(workers)
     # Processes first: there are no threads yet.
-    work = partial(bale, writer.sealer)
-    with processes_of(count, work, room=ROOM) as processes, pool_of(count, "backstay-pack") as pool:
+    work = partial(prepare_batch, writer.preparer)
+    with processes_of(count, work, room=MAXIMUM_BATCH) as processes, pool_of(count, "backstay-pack") as pool:
         packer = _Packer(writer, pool, processes, count, on_warning)
         try:
             yield from packer.run(sources)

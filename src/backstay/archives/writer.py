@@ -15,14 +15,14 @@ from backstay.archives.formats import Content, FormatWriter, Head, Totals, Unit
 from backstay.archives.manifest import ManifestSpool
 from backstay.archives.names import path_bytes
 from backstay.archives.parts import PartWriter, Position, sync_folder
+from backstay.archives.prepare import PreparedEntry, Preparer
 from backstay.archives.registry import make_writer, spool_path
-from backstay.archives.seal import Sealed, Sealer
 from backstay.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backstay.archives.bale import Bale
+    from backstay.archives.batch import Batch
 
 STORE_ABOVE = 30 << 20
 """Content of more bytes is stored unless asked for otherwise.
@@ -76,7 +76,7 @@ class ArchiveWriter:
         self._spool = spool
         self._totals = Totals()
         self._finished = 0
-        self.sealer = Sealer(writer, Codec(Compression(settings["compression"])), settings["store_above"])
+        self.preparer = Preparer(writer, Codec(Compression(settings["compression"])), settings["store_above"])
 
     def __repr__(self) -> str:
         return f"ArchiveWriter({str(self.path)!r}, entries={self._totals.entries})"
@@ -104,27 +104,27 @@ class ArchiveWriter:
         """
         return self._parts.paths(2, self._finished)
 
-    def add(self, sealed: Sealed) -> None:
+    def add(self, prepared: PreparedEntry) -> None:
         """Write an entry that is ready, and note its line for the manifest."""
-        if sealed.head is not None:
-            position = self._write_units(sealed.units)
-            content = sealed.content
-            self._format.written(sealed.head, content, content.size, position)
+        if prepared.head is not None:
+            position = self._write_units(prepared.units)
+            content = prepared.content
+            self._format.written(prepared.head, content, content.size, position)
             self._count(content)
-        if sealed.line:
-            self._spool.append(sealed.line)
-        self.last_path = sealed.source.path
+        if prepared.line:
+            self._spool.append(prepared.line)
+        self.last_path = prepared.source.path
 
-    def add_bale(self, sources: Sequence[Source], bale: Bale, room: memoryview) -> None:
-        """Write a batch that another process has made ready; its room may be used anew afterwards."""
+    def add_batch(self, sources: Sequence[Source], batch: Batch, buffer: memoryview) -> None:
+        """Write a batch that another process has made ready; its buffer may be used anew afterwards."""
         at = 0
-        for source, baled in zip(sources, bale.entries, strict=True):
+        for source, baled in zip(sources, batch.entries, strict=True):
             if not baled.units:
                 continue
             units = []
             for whole, data in zip(baled.units[::2], baled.units[1::2], strict=True):
                 cut = at + whole
-                units.append(Unit(room[at:cut], room[cut : cut + data]))
+                units.append(Unit(buffer[at:cut], buffer[cut : cut + data]))
                 at = cut + data
             position = self._write_units(units)
             head = Head(path_bytes(source.path), source.type, baled.mode, baled.mtime)
@@ -132,7 +132,7 @@ class ArchiveWriter:
             self._format.written(head, content, content.size, position)
             self._count(content)
         self._parts.flush()
-        self._spool.append(bytes(room[bale.size : bale.size + bale.lines]))
+        self._spool.append(bytes(buffer[batch.size : batch.size + batch.lines]))
         self.last_path = sources[-1].path
 
     def _write_units(self, units: Sequence[Unit]) -> Position:
@@ -249,12 +249,12 @@ class ArchiveWriter:
 
     def _add_piece(self, number: int, piece: bytes) -> None:
         source = Source(manifest.piece_name(number), EntryType.FILE, 0o100644, self._settings["created"], len(piece))
-        sealed = self.sealer.data(source, piece)
-        if sealed.head is None:
+        prepared = self.preparer.data(source, piece)
+        if prepared.head is None:
             raise ArchiveError("The manifest could not be written.")
-        position = self._write_units(sealed.units)
-        self._format.written(sealed.head, sealed.content, sealed.content.size, position)
-        self._count(sealed.content)
+        position = self._write_units(prepared.units)
+        self._format.written(prepared.head, prepared.content, prepared.content.size, position)
+        self._count(prepared.content)
 
     def abort(self) -> None:
         """Delete every part and all that was kept beside the archive."""

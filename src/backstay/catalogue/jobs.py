@@ -54,9 +54,9 @@ class JobTable:
         self._writer = engine.execution_options(writes=True)
         self._vault = vault
 
-    def sealed(self, plan: dict[str, Any]) -> bytes:
+    def encrypted(self, plan: dict[str, Any]) -> bytes:
         """Return a plan encrypted, as ``BackupTable.create`` stores it."""
-        return self._vault.seal(json.dumps(plan))
+        return self._vault.encrypt(json.dumps(plan))
 
     def get(self, backup_id: int) -> Job | None:
         """Return the job of a record, or None."""
@@ -65,8 +65,8 @@ class JobTable:
         if row is None:
             return None
         values = row._asdict()
-        sealed = values.pop("plan")
-        return Job(plan=json.loads(self._vault.open(sealed)) if sealed else {}, **values)
+        encrypted = values.pop("plan")
+        return Job(plan=json.loads(self._vault.decrypt(encrypted)) if encrypted else {}, **values)
 
     def update(self, backup_id: int, **values: Any) -> None:
         """Change columns of a job (not its plan), on disk when the call returns."""

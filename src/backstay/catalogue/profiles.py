@@ -110,8 +110,8 @@ class ProfileTable:
     def _values(self, profile: Profile) -> dict[str, Any]:
         return {
             "description": profile.description,
-            "configuration": self._vault.seal(json.dumps(dict(profile.configuration))),
-            "filters": self._vault.seal(json.dumps(profile.filters.to_stored())),
+            "configuration": self._vault.encrypt(json.dumps(dict(profile.configuration))),
+            "filters": self._vault.encrypt(json.dumps(profile.filters.to_stored())),
             "quickicon": profile.quickicon,
         }
 
@@ -119,7 +119,7 @@ class ProfileTable:
         return Profile(
             id=row.id,
             description=row.description,
-            configuration=json.loads(self._vault.open(row.configuration)),
-            filters=Filters.from_stored(json.loads(self._vault.open(row.filters))),
+            configuration=json.loads(self._vault.decrypt(row.configuration)),
+            filters=Filters.from_stored(json.loads(self._vault.decrypt(row.filters))),
             quickicon=row.quickicon,
         )

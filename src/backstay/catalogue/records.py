@@ -95,7 +95,7 @@ class BackupTable:
     ) -> Backup:
         """Make the record of a backup that begins, with status ``run``.
 
-        With the plan of its job, sealed by ``JobTable.sealed``, record and job appear at the same moment, so that
+        With the plan of its job, encrypted by ``JobTable.encrypted``, record and job appear at the same moment, so that
         nobody ever sees a running backup that nobody is to take.
         """
         values = {

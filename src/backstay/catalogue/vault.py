@@ -58,19 +58,19 @@ class Vault:
         self._path = path
         self._cipher = AESGCM(key)
 
-    def seal(self, text: str) -> bytes:
+    def encrypt(self, text: str) -> bytes:
         """Return a text encrypted."""
         nonce = secrets.token_bytes(_NONCE)
         return nonce + self._cipher.encrypt(nonce, text.encode("utf-8", "surrogateescape"), None)
 
-    def open(self, sealed: bytes) -> str:
-        """Return the text that ``seal`` encrypted.
+    def decrypt(self, encrypted: bytes) -> str:
+        """Return the text that ``encrypt`` encrypted.
 
         Raises:
             ConfigurationError: the value was not encrypted with this key.
         """
         try:
-            content = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+            content = self._cipher.decrypt(encrypted[:_NONCE], encrypted[_NONCE:], None)
         except (InvalidTag, ValueError) as error:
             raise ConfigurationError(
                 f"The catalogue was encrypted with another key than {self._path}: put the right key file back."

@@ -12,7 +12,7 @@ from backstay.cli import options
 from backstay.cli.output import bar, say
 from backstay.cli.remote_connection import read_secret
 from backstay.cli.restore import ask, begin, run
-from backstay.cli.restore_plan import Wishes, make_plan, preview
+from backstay.cli.restore_plan import RestoreOptions, make_plan, preview
 from backstay.client import Client
 from backstay.jobs.migrate import backup_remotely
 from backstay.jobs.restore import RestoreSource, confirm_overdue, source_of_server
@@ -71,19 +71,19 @@ def migrate(
     Example:
         backstay migrate --from https://old.example --to /var/www/site --database mysql://user:password@localhost/site
     """
-    wishes = Wishes(
+    wanted = RestoreOptions(
         to=to,
         databases=tuple(database or ()),
         existing=existing,
         replacements=tuple(replace_texts or ()),
         address=address,
     )
-    wishes.check()
+    wanted.check()
     word = read_secret(secret, secret_file)
     with options.opened(home) as installation, Client(server, word) as client:
         confirm_overdue(installation, say)
         # Asked before anything long begins: of the backup itself nothing needs to be known for it.
-        looked = preview(make_plan(RestoreSource(to, remote=RemoteArchive(server, word, 0, ())), wishes))
+        looked = preview(make_plan(RestoreSource(to, remote=RemoteArchive(server, word, 0, ())), wanted))
         if looked.replaces and not yes:
             ask(looked.question(), json_output=json_output)
         with bar("Backup", quiet=json_output) as progress:
@@ -93,7 +93,7 @@ def migrate(
 
             number = backup_remotely(client, profile, "Taken to move the site", told)
         source = source_of_server(client, (server, word), number, password, connections)
-        plan = replace(make_plan(source, wishes), moved_from=server)
+        plan = replace(make_plan(source, wanted), moved_from=server)
         run(begin(installation, plan, existing=existing, yes=True, json_output=json_output), json_output=json_output)
         if delete_files:
             client.delete_files(number)

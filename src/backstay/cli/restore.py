@@ -13,19 +13,19 @@ from rich.text import Text
 
 from backstay.cli import options
 from backstay.cli.output import bar, console, moment, print_json, say, shown, table, warn
-from backstay.cli.restore_plan import Wishes, make_plan, preview, resolve_source
-from backstay.cli.restore_report import tell, tell_preview
+from backstay.cli.restore_plan import RestoreOptions, make_plan, preview, resolve_source
+from backstay.cli.restore_report import report_preview, report_result
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
 from backstay.jobs.restore import (
     RestoreSource,
     begin_restore,
-    brought_here,
     confirm_overdue,
     confirm_restore,
+    fetched,
     pending_restores,
+    resume_restore,
     run_restore,
-    take_up_restore,
     undo_restore,
 )
 from backstay.restore import RestorePlan, RestoreProgress, RestoreReport, RestoreRun
@@ -183,11 +183,11 @@ def restore(
             _end(installation, source or "", undo=undo, json_output=json_output)
             return
         if resume:
-            run(take_up_restore(installation, source or ""), json_output=json_output)
+            run(resume_restore(installation, source or ""), json_output=json_output)
             return
         if source is None:
             raise UsageError("Say what to restore: the number of a backup, an archive's main file, or an address.")
-        wishes = Wishes(
+        wanted = RestoreOptions(
             to=to,
             databases=tuple(database or ()),
             existing=existing,
@@ -203,17 +203,17 @@ def restore(
             owner=owner,
             keep_days=keep_days,
         )
-        wishes.check()
+        wanted.check()
         found = resolve_source(installation, source, backup, (secret, secret_file), password, connections)
         if dry_run:
-            _tell_what_would_be(installation, found, wishes, json_output=json_output)
+            _report_preview(installation, found, wanted, json_output=json_output)
             return
-        restoring = begin(installation, make_plan(found, wishes), existing=existing, yes=yes, json_output=json_output)
+        restoring = begin(installation, make_plan(found, wanted), existing=existing, yes=yes, json_output=json_output)
         run(restoring, json_output=json_output)
 
 
-def _tell_what_would_be(
-    installation: Installation, source: RestoreSource, wishes: Wishes, *, json_output: bool
+def _report_preview(
+    installation: Installation, source: RestoreSource, wanted: RestoreOptions, *, json_output: bool
 ) -> None:
     with ExitStack() as stack:
         with bar("Download", transfer=True, quiet=json_output or source.remote is None) as progress:
@@ -221,8 +221,8 @@ def _tell_what_would_be(
             def told(arrived: DownloadProgress) -> None:
                 progress.update(arrived.name, arrived.done, arrived.total)
 
-            here = stack.enter_context(brought_here(installation, source, told))
-        tell_preview(preview(make_plan(here, wishes), in_detail=True), json_output=json_output)
+            here = stack.enter_context(fetched(installation, source, told))
+        report_preview(preview(make_plan(here, wanted), in_detail=True), json_output=json_output)
 
 
 def begin(installation: Installation, plan: RestorePlan, *, existing: str, yes: bool, json_output: bool) -> RestoreRun:
@@ -262,11 +262,11 @@ def run(restoring: RestoreRun, *, json_output: bool) -> None:
         )
         raise
     if report is not None:
-        tell(report, warnings, time.monotonic() - started, json_output=json_output)
+        report_result(report, warnings, time.monotonic() - started, json_output=json_output)
 
 
 def _end(installation: Installation, name: str, *, undo: bool, json_output: bool) -> None:
-    restoring = take_up_restore(installation, name)
+    restoring = resume_restore(installation, name)
     name, target = restoring.journal.name, restoring.plan.target
     if undo:
         undo_restore(installation, restoring, warn)

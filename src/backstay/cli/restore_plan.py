@@ -33,7 +33,7 @@ _LARGEST_CONFIGURATION = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RestoreOptions:
     """The options of a restore as they were given."""
 
     to: Path | None = None
@@ -161,14 +161,14 @@ def resolve_source(
     return RestoreSource(path.resolve(), password)
 
 
-def make_plan(source: RestoreSource, wishes: Wishes) -> RestorePlan:
+def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
     """Return the plan of a restore; to the old place where no other is given.
 
     Raises:
         UsageError: no place is given and none is known.
     """
-    target = wishes.to
-    databases = named_databases(wishes.databases)
+    target = options.to
+    databases = named_databases(options.databases)
     if target is None:
         if source.root is None:
             raise UsageError("Say where the files go with --to DIR: the archive does not tell.")
@@ -182,17 +182,17 @@ def make_plan(source: RestoreSource, wishes: Wishes) -> RestorePlan:
         target=str(target),
         databases=databases,
         password=source.password,
-        files=wishes.files,
-        way="merge" if wishes.merge else "whole",
-        only=wishes.only,
-        only_tables=wishes.only_tables,
-        replacements=pairs(wishes.replacements),
-        configuration=wishes.configuration,
-        address=wishes.address.rstrip("/") if wishes.address else None,
-        rename_server_files=wishes.rename_server_files,
-        owner=_owner(wishes.owner, target),
-        keep_days=wishes.keep_days,
-        special_modes=wishes.special_modes,
+        files=options.files,
+        way="merge" if options.merge else "whole",
+        only=options.only,
+        only_tables=options.only_tables,
+        replacements=pairs(options.replacements),
+        configuration=options.configuration,
+        address=options.address.rstrip("/") if options.address else None,
+        rename_server_files=options.rename_server_files,
+        owner=_owner(options.owner, target),
+        keep_days=options.keep_days,
+        special_modes=options.special_modes,
         remote=remote,
     )
 

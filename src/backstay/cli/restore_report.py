@@ -12,7 +12,7 @@ from backstay.restore import MAIN_DUMP, RestoreReport, Rewritten
 _LISTED = 10
 
 
-def tell(report: RestoreReport, warnings: list[str], seconds: float, *, json_output: bool) -> None:
+def report_result(report: RestoreReport, warnings: list[str], seconds: float, *, json_output: bool) -> None:
     """Tell what came of a restore."""
     if json_output:
         print_json({**as_json(report), "seconds": round(seconds, 3), "warnings": [shown(one) for one in warnings]})
@@ -67,7 +67,7 @@ def as_json(report: RestoreReport) -> dict[str, Any]:
     }
 
 
-def tell_preview(found: Preview, *, json_output: bool) -> None:
+def report_preview(found: Preview, *, json_output: bool) -> None:
     """Tell what a restore would change."""
     plan = found.plan
     if json_output:

@@ -19,7 +19,16 @@ from backstay.databases import DatabaseAddress, DumpOptions, DumpProgress, DumpS
 from backstay.engine.plan import Plan, PlannedDatabase
 from backstay.engine.spool import PlainFolder, Spool, restored, stored
 from backstay.errors import BackstayError, BackupFailedError
-from backstay.processes import Child, InThread, begin_beside, error_of, error_values, has_news, receive, send
+from backstay.processes import (
+    BackgroundThread,
+    Child,
+    error_of,
+    error_values,
+    has_message,
+    receive,
+    send,
+    start_background,
+)
 from backstay.profiles import Filters, Settings
 from backstay.steps import finished
 from backstay.storage import sync
@@ -63,7 +72,7 @@ class Dumping:
         self._plan = plan
         self._folder = folder
         self._warn = on_warning
-        self._worker: Child | InThread | None = None
+        self._worker: Child | BackgroundThread | None = None
         self._attempts = 0
         self._results: list[Dumped] = []
         self._ended = False
@@ -76,7 +85,7 @@ class Dumping:
         self._results = []
         self.finished = 0
         work = _Work(self._plan, self._folder)
-        self._worker = begin_beside(work.run, keep=_log_files())
+        self._worker = start_background(work.run, keep=_log_files())
 
     def running(self) -> bool:
         """Return whether there is more to come.
@@ -93,7 +102,7 @@ class Dumping:
         Raises:
             BackstayError: a database could not be dumped.
         """
-        while self._worker is not None and has_news(self._worker.channel, seconds):
+        while self._worker is not None and has_message(self._worker.channel, seconds):
             seconds = 0
             try:
                 kind, content = json.loads(receive(self._worker.channel))
@@ -136,7 +145,7 @@ class Dumping:
         """Begin anew where the system has ended the process; a dump writes nothing that would be in the way."""
         worker = self._worker
         self.stop()
-        if isinstance(worker, InThread) and worker.error is not None:
+        if isinstance(worker, BackgroundThread) and worker.error is not None:
             # Nobody ends a thread from outside: whatever this is, it is not for the dump to answer.
             raise worker.error
         if self._attempts >= _MOST_ATTEMPTS:
@@ -169,19 +178,19 @@ class _Work:
         self._channel = channel
         try:
             for number, database in enumerate(self._plan.databases):
-                self._tell("dumped", asdict(self._dump(number, database)))
+                self._send("dumped", asdict(self._dump(number, database)))
         except _Unheard:
             return
         except Exception as error:  # noqa: BLE001 - raised again where the backup waits for it
             if not isinstance(error, BackstayError):
                 _log.exception("The dump failed")
             with contextlib.suppress(_Unheard):
-                self._tell("error", error_values(error))
+                self._send("error", error_values(error))
         else:
             with contextlib.suppress(_Unheard):
-                self._tell("end", None)
+                self._send("end", None)
 
-    def _tell(self, kind: str, content: Any) -> None:
+    def _send(self, kind: str, content: Any) -> None:
         if self._channel is not None:
             try:
                 send(self._channel, json.dumps([kind, content]))
@@ -192,7 +201,7 @@ class _Work:
         now = time.monotonic()
         if now - self._told_at >= _TELL_SECONDS:
             self._told_at = now
-            self._tell("progress", astuple(progress))
+            self._send("progress", astuple(progress))
 
     def _dump(self, number: int, database: PlannedDatabase) -> Dumped:
         settings = self._plan.settings
@@ -216,7 +225,7 @@ class _Work:
     def _drive(
         self, address: DatabaseAddress, sink: Spool | PlainFolder, database: PlannedDatabase, options: DumpOptions
     ) -> DumpSummary:
-        work = dump(address, sink, name=database.dump_file, options=options, on_warning=partial(self._tell, "warning"))
+        work = dump(address, sink, name=database.dump_file, options=options, on_warning=partial(self._send, "warning"))
         return finished(work, self._tell_progress)
 
 
@@ -254,7 +263,7 @@ def dump_options(settings: Settings, filters: Filters, database: PlannedDatabase
 
 def keep_dumps(path: Path, dumps: Iterable[Dumped], vault: Vault) -> None:
     """Write down finished dumps, encrypted (their metadata may hold a password), whole or not at all."""
-    content = vault.seal(json.dumps([asdict(dumped) for dumped in dumps]))
+    content = vault.encrypt(json.dumps([asdict(dumped) for dumped in dumps]))
     staged = path.with_name(f".{path.name}")
     staged.write_bytes(content)
     sync([staged])
@@ -265,7 +274,7 @@ def keep_dumps(path: Path, dumps: Iterable[Dumped], vault: Vault) -> None:
 def kept_dumps(path: Path, vault: Vault) -> list[Dumped] | None:
     """Return the dumps that were written down, or None where they, or files of theirs, are not there any more."""
     try:
-        dumps = [Dumped(**values) for values in json.loads(vault.open(path.read_bytes()))]
+        dumps = [Dumped(**values) for values in json.loads(vault.decrypt(path.read_bytes()))]
     except FileNotFoundError:
         return None
     return dumps if all(restored(found.parts) is not None for found in dumps) else None

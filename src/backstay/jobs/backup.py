@@ -14,7 +14,7 @@ from backstay.engine import Plan, Progress, Survey, make_plan, percent, survey, 
 from backstay.errors import BackupRunningError, NotFoundError
 from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
-from backstay.jobs.launch import end, give_up, is_stuck, launch, recover, stopped, tidy
+from backstay.jobs.launch import end, is_stuck, launch, mark_failed, recover, stopped, tidy
 
 # A client is answered at once when there is news, else after this time.
 _STEP_SECONDS: Final = 1.0
@@ -138,7 +138,7 @@ def prepare_backup(
         tag=tag,
         backupid=plan.backupid,
         archivename=Path(plan.archive).name,
-        job=catalogue.jobs.sealed(plan.to_json()),
+        job=catalogue.jobs.encrypted(plan.to_json()),
     )
 
 
@@ -210,7 +210,7 @@ def _make_way(installation: Installation, profile: Profile) -> None:
                     "started.",
                 )
             continue
-        superseded = give_up(
+        superseded = mark_failed(
             installation, backup.id, "Its process died, and a new backup of the same profile was started."
         )
         if not superseded and lock.is_alive(installation.home.job(backup.id)):

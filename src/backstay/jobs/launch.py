@@ -71,11 +71,13 @@ def recover(installation: Installation, backup: Backup) -> None:
     """Take up a backup whose process died; give it up where that was tried often enough."""
     job = installation.catalogue.jobs.get(backup.id)
     if job is None or not job.plan:
-        give_up(installation, backup.id, "Its job is not known any more.")
+        mark_failed(installation, backup.id, "Its job is not known any more.")
         return
     attempts = Plan.from_json(job.plan).settings.attempts
     if job.attempts >= attempts:
-        give_up(installation, backup.id, f"Its process died {job.attempts} times: see the log, and the system's own.")
+        mark_failed(
+            installation, backup.id, f"Its process died {job.attempts} times: see the log, and the system's own."
+        )
     elif launch(installation, backup.id):
         _log.warning("backup %d had died and is taken up again (attempt %d)", backup.id, job.attempts + 1)
 
@@ -101,7 +103,7 @@ def tidy(installation: Installation) -> None:
                 installation.catalogue.jobs.wipe(backup_id)
 
 
-def give_up(installation: Installation, backup_id: int, reason: str) -> bool:
+def mark_failed(installation: Installation, backup_id: int, reason: str) -> bool:
     """Mark a dead backup as failed and remove what there is of its archive; return whether it was dead."""
     with lock.tried(installation.home.job(backup_id)) as taken:
         return taken and end(installation, backup_id, reason)

@@ -19,15 +19,15 @@ from backstay.jobs.records import backup_files, get_backup
 from backstay.restore import (
     Arrival,
     RemoteArchive,
+    Reporter,
     RestorePlan,
     RestoreProgress,
     RestoreReport,
     RestoreRun,
-    Teller,
     begin,
     open_journals,
     read_lines,
-    take_up,
+    reopen_journal,
 )
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def source_of_server(
 
 
 @contextmanager
-def brought_here(
+def fetched(
     installation: Installation, source: RestoreSource, on_progress: Callable[[DownloadProgress], None]
 ) -> Iterator[RestoreSource]:
     """Download an archive to be looked at; it is removed at the end of the block.
@@ -154,7 +154,7 @@ def brought_here(
         yield replace(source, path=parts[-1], remote=None)
 
 
-def _fetch(remote: RemoteArchive, folder: Path, arrival: Arrival, teller: Teller) -> None:
+def _fetch(remote: RemoteArchive, folder: Path, arrival: Arrival, reporter: Reporter) -> None:
     """Download an archive for a restore, from wherever an earlier process came to."""
     from backstay.client import Client
 
@@ -164,7 +164,7 @@ def _fetch(remote: RemoteArchive, folder: Path, arrival: Arrival, teller: Teller
     def told(progress: DownloadProgress) -> None:
         # Over several connections a part has gaps until it is whole.
         arrival.count = max(progress.done, 0) if remote.connections == 1 else before.get(progress.name, 0)
-        teller.progress(progress.name, progress.done, progress.total)
+        reporter.progress(progress.name, progress.done, progress.total)
 
     with Client(remote.url, remote.secret) as client:
         found = client.download(remote.backup_id, folder, connections=remote.connections, on_progress=told)
@@ -210,7 +210,7 @@ def run_restore(run: RestoreRun, on_warning: Callable[[str], None]) -> Iterator[
         yield from run.run(on_warning)
 
 
-def take_up_restore(installation: Installation, name: str = "") -> RestoreRun:
+def resume_restore(installation: Installation, name: str = "") -> RestoreRun:
     """Open a restore that is not over.
 
     Args:
@@ -231,7 +231,7 @@ def take_up_restore(installation: Installation, name: str = "") -> RestoreRun:
             listed = ", ".join(f"{one.name} of {one.target}" for one in found)
             raise UsageError(f"There are restores of several sites, so name the one that is meant: {listed}.")
         name = found[-1].name
-    journal = take_up(folder, name)
+    journal = reopen_journal(folder, name)
     try:
         return RestoreRun(journal, _vault(installation))
     except BaseException:
@@ -296,7 +296,7 @@ def confirm_overdue(installation: Installation, on_warning: Callable[[str], None
         if pending.state != "in place" or pending.kept_until is None or pending.kept_until > datetime.now(UTC):
             continue
         try:
-            confirm_restore(take_up_restore(installation, pending.name))
+            confirm_restore(resume_restore(installation, pending.name))
         except (BackstayError, OSError) as problem:
             on_warning(f"What the restore {pending.name} replaced could not be removed: {problem}")
             continue

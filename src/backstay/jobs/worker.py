@@ -18,7 +18,7 @@ from pathlib import Path
 from backstay.catalogue import Job
 from backstay.engine import BackupRun, Plan, Progress, log_header, open_log
 from backstay.errors import BackstayError
-from backstay.jobs import lock, report, turns
+from backstay.jobs import concurrency, lock, report
 from backstay.jobs.installation import Installation, open_installation
 
 # Often enough for a person who watches, seldom enough to cost nothing.
@@ -69,8 +69,8 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
     plan = Plan.from_json(job.plan)
     folder = installation.home.job(backup_id)
     with _logging(installation.home.log(plan.tag, plan.backupid), plan, job.attempts):
-        turn = turns.wait(installation, backup_id, folder, stopped)
-        if turn is None:
+        slot = concurrency.wait(installation, backup_id, folder, stopped)
+        if slot is None:
             _put_off(installation, job)
             return
         run = BackupRun(catalogue, installation.home, backup, plan, job.checkpoint)
@@ -82,7 +82,7 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
             ended = catalogue.backups.get(backup_id)
             if ended is None or ended.status != "run":
                 catalogue.jobs.wipe(backup_id)
-            os.close(turn)
+            os.close(slot)
         if plan.settings.drill:
             # Imported here because it needs all that restores need, and few backups need it.
             from backstay.jobs.drill import drill_after_backup

@@ -1,11 +1,11 @@
 """Giving a site back: files, databases, its configuration."""
 
-from backstay.restore.apart import Teller
 from backstay.restore.arriving import Arrival
+from backstay.restore.background import Reporter
 from backstay.restore.configuration import Move, Rewritten, rewrite_configuration
 from backstay.restore.databases import present_tables, scratch_database
 from backstay.restore.drill import DrillReport, drill
-from backstay.restore.journal import Journal, open_journals, read_lines, take_up
+from backstay.restore.journal import Journal, open_journals, read_lines, reopen_journal
 from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
 from backstay.restore.plan import MAIN_DUMP, RemoteArchive, RestorePlan, RestoreProgress, RestoreReport
 from backstay.restore.preparation import Fetch
@@ -21,12 +21,12 @@ __all__ = [
     "Layout",
     "Move",
     "RemoteArchive",
+    "Reporter",
     "RestorePlan",
     "RestoreProgress",
     "RestoreReport",
     "RestoreRun",
     "Rewritten",
-    "Teller",
     "begin",
     "drill",
     "open_journals",
@@ -34,7 +34,7 @@ __all__ = [
     "present_tables",
     "read_layout",
     "read_lines",
+    "reopen_journal",
     "rewrite_configuration",
     "scratch_database",
-    "take_up",
 ]

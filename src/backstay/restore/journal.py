@@ -161,7 +161,7 @@ def open_journals(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if (path / _JOURNAL).is_file())
 
 
-def take_up(folder: Path, name: str) -> Journal:
+def reopen_journal(folder: Path, name: str) -> Journal:
     """Open the journal of a restore that is not over yet.
 
     Raises:

@@ -12,12 +12,12 @@ from typing import Any
 
 from backstay.archives import open_archive
 from backstay.errors import BackstayError, NotFoundError, RestoreError
-from backstay.restore.ahead import Ahead, stage_ahead
-from backstay.restore.apart import Apart, Teller
 from backstay.restore.arriving import Arrival
+from backstay.restore.background import BackgroundTask, Reporter
 from backstay.restore.checks import check_databases, is_wordpress, prefix_of
 from backstay.restore.configuration import Move
 from backstay.restore.databases import StageRequest
+from backstay.restore.early_staging import EarlyStaging, stage_early
 from backstay.restore.journal import Journal
 from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
 from backstay.restore.moving import moving_texts
@@ -33,7 +33,7 @@ from backstay.steps import converted
 _DEFAULT_ROOT_MODE = 0o755
 
 OnWarning = Callable[[str], None]
-Fetch = Callable[[RemoteArchive, Path, Arrival, Teller], None]
+Fetch = Callable[[RemoteArchive, Path, Arrival, Reporter], None]
 """Downloads an archive into a folder, to its end; notes what is there, and tells of it."""
 
 
@@ -64,7 +64,7 @@ class Preparation:
         self._stages = stages
         self._fetch = fetch
         self._layout = layout
-        self._ahead = Ahead()
+        self._early = EarlyStaging()
 
     @property
     def archive(self) -> Path:
@@ -93,15 +93,15 @@ class Preparation:
             files = self._files(layout, stack)
             if not all(self._prefix(one) for one in wanted):
                 # Only the site's own configuration tells the prefix.
-                yield from self._told(files, on_warning, wait=True)
+                yield from self._reported(files, on_warning, wait=True)
             for database in wanted:
                 with closing(self._make_database_ready(database, on_warning)) as steps:
                     for step in steps:
                         yield step
                         # An error of the files ends the load too.
-                        for _news in self._told(files, on_warning, wait=False):
+                        for _news in self._reported(files, on_warning, wait=False):
                             pass
-            yield from self._told(files, on_warning, wait=True)
+            yield from self._reported(files, on_warning, wait=True)
         missing = [
             database.dump_file for database in layout.databases if database.dump_file not in self._plan.databases
         ]
@@ -118,58 +118,58 @@ class Preparation:
             raise RestoreError(f"The archive of the restore {self._journal.name} is not here, and can't be fetched.")
         arrival = Arrival()
         folder = self.archive.parent
-        ahead = partial(self._stage_ahead, arrival)
-        stages_ahead = self._plan.files and not self._plan.only
-        if stages_ahead:
+        early = partial(self._stage_early, arrival)
+        stages_early = self._plan.files and not self._plan.only
+        if stages_early:
             self._clear_places()
         with ExitStack() as stack:
             # What ends first must be begun last: whoever reads stops when nothing more will arrive.
-            reading = stack.enter_context(self._apart(ahead)) if stages_ahead else None
+            reading = stack.enter_context(self._background(early)) if stages_early else None
             stack.callback(arrival.end)
-            fetching = stack.enter_context(self._apart(partial(self._fetch_into, remote, folder, arrival)))
+            fetching = stack.enter_context(self._background(partial(self._fetch_into, remote, folder, arrival)))
             try:
                 while not fetching.ended:
-                    for name, done, total in fetching.news(wait=0.5):
+                    for name, done, total in fetching.messages(wait=0.5):
                         yield RestoreProgress("download", name, done, total)
-                    for _progress in reading.news() if reading else ():
+                    for _progress in reading.messages() if reading else ():
                         pass
             except BackstayError as error:
                 raise InterruptedDownloadError(error) from error
             arrival.end()
             self._journal.append("fetched")
-            for path, done, _total in reading.news(wait=None) if reading else ():
+            for path, done, _total in reading.messages(wait=None) if reading else ():
                 yield RestoreProgress("files", path, done)
             if reading is not None:
-                self._ahead = Ahead(*reading.result)
+                self._early = EarlyStaging(*reading.result)
 
-    def _fetch_into(self, remote: RemoteArchive, folder: Path, arrival: Arrival, teller: Teller) -> None:
+    def _fetch_into(self, remote: RemoteArchive, folder: Path, arrival: Arrival, reporter: Reporter) -> None:
         if self._fetch is not None:
             folder.mkdir(mode=0o700, exist_ok=True)
-            self._fetch(remote, folder, arrival, teller)
+            self._fetch(remote, folder, arrival, reporter)
 
-    def _stage_ahead(self, arrival: Arrival, teller: Teller) -> tuple[int, int, int]:
-        ahead = stage_ahead(self._plan, self.archive, self._places.staged, arrival, teller)
-        return ahead.end, ahead.files, ahead.bytes
+    def _stage_early(self, arrival: Arrival, reporter: Reporter) -> tuple[int, int, int]:
+        early = stage_early(self._plan, self.archive, self._places.staged, arrival, reporter)
+        return early.end, early.files, early.bytes
 
-    def _apart(self, work: Callable[[Teller], Any]) -> Apart:
+    def _background(self, work: Callable[[Reporter], Any]) -> BackgroundTask:
         # It holds the journal's lock: nobody takes the restore up before the last of its processes is gone.
-        return Apart(work, keep=(self._journal.lock,))
+        return BackgroundTask(work, keep=(self._journal.lock,))
 
     # Files.
 
-    def _files(self, layout: Layout, stack: ExitStack) -> Apart | None:
+    def _files(self, layout: Layout, stack: ExitStack) -> BackgroundTask | None:
         """Begin to make the files ready; None where they are, or are not asked for."""
         ready = self._journal.last("files ready") is not None and self._places.staged.is_dir()
         if ready or not self._plan.files:
             return None
         target = Path(self._plan.target)
         root_mode = target.stat().st_mode & 0o777 if target.is_dir() else _DEFAULT_ROOT_MODE
-        if not self._ahead.files:
+        if not self._early.files:
             self._clear_places()
         request = FilesRequest(
-            self.archive, layout, self._plan, self._places.staged, self._move(layout), root_mode, self._ahead
+            self.archive, layout, self._plan, self._places.staged, self._move(layout), root_mode, self._early
         )
-        return stack.enter_context(self._apart(partial(stage_files, request)))
+        return stack.enter_context(self._background(partial(stage_files, request)))
 
     def _clear_places(self) -> None:
         self._places.remove()
@@ -180,12 +180,14 @@ class Preparation:
                 f"{self._plan.target} cannot be made: the folder above it refuses ({error.strerror})."
             ) from error
 
-    def _told(self, files: Apart | None, on_warning: OnWarning, *, wait: bool) -> Iterator[RestoreProgress]:
+    def _reported(
+        self, files: BackgroundTask | None, on_warning: OnWarning, *, wait: bool
+    ) -> Iterator[RestoreProgress]:
         """Yield how far the files are; their end goes into the journal."""
         if files is None or files.ended:
             return
         try:
-            for path, done, total in files.news(wait=None if wait else 0.0):
+            for path, done, total in files.messages(wait=None if wait else 0.0):
                 yield RestoreProgress("files", path, done, total)
         finally:
             for warning in files.warnings:

@@ -58,7 +58,7 @@ def begin(restores: Path, vault: Vault, plan: RestorePlan) -> RestoreRun:
     journal = new_journal(restores)
     try:
         places = choose_places(Path(plan.target), journal.name, merge=plan.way == "merge" or bool(plan.only))
-        sealed = base64.b64encode(vault.seal(json.dumps(plan.to_json()))).decode()
+        encrypted = base64.b64encode(vault.encrypt(json.dumps(plan.to_json()))).decode()
         # A folder that stays, and gets a hidden one for a while, is to look untouched when it is taken back.
         stays = places.way != "whole" and Path(places.target).is_dir()
         root = attributes(Path(places.target)) if stays else None
@@ -69,7 +69,7 @@ def begin(restores: Path, vault: Vault, plan: RestorePlan) -> RestoreRun:
             "keep_days": plan.keep_days,
             "root": root,
         }
-        journal.append("begin", plan=sealed, places=places.to_json(), **shown)
+        journal.append("begin", plan=encrypted, places=places.to_json(), **shown)
     except BaseException:
         journal.remove()
         raise
@@ -97,7 +97,7 @@ class RestoreRun:
         if first is None:
             raise RestoreError(f"The restore {journal.name} was never begun: nothing was done.")
         self.journal = journal
-        self.plan = RestorePlan.from_json(json.loads(vault.open(base64.b64decode(first["plan"]))))
+        self.plan = RestorePlan.from_json(json.loads(vault.decrypt(base64.b64decode(first["plan"]))))
         self.places = Places.from_json(first["places"])
         self.fetch: Fetch | None = None
         self.layout: Layout | None = None

@@ -11,9 +11,9 @@ from typing import Any
 
 from backstay.archives import Entry, open_archive
 from backstay.errors import DiskFullError, NotFoundError
-from backstay.restore.ahead import Ahead, settle
-from backstay.restore.apart import Teller
+from backstay.restore.background import Reporter
 from backstay.restore.configuration import Move, rewrite_configuration
+from backstay.restore.early_staging import EarlyStaging, settle
 from backstay.restore.layout import Layout
 from backstay.restore.plan import SERVER_FILES, RestorePlan
 from backstay.restore.replacement import Replacer, replace_in_files
@@ -27,10 +27,10 @@ class FilesRequest:
         archive: main file.
         layout: of the archive.
         plan: of the restore.
-        folder: where they go; whatever is there that was not staged ahead is removed first.
+        folder: where they go; whatever is there that was not staged early is removed first.
         move: where the site goes.
         root_mode: permissions of the folder where the archive does not tell them.
-        ahead: what was staged while the archive arrived.
+        early: what was staged while the archive arrived.
     """
 
     archive: Path
@@ -39,15 +39,15 @@ class FilesRequest:
     folder: Path
     move: Move
     root_mode: int
-    ahead: Ahead = field(default_factory=Ahead)
+    early: EarlyStaging = field(default_factory=EarlyStaging)
 
 
-def stage_files(request: FilesRequest, teller: Teller) -> dict[str, Any]:
+def stage_files(request: FilesRequest, reporter: Reporter) -> dict[str, Any]:
     """Extract the site into a folder, change in it what its new place asks for, and bring it to the disk.
 
     Args:
         request: what, and where.
-        teller: told of the progress, and of all that could not be given back as it was.
+        reporter: told of the progress, and of all that could not be given back as it was.
 
     Returns:
         Entries and bytes written, what was changed in which files of the configuration, and in how many places texts
@@ -59,13 +59,13 @@ def stage_files(request: FilesRequest, teller: Teller) -> dict[str, Any]:
     """
     plan, folder = request.plan, request.folder
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files, size = _extract(request, teller)
+    files, size = _extract(request, reporter)
     changed, replaced = [], {}
     if plan.configuration:
-        changed = rewrite_configuration(folder, request.move, on_warning=teller.warn)
+        changed = rewrite_configuration(folder, request.move, on_warning=reporter.warn)
     replacer = Replacer(plan.replacements)
     if replacer:
-        replaced = replace_in_files(folder, replacer, on_warning=teller.warn)
+        replaced = replace_in_files(folder, replacer, on_warning=reporter.warn)
     if plan.owner is not None:
         _give_to(folder, *plan.owner)
     _give_root_back(folder, request.layout, request.root_mode)
@@ -74,13 +74,13 @@ def stage_files(request: FilesRequest, teller: Teller) -> dict[str, Any]:
     return {"files": files, "bytes": size, "configuration": configuration, "replaced": replaced}
 
 
-def _extract(request: FilesRequest, teller: Teller) -> tuple[int, int]:
+def _extract(request: FilesRequest, reporter: Reporter) -> tuple[int, int]:
     plan, layout = request.plan, request.layout
     with open_archive(request.archive, password=plan.password) as archive:
-        ahead = settle(request.ahead, archive, request.folder)
+        early = settle(request.early, archive, request.folder)
 
         def is_left(entry: Entry) -> bool:
-            return not layout.is_own(entry.path) and not ahead.holds(entry)
+            return not layout.is_own(entry.path) and not early.holds(entry)
 
         try:
             report = archive.extract(
@@ -89,8 +89,10 @@ def _extract(request: FilesRequest, teller: Teller) -> tuple[int, int]:
                 select=is_left,
                 rename=_renamed if plan.rename_server_files else None,
                 special_modes=plan.special_modes,
-                on_warning=teller.warn,
-                on_progress=lambda progress: teller.progress(progress.path, ahead.bytes + progress.bytes, layout.size),
+                on_warning=reporter.warn,
+                on_progress=lambda progress: reporter.progress(
+                    progress.path, early.bytes + progress.bytes, layout.size
+                ),
             )
         except DiskFullError as error:
             # The hidden folder means nothing to anybody.
@@ -100,7 +102,7 @@ def _extract(request: FilesRequest, teller: Teller) -> tuple[int, int]:
         raise NotFoundError(
             f"Nothing in the archive fits --only {wanted}: see what it holds with 'backstay archive list'."
         )
-    return ahead.files + report.entries, ahead.bytes + report.bytes
+    return early.files + report.entries, early.bytes + report.bytes
 
 
 def _renamed(path: str) -> str:

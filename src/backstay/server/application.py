@@ -1,14 +1,103 @@
-"""The server as an ASGI application."""
+"""The server as an ASGI application: a request's path is understood, its form of the API found, the answer sent."""
 
 from __future__ import annotations
 
+import logging
+
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.routing import Route as PathRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backstay.api.status import Status
 from backstay.jobs.installation import Installation
+from backstay.server import monitor, v2, v3
 from backstay.server.access_log import AccessLog
-from backstay.server.gate import Gate
+from backstay.server.authentication import Authenticator
+from backstay.server.browser import browser_page, openapi_response
+from backstay.server.dispatch import UNEXPECTED, Dispatcher
+from backstay.server.pages import not_found, refused, route_not_found, start_page
+from backstay.server.request import HttpRequest, RefusedRequestError, RequestReader
+from backstay.server.routes import Endpoint, Route, route_of
+from backstay.server.v1 import VersionOne
+
+_log = logging.getLogger(__name__)
+
+_OPTIONS = ("", "com_akeebabackup", "com_akeeba")
+"""Names of the component in the host application; a request for another one is not ours."""
+_WORDPRESS_ACTION = "akeebabackup_api"
+
+
+class Application:
+    """Answers every request; an ASGI application.
+
+    Args:
+        installation: what the calls are about.
+    """
+
+    def __init__(self, installation: Installation) -> None:
+        self._configuration = installation.configuration.server
+        self._reader = RequestReader(
+            maximum_head=self._configuration.maximum_head, maximum_body=self._configuration.maximum_body
+        )
+        self._authenticator = Authenticator(installation)
+        self._dispatcher = Dispatcher(installation)
+        self._version_one = VersionOne(self._configuration, self._authenticator, self._dispatcher)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            route = route_of(scope["path"])
+            if route.endpoint in (Endpoint.NOTHING, Endpoint.NO_ROUTE):
+                answer: ASGIApp = not_found() if route.endpoint is Endpoint.NOTHING else route_not_found()
+            else:
+                answer = await self._answer(route, await self._reader.read(scope, receive), scope)
+        except RefusedRequestError as error:
+            answer = refused(error.status, error.sentence)
+        except Exception:  # noqa: BLE001 - the boundary of the process: a bug answers as the API does, and is logged
+            _log.exception("A request failed in a way that nobody foresaw.")
+            answer = v2.reply(Status.ERROR, UNEXPECTED)
+        await answer(scope, receive, send)
+
+    async def _answer(self, route: Route, request: HttpRequest, scope: Scope) -> ASGIApp:
+        match route.endpoint:
+            case Endpoint.VERSION_3:
+                return await v3.answer(route.name, request, self._authenticator, self._dispatcher)
+            case Endpoint.VERSION_2:
+                return await v2.answer(request, self._authenticator, self._dispatcher)
+            case Endpoint.MONITOR_JOOMLA | Endpoint.MONITOR_WORDPRESS:
+                return await monitor.answer(route, request, scope["scheme"], self._authenticator, self._configuration)
+            case Endpoint.OPENAPI:
+                return openapi_response(route.base, self._configuration.api_level)
+            case Endpoint.BROWSER:
+                return browser_page()
+            case _:
+                return await self._classic(route, request)
+
+    async def _classic(self, route: Route, request: HttpRequest) -> ASGIApp:
+        """Answer where versions 1 and 2 share a path: ``json`` means version 1, ``method`` version 2 (clients.md)."""
+        if not _is_ours(request):
+            return not_found()
+        if request.value("json") is not None:
+            return await self._version_one.answer(request)
+        view = (request.value("view") or "").lower()
+        if request.value("method") is not None or view == "api":
+            return await v2.answer(request, self._authenticator, self._dispatcher)
+        if view == "json":
+            return await self._version_one.answer(request)
+        if request.verb not in ("GET", "HEAD", "POST"):
+            return v2.wrong_verb(request.verb)
+        is_start = route.endpoint is Endpoint.START and not route.base
+        return start_page() if is_start else not_found()
+
+
+def _is_ours(request: HttpRequest) -> bool:
+    if (request.value("option") or "").lower() not in _OPTIONS:
+        return False
+    action = request.value("action")
+    if request.path.endswith("/admin-ajax.php"):
+        return action == _WORDPRESS_ACTION
+    return True
 
 
 def create_application(installation: Installation) -> Starlette:
@@ -17,4 +106,4 @@ def create_application(installation: Installation) -> Starlette:
     Args:
         installation: opened by the caller, and closed by it after the server has ended.
     """
-    return Starlette(routes=[Route("/{path:path}", Gate(installation))], middleware=[Middleware(AccessLog)])
+    return Starlette(routes=[PathRoute("/{path:path}", Application(installation))], middleware=[Middleware(AccessLog)])

@@ -66,11 +66,11 @@ def _bearer(headers: Headers) -> str | None:
     return token.strip() if kind.lower() == "bearer" and token.strip() else None
 
 
-class Doorkeeper:
+class Authenticator:
     """Tells who is asking.
 
     Args:
-        installation: whose secret and tokens open the door.
+        installation: whose secret and tokens are accepted.
         clock: returns seconds that never go back.
     """
 
@@ -132,10 +132,10 @@ class Doorkeeper:
         if identity is None:
             await self.refuse(address)
         elif identity is SECRET_HOLDER:
-            return self.welcome(address)
+            return self.accept(address)
         return identity
 
-    def welcome(self, address: str) -> Identity:
+    def accept(self, address: str) -> Identity:
         """Return who knows the secret word, and forget the failures of their address."""
         self._throttle.forgive(address)
         return SECRET_HOLDER

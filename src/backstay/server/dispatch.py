@@ -21,7 +21,7 @@ from backstay.jobs.installation import Installation
 from backstay.server.access_log import note_call
 from backstay.server.answer import Answer
 from backstay.server.authentication import Identity
-from backstay.server.handlers import HANDLERS, Call, Handler, Pace, PartOfArchive
+from backstay.server.handlers import HANDLERS, Call, Handler, PartOfArchive, Scheduling
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ UNEXPECTED = "An unexpected error occurred: the log of the server tells more."
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class MethodRequest:
     """A call that was made out of a request, in whichever version of the API.
 
     Attributes:
@@ -65,12 +65,12 @@ class Dispatcher:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
         self._limiters = {
-            Pace.WAITS: anyio.CapacityLimiter(_WAITING_THREADS),
-            Pace.WORKS: anyio.CapacityLimiter(_WORKING_THREADS),
-            Pace.HEAVY: anyio.CapacityLimiter(_HEAVY_THREADS),
+            Scheduling.WAITS: anyio.CapacityLimiter(_WAITING_THREADS),
+            Scheduling.WORKS: anyio.CapacityLimiter(_WORKING_THREADS),
+            Scheduling.HEAVY: anyio.CapacityLimiter(_HEAVY_THREADS),
         }
 
-    async def answer(self, request: Request, encode: Callable[[Any], bytes]) -> Answer:
+    async def answer(self, request: MethodRequest, encode: Callable[[Any], bytes]) -> Answer:
         """Return a call's reply.
 
         Args:
@@ -94,7 +94,7 @@ class Dispatcher:
         finally:
             note_call(f" ({name} by {request.identity.name}, version {request.version}: {status:d})")
 
-    async def _answer(self, method: Method[Any, Any], request: Request, encode: Callable[[Any], bytes]) -> Answer:
+    async def _answer(self, method: Method[Any, Any], request: MethodRequest, encode: Callable[[Any], bytes]) -> Answer:
         if not method.answers_at(self._installation.configuration.server.api_level):
             raise not_supported()
         parameters = method.read_parameters(request.data)
@@ -103,7 +103,7 @@ class Dispatcher:
         handler = HANDLERS[method.name]
         call = Call(self._installation, request.version)
         try:
-            return await self._run(handler.pace, partial(_encoded, handler, call, parameters, encode))
+            return await self._run(handler.scheduling, partial(_encoded, handler, call, parameters, encode))
         except ApiError:
             raise
         except BackstayError as error:
@@ -113,10 +113,10 @@ class Dispatcher:
             _log.exception("%s failed in a way that nobody foresaw.", method.name)
             raise ApiError(Status.ERROR, UNEXPECTED) from None
 
-    async def _run(self, pace: Pace, function: Callable[[], Answer]) -> Answer:
-        if pace is Pace.AT_ONCE:
+    async def _run(self, scheduling: Scheduling, function: Callable[[], Answer]) -> Answer:
+        if scheduling is Scheduling.AT_ONCE:
             return function()
-        return await anyio.to_thread.run_sync(function, limiter=self._limiters[pace])
+        return await anyio.to_thread.run_sync(function, limiter=self._limiters[scheduling])
 
 
 def _encoded(handler: Handler, call: Call, parameters: Parameters, encode: Callable[[Any], bytes]) -> Answer:

@@ -9,9 +9,9 @@ from starlette.responses import JSONResponse, Response
 from backstay.api.methods import Scope
 from backstay.api.status import ACCESS_DENIED, NOT_ALLOWED
 from backstay.jobs.server_configuration import ServerConfiguration
-from backstay.server.authentication import ALL_SCOPES, Credentials, Doorkeeper, Identity
-from backstay.server.incoming import Incoming
-from backstay.server.routes import Door, Route
+from backstay.server.authentication import ALL_SCOPES, Authenticator, Credentials, Identity
+from backstay.server.request import HttpRequest
+from backstay.server.routes import Endpoint, Route
 from backstay.version import __version__
 
 _GENERATION = "3"
@@ -21,7 +21,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 async def answer(
-    route: Route, incoming: Incoming, scheme: str, doorkeeper: Doorkeeper, configuration: ServerConfiguration
+    route: Route, request: HttpRequest, scheme: str, authenticator: Authenticator, configuration: ServerConfiguration
 ) -> Response:
     """Return the document, to who may read it.
 
@@ -30,31 +30,31 @@ async def answer(
 
     Args:
         route: which of the two forms.
-        incoming: the request.
+        request: the request.
         scheme: http or https.
-        doorkeeper: tells who asks.
+        authenticator: tells who asks.
         configuration: tells the address of the server, if anything does.
     """
-    if incoming.verb not in ("GET", "HEAD"):
+    if request.verb not in ("GET", "HEAD"):
         return _refusal(405, "Method Not Allowed")
-    offered = Credentials.of_headers(incoming.headers)
-    identity = await doorkeeper.identify(offered, incoming.address)
+    offered = Credentials.of_headers(request.headers)
+    identity = await authenticator.identify(offered, request.address)
     if identity is None:
         return _refusal(401, ACCESS_DENIED)
     if Scope.READ not in identity.scopes:
         return _refusal(403, NOT_ALLOWED)
-    secret = _secret_for(identity, offered, doorkeeper)
-    base = configuration.public_url.rstrip("/") or f"{scheme}://{incoming.headers.get('host', 'localhost')}{route.base}"
-    is_joomla = route.door is Door.MONITOR_JOOMLA
-    document = _document(secret, base, is_joomla=is_joomla, has_version_1=secret == doorkeeper.secret())
+    secret = _secret_for(identity, offered, authenticator)
+    base = configuration.public_url.rstrip("/") or f"{scheme}://{request.headers.get('host', 'localhost')}{route.base}"
+    is_joomla = route.endpoint is Endpoint.MONITOR_JOOMLA
+    document = _document(secret, base, is_joomla=is_joomla, has_version_1=secret == authenticator.secret())
     if not is_joomla:
         return JSONResponse(document, headers=_HEADERS)
     wrapped = {"data": {"type": "akeebabackup", "id": "0", "attributes": document}}
     return JSONResponse(wrapped, headers=_HEADERS, media_type=_JOOMLA_TYPE)
 
 
-def _secret_for(identity: Identity, offered: Credentials, doorkeeper: Doorkeeper) -> str:
-    secret = doorkeeper.secret()
+def _secret_for(identity: Identity, offered: Credentials, authenticator: Authenticator) -> str:
+    secret = authenticator.secret()
     if identity.scopes == ALL_SCOPES and secret is not None:
         return secret
     return offered.token or ""

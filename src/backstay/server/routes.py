@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 
-class Door(Enum):
+class Endpoint(Enum):
     """What stands at a path."""
 
     CLASSIC = auto()
@@ -27,28 +27,31 @@ class Route:
     """A path, understood.
 
     Attributes:
-        door: what stands there.
+        endpoint: what stands there.
         base: the path in front of it, without a slash at its end.
         name: of the method, where the path holds it.
     """
 
-    door: Door
+    endpoint: Endpoint
     base: str = ""
     name: str = ""
 
 
 _API = r"(?P<base>.*?)/api(?:/index\.php)?"
-_PATTERNS: tuple[tuple[Door, re.Pattern[str]], ...] = (
-    (Door.VERSION_3, re.compile(_API + r"/v3/akeebabackup/(?P<name>[A-Za-z0-9._-]{1,64})/?")),
-    (Door.VERSION_2, re.compile(_API + r"/v2/akeebabackup(?:/index\.php)?/?")),
-    (Door.MONITOR_JOOMLA, re.compile(_API + r"/v1/panopticon/akeebabackup/info/?")),
-    (Door.MONITOR_WORDPRESS, re.compile(r"(?P<base>.*?)(?:/wp-json|/index\.php)?/v1/panopticon/akeebabackup/info/?")),
-    (Door.OPENAPI, re.compile(r"(?P<base>.*)/openapi\.json")),
-    (Door.BROWSER, re.compile(r"(?P<base>.*)/docs/?")),
-    (Door.NO_ROUTE, re.compile(_API + r"/(?:v\d+(?:/.*)?)?")),
-    (Door.CLASSIC, re.compile(r"(?P<base>.*)/(?:index|remote)\.php")),
-    (Door.CLASSIC, re.compile(r"(?P<base>.*)/wp-admin/admin-ajax\.php")),
-    (Door.START, re.compile(r"(?P<base>.*)/")),
+_PATTERNS: tuple[tuple[Endpoint, re.Pattern[str]], ...] = (
+    (Endpoint.VERSION_3, re.compile(_API + r"/v3/akeebabackup/(?P<name>[A-Za-z0-9._-]{1,64})/?")),
+    (Endpoint.VERSION_2, re.compile(_API + r"/v2/akeebabackup(?:/index\.php)?/?")),
+    (Endpoint.MONITOR_JOOMLA, re.compile(_API + r"/v1/panopticon/akeebabackup/info/?")),
+    (
+        Endpoint.MONITOR_WORDPRESS,
+        re.compile(r"(?P<base>.*?)(?:/wp-json|/index\.php)?/v1/panopticon/akeebabackup/info/?"),
+    ),
+    (Endpoint.OPENAPI, re.compile(r"(?P<base>.*)/openapi\.json")),
+    (Endpoint.BROWSER, re.compile(r"(?P<base>.*)/docs/?")),
+    (Endpoint.NO_ROUTE, re.compile(_API + r"/(?:v\d+(?:/.*)?)?")),
+    (Endpoint.CLASSIC, re.compile(r"(?P<base>.*)/(?:index|remote)\.php")),
+    (Endpoint.CLASSIC, re.compile(r"(?P<base>.*)/wp-admin/admin-ajax\.php")),
+    (Endpoint.START, re.compile(r"(?P<base>.*)/")),
 )
 _LONGEST_PATH = 2048
 
@@ -60,8 +63,8 @@ def route_of(path: str) -> Route:
         path: decoded, without query.
     """
     if len(path) > _LONGEST_PATH:
-        return Route(Door.NOTHING)
-    for door, pattern in _PATTERNS:
+        return Route(Endpoint.NOTHING)
+    for endpoint, pattern in _PATTERNS:
         if match := pattern.fullmatch(path):
-            return Route(door, match["base"], match.groupdict().get("name") or "")
-    return Route(Door.NOTHING)
+            return Route(endpoint, match["base"], match.groupdict().get("name") or "")
+    return Route(Endpoint.NOTHING)

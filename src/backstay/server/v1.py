@@ -13,9 +13,9 @@ from backstay.api.methods import Scope, find_method
 from backstay.api.status import ACCESS_DENIED, AUTHENTICATION_FAILED, ApiError, Status
 from backstay.api.wire import reply_value
 from backstay.jobs.server_configuration import ServerConfiguration
-from backstay.server.authentication import Doorkeeper, Identity
-from backstay.server.dispatch import Dispatcher, Request
-from backstay.server.incoming import Incoming
+from backstay.server.authentication import Authenticator, Identity
+from backstay.server.dispatch import Dispatcher, MethodRequest
+from backstay.server.request import HttpRequest
 from backstay.server.v2 import is_download, refused_download
 
 _HEADERS = {
@@ -49,70 +49,72 @@ class VersionOne:
 
     Args:
         configuration: which encapsulations are answered, and whether salts may come again.
-        doorkeeper: knows the secret.
+        authenticator: knows the secret.
         dispatcher: answers calls.
     """
 
-    def __init__(self, configuration: ServerConfiguration, doorkeeper: Doorkeeper, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, configuration: ServerConfiguration, authenticator: Authenticator, dispatcher: Dispatcher
+    ) -> None:
         self._configuration = configuration
-        self._doorkeeper = doorkeeper
+        self._authenticator = authenticator
         self._dispatcher = dispatcher
         self._salts = Salts()
 
-    async def answer(self, incoming: Incoming) -> ASGIApp:
+    async def answer(self, request: HttpRequest) -> ASGIApp:
         """Return the answer to a request; the checks come in the documented order (encapsulation page, 6)."""
-        if incoming.verb not in ("GET", "POST", "HEAD"):
-            return _error(ApiError(Status.UNKNOWN_METHOD, f"Invalid HTTP method {incoming.verb}"))
-        secret = self._doorkeeper.secret()
+        if request.verb not in ("GET", "POST", "HEAD"):
+            return _error(ApiError(Status.UNKNOWN_METHOD, f"Invalid HTTP method {request.verb}"))
+        secret = self._authenticator.secret()
         if secret is None:
             return _error(ApiError(Status.ACCESS_DENIED, ACCESS_DENIED))
         try:
-            request = await self._read(incoming, secret)
+            envelope = await self._read(request, secret)
         except ApiError as error:
             return _error(error)
-        if incoming.verb == "HEAD" and not is_download(request.method):
+        if request.verb == "HEAD" and not is_download(envelope.method):
             return _error(ApiError(Status.UNKNOWN_METHOD, "Invalid HTTP method HEAD"))
-        return await self._call(request, self._doorkeeper.welcome(incoming.address))
+        return await self._call(envelope, self._authenticator.accept(request.address))
 
-    async def _read(self, incoming: Incoming, secret: str) -> EnvelopeRequest:
+    async def _read(self, request: HttpRequest, secret: str) -> EnvelopeRequest:
         denied = ApiError(Status.AUTHENTICATION_FAILED, AUTHENTICATION_FAILED)
-        if self._doorkeeper.is_flooding(incoming.address):
+        if self._authenticator.is_flooding(request.address):
             raise denied
         try:
-            request = read_request(
-                incoming.value("json"), secret, encrypted=self._configuration.encrypted_encapsulations
+            envelope = read_request(
+                request.value("json"), secret, encrypted=self._configuration.encrypted_encapsulations
             )
         except ApiError as error:
             if error.status == Status.AUTHENTICATION_FAILED:
-                await self._doorkeeper.refuse(incoming.address)
+                await self._authenticator.refuse(request.address)
             raise
-        if self._configuration.refuse_replayed_salts and self._is_replayed(request, incoming.value("json") or ""):
-            await self._doorkeeper.refuse(incoming.address)
+        if self._configuration.refuse_replayed_salts and self._is_replayed(envelope, request.value("json") or ""):
+            await self._authenticator.refuse(request.address)
             raise denied
-        return request
+        return envelope
 
-    def _is_replayed(self, request: EnvelopeRequest, text: str) -> bool:
+    def _is_replayed(self, envelope: EnvelopeRequest, text: str) -> bool:
         """Whether a salt comes again on a call that changes something other than by taking a backup.
 
         Encrypted requests carry no salt; of them the whole text may not come again.
         """
-        method = find_method(request.method)
+        method = find_method(envelope.method)
         changes = (
             method is not None
             and method.scope in (Scope.DELETE, Scope.CONFIGURE)
             and not method.name.startswith(("get", "export", "browse", "test"))
         )
-        is_new = self._salts.is_new(request.salt or text)
+        is_new = self._salts.is_new(envelope.salt or text)
         return changes and not is_new
 
-    async def _call(self, request: EnvelopeRequest, identity: Identity) -> ASGIApp:
+    async def _call(self, envelope: EnvelopeRequest, identity: Identity) -> ASGIApp:
         try:
             found = await self._dispatcher.answer(
-                Request(1, request.method, request.data, identity),
-                lambda value: write_reply(request, reply_value(value, version=1)),
+                MethodRequest(1, envelope.method, envelope.data, identity),
+                lambda value: write_reply(envelope, reply_value(value, version=1)),
             )
         except ApiError as error:
-            return refused_download(error) if is_download(request.method) else _error(error)
+            return refused_download(error) if is_download(envelope.method) else _error(error)
         return found.response(_HEADERS)
 
 

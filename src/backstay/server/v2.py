@@ -9,10 +9,10 @@ from starlette.types import ASGIApp
 
 from backstay.api.status import ACCESS_DENIED, ApiError, Status
 from backstay.api.wire import ROUTING_PARAMETERS, decode_parameters, encode_reply, reply_value
-from backstay.server.authentication import Credentials, Doorkeeper
-from backstay.server.dispatch import DOWNLOAD_DIRECT, Dispatcher, Request
+from backstay.server.authentication import Authenticator, Credentials
+from backstay.server.dispatch import DOWNLOAD_DIRECT, Dispatcher, MethodRequest
 from backstay.server.files import refusal
-from backstay.server.incoming import Incoming, Pairs
+from backstay.server.request import HttpRequest, Pairs
 
 SECRET_PARAMETER = "_akeebaAuth"  # noqa: S105 - the name of the parameter, not a secret
 _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
@@ -35,30 +35,30 @@ def wrong_verb(verb: str) -> Response:
     return reply(Status.UNKNOWN_METHOD, f"Invalid HTTP method {verb}")
 
 
-def credentials(incoming: Incoming) -> Credentials:
+def credentials(request: HttpRequest) -> Credentials:
     """Return what a request of version 2 carries: the header counts, then URL, then form."""
-    offered = Credentials.of_headers(incoming.headers)
+    offered = Credentials.of_headers(request.headers)
     if offered.secret is not None:
         return offered
-    for pairs in (incoming.query, incoming.form):
+    for pairs in (request.query, request.form):
         for name, value in reversed(pairs):
             if name == SECRET_PARAMETER and value:
                 return Credentials(value.encode("utf-8", "surrogateescape"))
     return offered
 
 
-async def answer(incoming: Incoming, doorkeeper: Doorkeeper, dispatcher: Dispatcher) -> ASGIApp:
+async def answer(request: HttpRequest, authenticator: Authenticator, dispatcher: Dispatcher) -> ASGIApp:
     """Return the answer to a request of version 2."""
-    name = _NOT_OF_A_NAME.sub("", incoming.value("method") or "")
-    if not _verb_fits(incoming.verb, name):
-        return wrong_verb(incoming.verb)
-    identity = await doorkeeper.identify(credentials(incoming), incoming.address, token_as_secret=True)
+    name = _NOT_OF_A_NAME.sub("", request.value("method") or "")
+    if not _verb_fits(request.verb, name):
+        return wrong_verb(request.verb)
+    identity = await authenticator.identify(credentials(request), request.address, token_as_secret=True)
     if identity is None:
         return not_identified(name)
-    return await call(incoming.pairs, dispatcher, Request(2, name, {}, identity))
+    return await call(request.pairs, dispatcher, MethodRequest(2, name, {}, identity))
 
 
-async def call(pairs: Pairs, dispatcher: Dispatcher, request: Request) -> ASGIApp:
+async def call(pairs: Pairs, dispatcher: Dispatcher, request: MethodRequest) -> ASGIApp:
     """Return the answer to a call of version 2 or 3 whose sender is known.
 
     Args:
@@ -68,7 +68,7 @@ async def call(pairs: Pairs, dispatcher: Dispatcher, request: Request) -> ASGIAp
     """
     try:
         data = decode_parameters(pair for pair in pairs if pair[0].lower() not in ROUTING_PARAMETERS)
-        found = await dispatcher.answer(Request(request.version, request.name, data, request.identity), _encode)
+        found = await dispatcher.answer(MethodRequest(request.version, request.name, data, request.identity), _encode)
     except ApiError as error:
         if is_download(request.name):
             return refused_download(error)

@@ -191,7 +191,7 @@ def is_lost(error: BaseException) -> bool:
 
 
 @contextmanager
-def told_as(address: DatabaseAddress, kind: type[DatabaseError], doing: str) -> Iterator[None]:
+def reported_as(address: DatabaseAddress, kind: type[DatabaseError], doing: str) -> Iterator[None]:
     """Turn the driver's errors into the tree's, in one sentence that says what was being done.
 
     Raises:

@@ -16,7 +16,7 @@ from backstay.databases import metadata
 from backstay.databases.address import DatabaseAddress
 from backstay.databases.filters import TableFilter
 from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
-from backstay.databases.mysql.connection import Connection, code_of, connect, message_of, told_as
+from backstay.databases.mysql.connection import Connection, code_of, connect, message_of, reported_as
 from backstay.databases.mysql.definitions import LOAD_MODE, Definition, Definitions, Session
 from backstay.databases.mysql.inserts import TableReader, begin_snapshot
 from backstay.databases.mysql.naming import Naming
@@ -42,7 +42,7 @@ def dump(
         connection = stack.enter_context(connect(address))
         parts = stack.enter_context(PartWriter(sink, name, options.part_size))
         work = _Dump(address, options, on_warning, connection, StatementWriter(parts, markers=options.markers))
-        with told_as(address, DumpError, "the dump of its definitions was made"):
+        with reported_as(address, DumpError, "the dump of its definitions was made"):
             work.begin()
         yield from work.run()
     return work.summary(name, parts)
@@ -159,7 +159,7 @@ class _Dump:
 
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
-        with told_as(self._address, DumpError, f"{what} was being dumped"):
+        with reported_as(self._address, DumpError, f"{what} was being dumped"):
             yield
 
     def _one_table(self, table: Table) -> Generator[DumpProgress]:

@@ -16,7 +16,7 @@ from backstay.databases.choice import TableChoice
 from backstay.databases.metadata import own_facts
 from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
 from backstay.databases.mysql import swap
-from backstay.databases.mysql.connection import Connection, code_of, connect, is_lost, message_of, told_as
+from backstay.databases.mysql.connection import Connection, code_of, connect, is_lost, message_of, reported_as
 from backstay.databases.mysql.definitions import LOAD_COLLATION, LOAD_MODE, Session
 from backstay.databases.mysql.naming import concrete
 from backstay.databases.mysql.reading import Reading, Role, read_statement, without_foreign_keys
@@ -101,7 +101,7 @@ class Staging:
                         yield self._progress()
             self._connection.commit()
             yield self._progress()
-            with told_as(self._address, LoadError, "the new tables were made ready"):
+            with reported_as(self._address, LoadError, "the new tables were made ready"):
                 swap.plan(self._connection, self.staged, self._prefix, self._warn)
                 swap.rehearse(self._connection, self.staged, self._warn)
 
@@ -126,7 +126,7 @@ class Staging:
         return LoadProgress(self._part, self._table, self._rows, self._statements, self._bytes)
 
     def _prepare(self, connection: Connection) -> None:
-        with told_as(self._address, LoadError, "the load was being prepared"):
+        with reported_as(self._address, LoadError, "the load was being prepared"):
             self._packet = int(connection.value("SELECT @@max_allowed_packet"))
             connection.execute(f"SET NAMES utf8mb4 COLLATE {LOAD_COLLATION}")
             connection.execute("SET SESSION foreign_key_checks = 0, unique_checks = 0, autocommit = 0")

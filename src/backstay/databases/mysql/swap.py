@@ -16,7 +16,7 @@ import pymysql
 from backstay.databases.address import DatabaseAddress
 from backstay.databases.filters import STAGING_NAME
 from backstay.databases.model import DumpOptions, ExistingTables, OnWarning
-from backstay.databases.mysql.connection import Connection, code_of, connect, message_of, told_as
+from backstay.databases.mysql.connection import Connection, code_of, connect, message_of, reported_as
 from backstay.databases.mysql.definitions import LOAD_COLLATION, Definitions, Session
 from backstay.databases.mysql.naming import Naming
 from backstay.databases.mysql.reading import without_foreign_keys
@@ -166,7 +166,7 @@ def _constraints_about(connection: Connection, tables: set[str]) -> list[Constra
 
 @contextmanager
 def _connected(address: DatabaseAddress, doing: str) -> Iterator[Connection]:
-    with closing(connect(address)) as connection, told_as(address, LoadError, doing):
+    with closing(connect(address)) as connection, reported_as(address, LoadError, doing):
         work_alone(connection)
         connection.execute(f"SET NAMES utf8mb4 COLLATE {LOAD_COLLATION}")
         connection.execute("SET SESSION foreign_key_checks = 0, unique_checks = 0")

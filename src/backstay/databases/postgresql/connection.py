@@ -71,7 +71,9 @@ def is_lost(connection: Connection, error: psycopg.Error) -> bool:
 
 
 @contextmanager
-def told_as(address: DatabaseAddress, connection: Connection, kind: type[DatabaseError], doing: str) -> Iterator[None]:
+def reported_as(
+    address: DatabaseAddress, connection: Connection, kind: type[DatabaseError], doing: str
+) -> Iterator[None]:
     """Turn the driver's errors into the tree's, in one sentence that says what was being done.
 
     Raises:

@@ -18,7 +18,7 @@ from backstay.databases.checksums import sum_of
 from backstay.databases.filters import TableFilter
 from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
 from backstay.databases.parts import PartWriter
-from backstay.databases.postgresql.connection import Connection, connect, told_as
+from backstay.databases.postgresql.connection import Connection, connect, reported_as
 from backstay.databases.postgresql.copying import copied
 from backstay.databases.postgresql.definitions import SchemaDump, find_pg_dump
 from backstay.databases.postgresql.schema import Relation, Schema, read_schema
@@ -35,7 +35,7 @@ def dump(
         connection = stack.enter_context(connect(address))
         parts = stack.enter_context(PartWriter(sink, name, options.part_size))
         work = _Dump(address, options, on_warning, connection, parts)
-        with told_as(address, connection, DumpError, "its definitions were being read"):
+        with reported_as(address, connection, DumpError, "its definitions were being read"):
             work.begin()
         yield from work.run()
     return work.summary(name)
@@ -98,10 +98,12 @@ class _Dump:
         for done, relation in enumerate(self._tables):
             yield self._progress(relation.name, done)
             if self._filter.has_rows(relation.name, ""):
-                with told_as(self._address, self._connection, DumpError, f"the table {relation.name} was being dumped"):
+                with reported_as(
+                    self._address, self._connection, DumpError, f"the table {relation.name} was being dumped"
+                ):
                     for _ in self._rows(relation):
                         yield self._progress(relation.name, done)
-        with told_as(self._address, self._connection, DumpError, "sequences and large objects were being dumped"):
+        with reported_as(self._address, self._connection, DumpError, "sequences and large objects were being dumped"):
             self._sequences()
             self._large_objects()
         self._parts.write(self._after.encode())

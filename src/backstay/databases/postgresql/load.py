@@ -14,8 +14,8 @@ from backstay.databases.address import DatabaseAddress
 from backstay.databases.choice import TableChoice
 from backstay.databases.metadata import own_facts
 from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
-from backstay.databases.postgresql.connection import Connection, connect, first_line, is_lost, told_as
-from backstay.databases.postgresql.room import Displacement, add_foreign_key, kind_of, quoted
+from backstay.databases.postgresql.connection import Connection, connect, first_line, is_lost, reported_as
+from backstay.databases.postgresql.displacement import Displacement, add_foreign_key, kind_of, quoted
 from backstay.databases.postgresql.schema import Relation, read_schema
 from backstay.databases.postgresql.selection import Key, Selection, Taking
 from backstay.databases.postgresql.statements import Statement, StatementReader
@@ -64,11 +64,11 @@ def load(
         selection = Selection(choice, _definitions(parts))
     with connect(address) as connection:
         work = _Load(address, connection, metadata or {}, policy, selection, on_warning)
-        with told_as(address, connection, LoadError, "the load was being prepared"):
+        with reported_as(address, connection, LoadError, "the load was being prepared"):
             connection.execute("BEGIN")
-            work.make_room()
+            work.clear_names()
         yield from work.run(parts)
-        with told_as(address, connection, LoadError, "the load was being completed"):
+        with reported_as(address, connection, LoadError, "the load was being completed"):
             summary = work.complete()
             connection.execute("COMMIT")
     return summary
@@ -113,7 +113,7 @@ class _Load:
         old = str(metadata.get("prefix") or "")
         self._prefixes = (old, address.prefix) if old and address.prefix and old != address.prefix else None
 
-    def make_room(self) -> None:
+    def clear_names(self) -> None:
         """Look for what the dump would make and the database already holds, and do as the policy says."""
         relations = read_schema(self._connection).relations
         present = self._in_the_way(relations)

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from backstay.databases import DatabaseAddress, ExistingTables, LoadProgress, LoadSummary
-from backstay.databases.mysql.connection import Connection, connect, told_as
+from backstay.databases.mysql.connection import Connection, connect, reported_as
 from backstay.databases.mysql.load import Staging
 from backstay.databases.mysql.schema import in_order
 from backstay.databases.mysql.staged import StagedEntity, StagedLoad, StagedTable
@@ -58,7 +58,7 @@ class MySQLStage:
         tables = {table.new: table.name for table in self._known().tables}
         if request.renamed_prefix:
             doing = "the prefix in WordPress's own rows was changed"
-            with closing(connect(self._address)) as connection, told_as(self._address, LoadError, doing):
+            with closing(connect(self._address)) as connection, reported_as(self._address, LoadError, doing):
                 self.replaced |= _rename_rows(connection, tables, *request.renamed_prefix)
         if request.replacer:
             self.replaced |= replace_in_tables(self._address, tables, request.replacer, on_warning=request.on_warning)
@@ -81,7 +81,7 @@ class MySQLStage:
             self.discard()
             return
         doing = "the old tables were looked for"
-        with closing(connect(self._address)) as connection, told_as(self._address, LoadError, doing):
+        with closing(connect(self._address)) as connection, reported_as(self._address, LoadError, doing):
             work_alone(connection)
             present = present_tables(self._address)
         out = [table for table in self._staged.tables if not _is_back(table, present)]
@@ -94,7 +94,7 @@ class MySQLStage:
     def discard(self) -> None:
         """Drop every temporary table of a load that was not swapped in; of this database, whoever began it."""
         doing = "the temporary tables were dropped"
-        with closing(connect(self._address)) as connection, told_as(self._address, LoadError, doing):
+        with closing(connect(self._address)) as connection, reported_as(self._address, LoadError, doing):
             work_alone(connection)
             connection.execute("SET SESSION foreign_key_checks = 0")
             drop_leftovers(connection)

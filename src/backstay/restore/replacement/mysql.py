@@ -12,7 +12,7 @@ import pymysql
 from pymysql.cursors import SSCursor
 
 from backstay.databases import DatabaseAddress
-from backstay.databases.mysql.connection import Connection, code_of, connect, told_as
+from backstay.databases.mysql.connection import Connection, code_of, connect, reported_as
 from backstay.databases.mysql.tokens import quote
 from backstay.errors import LoadError
 from backstay.restore.replacement.text import Replacer
@@ -61,7 +61,7 @@ def replace_in_tables(
     """
     changed: dict[str, int] = {}
     for table, name in tables.items():
-        with told_as(address, LoadError, f"texts of {name} were replaced"), tempfile.TemporaryFile() as spool:
+        with reported_as(address, LoadError, f"texts of {name} were replaced"), tempfile.TemporaryFile() as spool:
             with closing(connect(address)) as connection:
                 columns = _columns(connection, table)
                 if not columns.text:

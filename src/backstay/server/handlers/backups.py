@@ -16,7 +16,7 @@ from backstay.api.methods.profiles import INVALID_PROFILE
 from backstay.api.replies import StepReply
 from backstay.errors import BackstayError, ConfigurationError, NotFoundError
 from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup
-from backstay.server.handlers.model import Call, Handler, Pace
+from backstay.server.handlers.model import Call, Handler, Scheduling
 
 
 def start(call: Call, parameters: StartBackupParameters) -> StepReply:
@@ -82,6 +82,6 @@ def _reply(call: Call, state: StepState) -> StepReply:
 
 
 HANDLERS = {
-    "startBackup": Handler(start, Pace.WAITS),
-    "stepBackup": Handler(step, Pace.WAITS),
+    "startBackup": Handler(start, Scheduling.WAITS),
+    "stepBackup": Handler(step, Scheduling.WAITS),
 }

@@ -9,7 +9,7 @@ from typing import Any
 from backstay.api.methods import NoParameters
 from backstay.api.methods.updates import UpdateInformationParameters
 from backstay.api.replies import ProfileItem, VersionInfo
-from backstay.server.handlers.model import Call, Handler, Pace
+from backstay.server.handlers.model import Call, Handler, Scheduling
 from backstay.version import RELEASE_DATE, __version__
 
 _LAST_LEVEL_WITH_UPDATES = 400
@@ -61,7 +61,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 HANDLERS = {
-    "getVersion": Handler(get_version, Pace.AT_ONCE),
+    "getVersion": Handler(get_version, Scheduling.AT_ONCE),
     "getProfiles": Handler(get_profiles),
-    "updateGetInformation": Handler(update_information, Pace.AT_ONCE),
+    "updateGetInformation": Handler(update_information, Scheduling.AT_ONCE),
 }

@@ -11,7 +11,7 @@ from typing import Any
 from backstay.jobs.installation import Installation
 
 
-class Pace(Enum):
+class Scheduling(Enum):
     """How a handler spends its time.
 
     AT_ONCE spends none to speak of; the others run in a thread: WORKS briefly, WAITS for news, HEAVY on a large reply.
@@ -48,7 +48,7 @@ class Handler:
     """The function that answers a method, from a call and its typed parameters; and how it spends its time."""
 
     function: Callable[[Call, Any], Any]
-    pace: Pace = Pace.WORKS
+    scheduling: Scheduling = Scheduling.WORKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from backstay.catalogue import Backup
 from backstay.engine import BackupFile
 from backstay.errors import NotFoundError, PermissionDeniedError, UsageError
 from backstay.jobs.records import ListedBackup, backup_files, delete_backup, delete_backup_files, list_backups, read_log
-from backstay.server.handlers.model import Call, Handler, Pace, PartOfArchive
+from backstay.server.handlers.model import Call, Handler, PartOfArchive, Scheduling
 
 _MEBIBYTE = 1 << 20
 _LARGEST_CHUNK = 32
@@ -184,9 +184,9 @@ def _moment(moment: datetime | None) -> str:
 HANDLERS = {
     "listBackups": Handler(listed),
     "getBackupInfo": Handler(information),
-    "download": Handler(download, Pace.HEAVY),
+    "download": Handler(download, Scheduling.HEAVY),
     "downloadDirect": Handler(download_direct),
     "delete": Handler(delete),
     "deleteFiles": Handler(delete_files),
-    "log": Handler(log, Pace.HEAVY),
+    "log": Handler(log, Scheduling.HEAVY),
 }

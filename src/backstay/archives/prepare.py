@@ -27,7 +27,7 @@ IMPLIED_MODE = 0o755
 
 
 @dataclass(slots=True)
-class Sealed:
+class PreparedEntry:
     """An entry ready to be written.
 
     Attributes:
@@ -49,7 +49,7 @@ class Sealed:
     too_large: bool = False
 
 
-class Sealer:
+class Preparer:
     """Makes entries ready for one archive; safe to use from many threads.
 
     Args:
@@ -63,11 +63,11 @@ class Sealer:
         self.codec = codec
         self.store_above = store_above
 
-    def batch(self, sources: Sequence[Source]) -> list[Sealed]:
+    def batch(self, sources: Sequence[Source]) -> list[PreparedEntry]:
         """Make some entries ready, in order."""
-        return [self.seal(source) for source in sources]
+        return [self.prepare(source) for source in sources]
 
-    def seal(self, source: Source) -> Sealed:
+    def prepare(self, source: Source) -> PreparedEntry:
         """Make one entry ready.
 
         Raises:
@@ -75,7 +75,7 @@ class Sealer:
         """
         reason = self.why_not(source)
         if reason:
-            return Sealed(source, warning=reason)
+            return PreparedEntry(source, warning=reason)
         if source.type is not EntryType.FILE:
             return self._link_or_directory(source)
         if source.deflated is not None:
@@ -85,16 +85,16 @@ class Sealer:
         try:
             return self._read(source)
         except UnreadableError as error:
-            return Sealed(source, warning=str(error))
+            return PreparedEntry(source, warning=str(error))
 
-    def _read(self, source: Source) -> Sealed:
+    def _read(self, source: Source) -> PreparedEntry:
         content = read_file(source.file or "", source.size, source.mtime)
         if content is None:
-            return Sealed(source, too_large=True)
-        sealed = self._content(source, content.data, content.mode, content.mtime)
+            return PreparedEntry(source, too_large=True)
+        prepared = self._content(source, content.data, content.mode, content.mtime)
         if content.changed:
-            sealed.warning = "changed while it was read: what is stored may be neither its old content nor its new"
-        return sealed
+            prepared.warning = "changed while it was read: what is stored may be neither its old content nor its new"
+        return prepared
 
     def why_not(self, source: Source) -> str | None:
         """Say why a source cannot be stored at all, None if it can."""
@@ -108,11 +108,11 @@ class Sealer:
             return "has the name of the archive's own manifest"
         return why_not_storable(source.path)
 
-    def data(self, source: Source, data: bytes) -> Sealed:
+    def data(self, source: Source, data: bytes) -> PreparedEntry:
         """Make an entry of content in memory ready."""
         return self._content(source, data, source.mode, source.mtime)
 
-    def _content(self, source: Source, data: bytes, mode: int, mtime: int) -> Sealed:
+    def _content(self, source: Source, data: bytes, mode: int, mtime: int) -> PreparedEntry:
         size = len(data)
         crc = isal_zlib.crc32(data) if self.format.uses_crc else 0
         if self.format.chunk_size:
@@ -135,7 +135,7 @@ class Sealer:
         smaller = self.codec.smaller(data) if len(data) <= self.store_above else None
         return (STORED, data) if smaller is None else (DEFLATED, smaller)
 
-    def _spool(self, source: Source, spool: DeflatedFile) -> Sealed:
+    def _spool(self, source: Source, spool: DeflatedFile) -> PreparedEntry:
         try:
             if self.format.chunk_size:
                 return self.data(source, b"".join(inflated(spool)))
@@ -150,7 +150,7 @@ class Sealer:
 
     def _file(
         self, source: Source, content: Content, pieces: Sequence[bytes | bytearray], mode: int, mtime: int, digest: str
-    ) -> Sealed:
+    ) -> PreparedEntry:
         path = source.path
         head = Head(path_bytes(path), EntryType.FILE, mode, mtime)
         header = self.format.header(head, content, content.size)
@@ -159,18 +159,18 @@ class Sealer:
         else:
             units = [Unit(header, b""), *map(self.format.unit, pieces)]
         line = manifest.pack_file_line(path, content.size, mode, mtime, digest)
-        return Sealed(source, head, content, units, line)
+        return PreparedEntry(source, head, content, units, line)
 
-    def _link_or_directory(self, source: Source) -> Sealed:
+    def _link_or_directory(self, source: Source) -> PreparedEntry:
         target = path_bytes(source.target or "") if source.type is EntryType.SYMLINK else b""
         line = ManifestLine(
             source.path, source.type, len(target), source.mode, source.mtime, None, source.target, source.implied
         )
         if source.type is EntryType.SYMLINK and not target:
-            return Sealed(source, warning="is a link that points to nothing")
+            return PreparedEntry(source, warning="is a link that points to nothing")
         if source.type is EntryType.DIRECTORY and source.implied:
             if source.mode & 0o7777 == IMPLIED_MODE:
-                return Sealed(source, line=manifest.pack_line(line))
+                return PreparedEntry(source, line=manifest.pack_line(line))
             line = ManifestLine(source.path, source.type, 0, source.mode, source.mtime)
         crc = zlib.crc32(target) if self.format.uses_crc else 0
         head = Head(path_bytes(source.path), source.type, source.mode, source.mtime)
@@ -178,4 +178,4 @@ class Sealer:
         units = [Unit(self.format.header(head, content, len(target)), b"")]
         if target:
             units.append(self.format.unit(target))
-        return Sealed(source, head, content, units, manifest.pack_line(line))
+        return PreparedEntry(source, head, content, units, manifest.pack_line(line))

@@ -12,15 +12,15 @@ import pytest
 from backstay.archives import EntryType, open_archive
 from backstay.jobs.installation import open_installation
 from backstay.jobs.records import backup_files
-from backstay.restore.ahead import Ahead, digests_of, settle, stage_ahead
-from backstay.restore.apart import Teller
 from backstay.restore.arriving import Arrival
+from backstay.restore.background import Reporter
+from backstay.restore.early_staging import EarlyStaging, digests_of, settle, stage_early
 from backstay.restore.plan import RemoteArchive, RestorePlan
 from support.backups import make_files, take
 
 
-class _Silent(Teller):
-    """A teller that nobody listens to."""
+class _Silent(Reporter):
+    """A reporter that nobody listens to."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -40,53 +40,53 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "staged" / "site"
 
 
-def staged(archive: Path, folder: Path, *, arrived: int | None = None) -> Ahead:
+def staged(archive: Path, folder: Path, *, arrived: int | None = None) -> EarlyStaging:
     """Stage what has arrived of an archive, all of it unless told otherwise."""
     arrival, size = Arrival(), archive.stat().st_size
     arrival.count = size if arrived is None else arrived
     if arrived is not None:
         arrival.end()
     plan = RestorePlan(str(archive), str(folder), remote=RemoteArchive("", "", 1, ((archive.name, size),)))
-    return stage_ahead(plan, archive, folder, arrival, _Silent())
+    return stage_early(plan, archive, folder, arrival, _Silent())
 
 
-def settled(ahead: Ahead, archive: Path, folder: Path) -> Ahead:
+def settled(early: EarlyStaging, archive: Path, folder: Path) -> EarlyStaging:
     with open_archive(archive) as opened:
-        return settle(ahead, opened, folder)
+        return settle(early, opened, folder)
 
 
 def test_all_plain_files_of_the_site_are_staged_and_kept(archive: Path, folder: Path) -> None:
-    ahead = staged(archive, folder)
+    early = staged(archive, folder)
     with open_archive(archive) as opened:
         files = [one for one in opened if one.type is EntryType.FILE and not one.path.startswith("installation/")]
-    assert ahead.files == sum(ahead.holds(one) for one in files) > 10
-    assert ahead.bytes == sum(one.size for one in files if ahead.holds(one))
-    assert settled(ahead, archive, folder) == ahead
-    assert sum(path.is_file() for path in folder.rglob("*")) == ahead.files
+    assert early.files == sum(early.holds(one) for one in files) > 10
+    assert early.bytes == sum(one.size for one in files if early.holds(one))
+    assert settled(early, archive, folder) == early
+    assert sum(path.is_file() for path in folder.rglob("*")) == early.files
 
 
 def test_a_file_that_is_not_as_the_manifest_says_has_all_thrown_away(archive: Path, folder: Path) -> None:
-    ahead = staged(archive, folder)
+    early = staged(archive, folder)
     with digests_of(folder).open("r+b") as digests:
         digests.seek(32)
         digests.write(bytes(32))
-    assert settled(ahead, archive, folder) == Ahead()
+    assert settled(early, archive, folder) == EarlyStaging()
     assert not folder.exists()
 
 
 def test_hashes_that_are_missing_have_all_thrown_away(archive: Path, folder: Path) -> None:
-    ahead = staged(archive, folder)
-    os.truncate(digests_of(folder), 32 * (ahead.files - 1))
-    assert settled(ahead, archive, folder) == Ahead()
+    early = staged(archive, folder)
+    os.truncate(digests_of(folder), 32 * (early.files - 1))
+    assert settled(early, archive, folder) == EarlyStaging()
 
 
 def test_an_entry_in_the_place_of_a_staged_file_has_all_thrown_away(archive: Path, folder: Path) -> None:
-    ahead = staged(archive, folder)
+    early = staged(archive, folder)
     # As if one file less had come in time, and its name had been there before.
     with open_archive(archive) as opened:
-        ends = [entry.location.start for entry in opened if entry.location and ahead.holds(entry)]
-    os.truncate(digests_of(folder), 32 * (ahead.files - 1))
-    assert settled(replace(ahead, end=ends[-1]), archive, folder) == Ahead()
+        ends = [entry.location.start for entry in opened if entry.location and early.holds(entry)]
+    os.truncate(digests_of(folder), 32 * (early.files - 1))
+    assert settled(replace(early, end=ends[-1]), archive, folder) == EarlyStaging()
 
 
 def test_where_the_download_stopped_nothing_is_made_of_it(archive: Path, folder: Path) -> None:
@@ -99,5 +99,5 @@ def test_where_the_download_stopped_nothing_is_made_of_it(archive: Path, folder:
 def test_a_zip_archive_waits_for_its_end(archive: Path, folder: Path, tmp_path: Path) -> None:
     site, made = tmp_path / "site", tmp_path / "made"
     shutil.make_archive(str(made), "zip", site)
-    assert staged(made.with_suffix(".zip"), folder) == Ahead()
+    assert staged(made.with_suffix(".zip"), folder) == EarlyStaging()
     assert archive.exists()

@@ -9,15 +9,15 @@ from backstay.archives.entries import DeflatedFile, EntryType, Source
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backstay.archives.seal import Sealer
+    from backstay.archives.prepare import Preparer
 
-ROOM = (1 << 20) + (1 << 18)
+MAXIMUM_BATCH = (1 << 20) + (1 << 18)
 """Bytes that a batch takes at most, made ready; what takes more is made ready where it is written."""
 
 _FILE = EntryType.FILE
 
 
-class Baled(NamedTuple):
+class BatchEntry(NamedTuple):
     """An entry of a batch that is ready to be written.
 
     Attributes:
@@ -26,7 +26,7 @@ class Baled(NamedTuple):
         content: the values of its `Content`.
         mode: ``st_mode`` for its header.
         mtime: whole Unix seconds, likewise.
-        warning: see `Sealed`.
+        warning: see `PreparedEntry`.
     """
 
     units: tuple[int, ...]
@@ -36,7 +36,7 @@ class Baled(NamedTuple):
     warning: str | None
 
 
-class Bale(NamedTuple):
+class Batch(NamedTuple):
     """A batch that is ready to be written.
 
     Attributes:
@@ -47,13 +47,13 @@ class Bale(NamedTuple):
 
     size: int
     lines: int
-    entries: list[Baled]
+    entries: list[BatchEntry]
 
 
-def bale_of(reply: tuple[int, int, list[tuple[Any, ...]]]) -> Bale:
-    """Make again what `bale` has given, of plain values."""
+def batch_of(reply: tuple[int, int, list[tuple[Any, ...]]]) -> Batch:
+    """Make again what `prepare_batch` has given, of plain values."""
     size, lines, entries = reply
-    return Bale(size, lines, [Baled(*values) for values in entries])
+    return Batch(size, lines, [BatchEntry(*values) for values in entries])
 
 
 def message_of(sources: Sequence[Source]) -> list[tuple[Any, ...]]:
@@ -84,37 +84,39 @@ def _source_of(values: tuple[Any, ...]) -> Source:
     return Source(path, EntryType(kind), mode, mtime, size, file, data, deflated, target, implied)
 
 
-def bale(sealer: Sealer, message: list[tuple[Any, ...]], room: memoryview) -> tuple[int, int, list[tuple[Any, ...]]]:
+def prepare_batch(
+    preparer: Preparer, message: list[tuple[Any, ...]], buffer: memoryview
+) -> tuple[int, int, list[tuple[Any, ...]]]:
     """Make a batch ready; the work of another process.
 
     Args:
-        sealer: of the archive.
+        preparer: of the archive.
         message: what `message_of` made.
-        room: where the bytes of the entries go, and behind them the lines of the manifest.
+        buffer: where the bytes of the entries go, and behind them the lines of the manifest.
 
     Returns:
-        The values of a `Bale` and of each `Baled`; see `bale_of`.
+        The values of a `Batch` and of each `BatchEntry`; see `batch_of`.
 
     Raises:
-        ValueError: if there is not enough room, or an entry has grown and has to be packed block by block.
+        ValueError: if there is not enough space in it, or an entry has grown and has to be packed block by block.
     """
     entries: list[tuple[Any, ...]] = []
     lines: list[bytes] = []
     at = 0
     for values in message:
-        sealed = sealer.seal(_source_of(values))
-        if sealed.too_large:
+        prepared = preparer.prepare(_source_of(values))
+        if prepared.too_large:
             raise ValueError(values[0])
         lengths: list[int] = []
-        for unit in sealed.units:
+        for unit in prepared.units:
             for data in unit:
                 end = at + len(data)
-                room[at:end] = data
+                buffer[at:end] = data
                 at = end
                 lengths.append(len(data))
-        lines.append(sealed.line)
-        mode, mtime = (sealed.head.mode, sealed.head.mtime) if sealed.head else (0, 0)
-        entries.append((tuple(lengths), tuple(sealed.content), mode, mtime, sealed.warning))
+        lines.append(prepared.line)
+        mode, mtime = (prepared.head.mode, prepared.head.mtime) if prepared.head else (0, 0)
+        entries.append((tuple(lengths), tuple(prepared.content), mode, mtime, prepared.warning))
     text = b"".join(lines)
-    room[at : at + len(text)] = text
+    buffer[at : at + len(text)] = text
     return at, len(text), entries

@@ -39,7 +39,7 @@ class RefusedRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class HttpRequest:
     """One request, read whole.
 
     Attributes:
@@ -87,7 +87,7 @@ class RequestReader:
         self._maximum_body = maximum_body
         self._large_bodies = asyncio.Semaphore(LARGE_BODIES)
 
-    async def read(self, scope: Scope, receive: Receive) -> Incoming:
+    async def read(self, scope: Scope, receive: Receive) -> HttpRequest:
         """Read a request.
 
         Raises:
@@ -98,7 +98,7 @@ class RequestReader:
             raise RefusedRequestError(
                 431, f"The head of the request is larger than {self._maximum_head} bytes: send what is long as a POST."
             )
-        return Incoming(
+        return HttpRequest(
             verb=scope["method"].upper(),
             path=scope["path"],
             headers=headers,

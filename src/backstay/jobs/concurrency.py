@@ -1,4 +1,4 @@
-"""Whose turn it is: at most so many backups run at once, the rest wait in the order they began."""
+"""Whose slot it is: at most so many backups run at once, the rest wait in the order they began."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _LOOK_SECONDS = 0.5
 
 
 def wait(installation: Installation, backup_id: int, folder: Path, stopped: Callable[[], bool]) -> int | None:
-    """Wait for a turn.
+    """Wait for a slot.
 
-    A turn is a lock on one of as many files as backups may run, which says whose it is; it ends with its process.
+    A slot is a lock on one of as many files as backups may run, which says whose it is; it ends with its process.
 
     Args:
         installation: whose.
-        backup_id: of the backup that wants a turn.
+        backup_id: of the backup that wants a slot.
         folder: of its job, where what it waits for is told.
         stopped: whether somebody asked it to end.
 
     Returns:
-        The open file that holds the turn, or None where it was asked to end first.
+        The open file that holds the slot, or None where it was asked to end first.
     """
     files = [
         installation.home.jobs / f"turn-{number}.lock"
@@ -36,25 +36,25 @@ def wait(installation: Installation, backup_id: int, folder: Path, stopped: Call
     ]
     while True:
         running = {holder for path in files if (holder := _holder(path)) is not None}
-        ahead = [earlier for earlier in _waiting(installation, running) if earlier < backup_id]
-        if not ahead and (turn := _take(files, backup_id)) is not None:
-            return turn
+        earlier_ones = [earlier for earlier in _waiting(installation, running) if earlier < backup_id]
+        if not earlier_ones and (slot := _take_slot(files, backup_id)) is not None:
+            return slot
         if stopped():
             return None
-        awaited = ahead[-1] if ahead else max(running, default=0)
+        awaited = earlier_ones[-1] if earlier_ones else max(running, default=0)
         with contextlib.suppress(OSError):
             report.publish(folder, Progress("init", step=f"Waiting for the end of backup {awaited}"))
         time.sleep(_LOOK_SECONDS)
 
 
 def _waiting(installation: Installation, running: set[int]) -> list[int]:
-    """Return the numbers of backups whose processes live and have no turn, in order."""
+    """Return the numbers of backups whose processes live and have no slot, in order."""
     found = (backup.id for backup in installation.catalogue.backups.newest(status="run"))
     home = installation.home
     return sorted(number for number in found if number not in running and lock.is_alive(home.job(number)))
 
 
-def _take(files: list[Path], backup_id: int) -> int | None:
+def _take_slot(files: list[Path], backup_id: int) -> int | None:
     for path in files:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -71,7 +71,7 @@ def _take(files: list[Path], backup_id: int) -> int | None:
 
 
 def _holder(path: Path) -> int | None:
-    """Return the number of the backup whose turn a file is, or None where it is free."""
+    """Return the number of the backup whose slot a file is, or None where it is free."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

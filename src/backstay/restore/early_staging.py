@@ -1,7 +1,7 @@
 """Files that are staged while their archive is still on its way, before anything is known of its end.
 
 Only what is plain is staged so: regular files with ordinary names, each of them once. They are held to the manifest
-when that has arrived. Wherever anything is out of the ordinary, all that was staged ahead is thrown away, and the
+when that has arrived. Wherever anything is out of the ordinary, all that was staged early is thrown away, and the
 extraction of the whole archive, which knows all of its structure, does and tells what is to be done and told.
 """
 
@@ -20,8 +20,8 @@ from blake3 import blake3
 
 from backstay.archives import ArchiveReader, Entry, EntryType
 from backstay.errors import BackstayError, DiskFullError
-from backstay.restore.apart import Teller
 from backstay.restore.arriving import Arrival, open_arriving
+from backstay.restore.background import Reporter
 from backstay.restore.plan import SERVER_FILES, RestorePlan
 
 _DIGEST_SIZE = 32
@@ -36,8 +36,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
-    """What was staged ahead: the plain files whose data begins before a place in the archive.
+class EarlyStaging:
+    """What was staged early: the plain files whose data begins before a place in the archive.
 
     Attributes:
         end: that place, in bytes from the archive's beginning; 0: nothing was staged.
@@ -72,11 +72,11 @@ def _is_plain(entry: Entry) -> bool:
 
 
 def digests_of(folder: Path) -> Path:
-    """Return the file that holds the hashes of what is staged ahead in a folder, in order."""
+    """Return the file that holds the hashes of what is staged early in a folder, in order."""
     return folder.with_name(f"{folder.name}.digests")
 
 
-def stage_ahead(plan: RestorePlan, archive: Path, folder: Path, arrival: Arrival, teller: Teller) -> Ahead:
+def stage_early(plan: RestorePlan, archive: Path, folder: Path, arrival: Arrival, reporter: Reporter) -> EarlyStaging:
     """Stage plain files as their bytes arrive, until all has arrived.
 
     Args:
@@ -84,14 +84,14 @@ def stage_ahead(plan: RestorePlan, archive: Path, folder: Path, arrival: Arrival
         archive: where its main file will be.
         folder: for the files; whatever is there is removed first.
         arrival: tells what is there.
-        teller: told of the progress.
+        reporter: told of the progress.
 
     Raises:
         StoppedError: the download was stopped.
         DiskFullError: there is no room.
     """
     if plan.remote is None:
-        return Ahead()
+        return EarlyStaging()
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,17 +109,17 @@ def stage_ahead(plan: RestorePlan, archive: Path, folder: Path, arrival: Arrival
                     break
                 if entry.location is not None and _is_plain(entry):
                     digests.write(staging.write(reader, entry))
-                    teller.progress(entry.path, staging.bytes)
+                    reporter.progress(entry.path, staging.bytes)
                     end = entry.location.start + 1
     except (BackstayError, OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(f"There is no room left for {plan.target}: free some space there.") from error
         if arrival.is_over and arrival.count < plan.remote.size:
             raise
-        _log.info("Nothing is staged ahead: %s", error)
+        _log.info("Nothing is staged early: %s", error)
         shutil.rmtree(folder)
-        return Ahead()
-    return Ahead(end, staging.files, staging.bytes)
+        return EarlyStaging()
+    return EarlyStaging(end, staging.files, staging.bytes)
 
 
 class _Staging:
@@ -161,31 +161,31 @@ def _give(path: Path, mode: int | None, mtime: int | None) -> None:
         os.utime(path, (mtime, mtime))
 
 
-def settle(ahead: Ahead, archive: ArchiveReader, folder: Path) -> Ahead:
-    """Hold what was staged ahead to the whole archive; throw it away where it is not what it should be.
+def settle(early: EarlyStaging, archive: ArchiveReader, folder: Path) -> EarlyStaging:
+    """Hold what was staged early to the whole archive; throw it away where it is not what it should be.
 
     Args:
-        ahead: what was staged.
+        early: what was staged.
         archive: open, all of it there.
         folder: where it was staged.
 
     Returns:
         What is left of it: all or nothing.
     """
-    if ahead.files and _fits(ahead, archive, folder):
-        return ahead
+    if early.files and _fits(early, archive, folder):
+        return early
     if folder.exists():
         shutil.rmtree(folder)
-    return Ahead()
+    return EarlyStaging()
 
 
-def _fits(ahead: Ahead, archive: ArchiveReader, folder: Path) -> bool:
+def _fits(early: EarlyStaging, archive: ArchiveReader, folder: Path) -> bool:
     lines = (line for line in archive.manifest() if line.type is EntryType.FILE)
     has_manifest = archive.has_manifest
     with suppress(StopIteration, OSError, BackstayError), digests_of(folder).open("rb") as digests:
         for entry in archive:
             path = folder / entry.path
-            if not ahead.holds(entry):
+            if not early.holds(entry):
                 if _collides(entry, path):
                     return False
                 continue

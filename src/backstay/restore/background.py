@@ -15,21 +15,30 @@ from types import TracebackType
 from typing import Any, Self
 
 from backstay.errors import BackstayError, RestoreError, StoppedError
-from backstay.processes import InThread, begin_beside, error_of, error_values, has_news, receive, send, takes_more
+from backstay.processes import (
+    BackgroundThread,
+    error_of,
+    error_values,
+    has_message,
+    is_writable,
+    receive,
+    send,
+    start_background,
+)
 
-_TELL_SECONDS = 0.1
+_REPORT_SECONDS = 0.1
 
 
 Progress = tuple[str, int, int]
 """What is in hand, bytes done, bytes in all (0 where that is not known)."""
 
 
-class Teller:
+class Reporter:
     """What work tells with, from any of its threads."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._told = 0.0
+        self._reported = 0.0
         self._lock = threading.Lock()
         self.warnings: list[str] = []
 
@@ -45,22 +54,22 @@ class Teller:
         """
         with self._lock:
             now = time.monotonic()
-            if now - self._told < _TELL_SECONDS:
+            if now - self._reported < _REPORT_SECONDS:
                 return
-            self._told = now
+            self._reported = now
             try:
                 # Whoever listens may have other things to do: the work never waits for them.
-                if takes_more(self._channel):
+                if is_writable(self._channel):
                     send(self._channel, ("progress", what, done, total))
             except (OSError, ValueError) as error:
                 raise StoppedError("The restore was stopped.") from error
 
 
-Work = Callable[[Teller], Any]
+Work = Callable[[Reporter], Any]
 """What is done; what it returns must be plain (see ``backstay.processes.send``)."""
 
 
-class Apart:
+class BackgroundTask:
     """Some work that goes on beside the program; use it in a ``with`` statement, whose end is the work's end too.
 
     Args:
@@ -75,7 +84,7 @@ class Apart:
         self.result: Any = None
         self.warnings: list[str] = []
         self._ended = False
-        self._worker = begin_beside(lambda channel: _serve(work, channel), keep)
+        self._worker = start_background(lambda channel: _serve(work, channel), keep)
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +94,7 @@ class Apart:
     ) -> None:
         self.end()
 
-    def news(self, *, wait: float | None = 0.0) -> Iterator[Progress]:
+    def messages(self, *, wait: float | None = 0.0) -> Iterator[Progress]:
         """Yield what the work has told since the last time.
 
         Args:
@@ -95,7 +104,7 @@ class Apart:
             BackstayError: the work failed, with its own error.
             OSError: the system refused it something.
         """
-        while not self._ended and has_news(self._worker.channel, wait):
+        while not self._ended and has_message(self._worker.channel, wait):
             kind, *facts = self._receive()
             if kind == "progress":
                 yield facts[0], facts[1], facts[2]
@@ -123,7 +132,7 @@ class Apart:
     def _take_end(self, kind: str, facts: list[Any]) -> None:
         self._ended = True
         if kind == "died":
-            if isinstance(self._worker, InThread) and self._worker.error is not None:
+            if isinstance(self._worker, BackgroundThread) and self._worker.error is not None:
                 raise self._worker.error
             raise RestoreError("A part of the restore ended unexpectedly, killed perhaps: look for the reason.")
         self.warnings = facts.pop()
@@ -134,10 +143,10 @@ class Apart:
 
 
 def _serve(work: Work, channel: socket.socket) -> None:
-    teller = Teller(channel)
+    reporter = Reporter(channel)
     try:
-        message: tuple[Any, ...] = ("done", work(teller))
+        message: tuple[Any, ...] = ("done", work(reporter))
     except (BackstayError, OSError) as error:
         message = ("failed", error_values(error))
     with suppress(OSError):
-        send(channel, (*message, teller.warnings))
+        send(channel, (*message, reporter.warnings))
