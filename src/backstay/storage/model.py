@@ -28,12 +28,15 @@ class StoredFile:
         modified: time of its last change; None where the service does not tell.
         checksums: what the service itself computed over the content, by algorithm (``sha256``, ``sha256-composite``,
             ``md5``, …), hexadecimal digits in lower case; empty where it computes none.
+        proven: after `Destination.put`, the algorithm whose checksum, computed by the service, was compared with that
+            of the file that was sent; empty where the service computes none, so that the file has to be read back.
     """
 
     name: str
     size: int
     modified: datetime | None = None
     checksums: Mapping[str, str] = field(default_factory=dict)
+    proven: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,10 @@ class Destination(Protocol):
             on_progress: told of bytes that have arrived, those of the cut upload included.
 
         Returns:
-            What the service says about it now, checksums included.
+            What the service says about it now, checksums included; ``proven`` tells how its content was compared.
+
+        Raises:
+            VerificationError: the service has other bytes than were sent; they have been removed.
         """
         ...
 
