@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +15,16 @@ import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from backstay.catalogue import Catalogue, Home, Profile, open_catalogue, open_home
+from backstay.catalogue import (
+    Catalogue,
+    CopyPart,
+    DestinationOptions,
+    Home,
+    NamedDestination,
+    Profile,
+    open_catalogue,
+    open_home,
+)
 from backstay.catalogue.schema import metadata
 from backstay.errors import ConfigurationError, NotFoundError, UsageError
 from backstay.profiles import SITE_ROOT, Filters
@@ -202,3 +213,58 @@ def test_the_last_use_of_a_token_is_noted(catalogue: Catalogue) -> None:
     assert catalogue.tokens.all()[0].last_used == NOW
     catalogue.tokens.authenticate(token, NOW + timedelta(minutes=5))
     assert catalogue.tokens.all()[0].last_used == NOW + timedelta(minutes=5)
+
+
+def _destination(name: str = "nas") -> NamedDestination:
+    return NamedDestination(
+        0, name, "s3://bucket/prefix", {"secret_access_key": "Geheim789"}, NOW, DestinationOptions(lock_days=3)
+    )
+
+
+def test_a_destination_comes_back_as_it_was_stored_and_its_secrets_are_encrypted(
+    catalogue: Catalogue, opened_home: Home
+) -> None:
+    stored = catalogue.destinations.create(_destination())
+    assert catalogue.destinations.get("nas") == stored
+    assert "Geheim" not in repr(stored)
+    assert b"Geheim" not in b"".join(path.read_bytes() for path in opened_home.path.glob("catalogue.sqlite*"))
+    with pytest.raises(UsageError, match="named nas already"):
+        catalogue.destinations.create(_destination())
+    catalogue.destinations.save(replace(stored, url="s3://other", options=DestinationOptions(bandwidth=5)))
+    assert [(one.url, one.options.bandwidth) for one in catalogue.destinations.all()] == [("s3://other", 5)]
+    catalogue.destinations.delete("nas")
+    with pytest.raises(NotFoundError, match="'nas'"):
+        catalogue.destinations.get("nas")
+
+
+def test_a_copy_is_kept_part_by_part_and_goes_with_its_record(catalogue: Catalogue) -> None:
+    catalogue.destinations.create(_destination("nas"))
+    catalogue.destinations.create(_destination("cloud"))
+    backup = catalogue.backups.create(profile_id=1, backupstart=NOW, type="full")
+    parts = (CopyPart("a\udce9.j01"), CopyPart("a\udce9.jpa", 7, "f" * 64, {"sha256": "00"}, "token", started=True))
+    copy = catalogue.copies.create(backup.id, "nas", created=NOW, parts=parts, locked_until=NOW)
+    assert (copy.parts, copy.state, copy.destination, copy.locked_until) == (parts, "sending", "nas", NOW)
+    catalogue.copies.update_part(copy.id, "a\udce9.j01", resume="other", started=True)
+    catalogue.copies.update(copy.id, state="stored", sent_at=NOW, proven_at=NOW, proven_how="sha256")
+    found = catalogue.copies.find(backup.id, "nas")
+    assert found is not None
+    assert (found.parts[0].resume, found.state, found.proven_at) == ("other", "stored", NOW)
+    assert catalogue.copies.find(backup.id, "cloud") is None
+    assert catalogue.copies.at("nas") == catalogue.copies.of(backup.id) == catalogue.copies.all(state="stored")
+    with pytest.raises(NotFoundError, match="'nowhere'"):
+        catalogue.copies.create(backup.id, "nowhere", created=NOW)
+    catalogue.backups.delete(backup.id)
+    assert catalogue.copies.all() == []
+
+
+def test_a_catalogue_of_the_version_before_is_brought_up_to_date(opened_home: Home) -> None:
+    with open_catalogue(opened_home) as catalogue:
+        backup = catalogue.backups.create(profile_id=1, backupstart=NOW, type="full", description="kept")
+    with closing(sqlite3.connect(opened_home.catalogue)) as connection:
+        for table in ("copy_parts", "copies", "destinations"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+    with open_catalogue(opened_home) as catalogue:
+        assert catalogue.backups.get(backup.id).description == "kept"  # type: ignore[union-attr]  # made above
+        assert (catalogue.destinations.all(), catalogue.copies.all()) == ([], [])

@@ -1,5 +1,7 @@
-"""Profiles, backup records, tokens and jobs, kept in a database in the one folder that holds all state."""
+"""Profiles, records, tokens, jobs, destinations and copies, kept in a database in the one folder with all state."""
 
+from backstay.catalogue.copies import Copy, CopyPart, CopyState
+from backstay.catalogue.destinations import DestinationOptions, NamedDestination
 from backstay.catalogue.home import ENVIRONMENT_VARIABLE, Home, default_home, open_home
 from backstay.catalogue.jobs import Job
 from backstay.catalogue.profiles import Profile
@@ -12,8 +14,13 @@ __all__ = [
     "ENVIRONMENT_VARIABLE",
     "Backup",
     "Catalogue",
+    "Copy",
+    "CopyPart",
+    "CopyState",
+    "DestinationOptions",
     "Home",
     "Job",
+    "NamedDestination",
     "Profile",
     "Status",
     "Token",

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 from sqlalchemy.types import JSON
 
@@ -159,4 +160,50 @@ tokens = Table(
     Column("expires", UtcDateTime),
     Column("last_used", UtcDateTime),
     sqlite_autoincrement=True,
+)
+
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("url", Text, nullable=False),
+    Column("secrets", LargeBinary, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("options", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+copies = Table(
+    "copies",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("backup_id", _Id, ForeignKey("backups.id", ondelete="CASCADE"), nullable=False),
+    Column("destination_id", _Id, ForeignKey("destinations.id"), nullable=False),
+    Column("folder", ByteText, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("proven_at", UtcDateTime),
+    Column("proven_how", ShownText, nullable=False),
+    Column("locked_until", UtcDateTime),
+    Column("error", ShownText, nullable=False),
+    UniqueConstraint("backup_id", "destination_id"),
+    Index("ix_copies_destination_id", "destination_id"),
+    Index("ix_copies_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+copy_parts = Table(
+    "copy_parts",
+    metadata,
+    Column("copy_id", _Id, ForeignKey("copies.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("name", ByteText, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("blake3", String(64), nullable=False),
+    Column("checksums", JSON, nullable=False),
+    Column("resume", Text, nullable=False),
+    Column("started", Boolean, nullable=False),
+    Column("proof", ShownText, nullable=False),
 )

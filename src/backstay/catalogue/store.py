@@ -13,6 +13,8 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DatabaseError as SqlError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from backstay.catalogue.copies import CopyTable
+from backstay.catalogue.destinations import DestinationTable
 from backstay.catalogue.home import Home
 from backstay.catalogue.jobs import JobTable
 from backstay.catalogue.profiles import ProfileTable
@@ -21,7 +23,7 @@ from backstay.catalogue.tokens import TokenTable
 from backstay.catalogue.vault import Vault
 from backstay.errors import BackstayError, ConfigurationError, DiskFullError
 
-REVISION = "0001"
+REVISION = "0002"
 _BUSY_MILLISECONDS = 30_000
 # SQLite reports a disk without room for a page as an error of input and output.
 _LEAST_SPACE = 1 << 16
@@ -29,7 +31,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Catalogue:
-    """Profiles, backup records, tokens and jobs; safe to use from several threads and processes at once."""
+    """Profiles, records, tokens, jobs, destinations and copies; safe to use from several threads and processes."""
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
@@ -38,6 +40,8 @@ class Catalogue:
         self.profiles = ProfileTable(engine, vault)
         self.jobs = JobTable(engine, vault)
         self.tokens = TokenTable(engine)
+        self.destinations = DestinationTable(engine, vault)
+        self.copies = CopyTable(engine)
 
     def close(self) -> None:
         """Close all connections."""
