@@ -24,8 +24,10 @@ from backstay.databases.model import (
     OnWarning,
     Part,
     PartSink,
+    SkippedObject,
     TableSummary,
 )
+from backstay.databases.skipped import Refusals
 from backstay.databases.sqlite import copy_sqlite, free_backup_name, is_sqlite_file
 from backstay.steps import finished
 
@@ -48,6 +50,7 @@ class Driver(Protocol):
         policy: ExistingTables,
         only_tables: Sequence[str],
         on_warning: OnWarning,
+        refusals: Refusals,
     ) -> Generator[LoadProgress, None, LoadSummary]:
         """Load a dump."""
         ...
@@ -97,6 +100,7 @@ def load(
     policy: ExistingTables = ExistingTables.REFUSE,
     only_tables: Sequence[str] = (),
     on_warning: OnWarning,
+    refused_file: Path | None = None,
 ) -> Generator[LoadProgress, None, LoadSummary]:
     """Load the parts of a dump into a database of the same kind.
 
@@ -112,6 +116,7 @@ def load(
             routines by their own names; PostgreSQL's partitions and sequences come with the tables they belong to, and
             its types and functions where the database lacks them.
         on_warning: told, in one sentence, of all that could not be loaded as it stands in the dump.
+        refused_file: where the statements go of objects that the server refuses to make; None: into the summary only.
 
     Yields:
         The progress, after each batch of statements.
@@ -127,7 +132,13 @@ def load(
     module = _module_of(address)
     return (
         yield from module.load(
-            address, parts, metadata=metadata, policy=policy, only_tables=only_tables, on_warning=on_warning
+            address,
+            parts,
+            metadata=metadata,
+            policy=policy,
+            only_tables=only_tables,
+            on_warning=on_warning,
+            refusals=Refusals(on_warning, refused_file),
         )
     )
 
@@ -193,6 +204,7 @@ __all__ = [
     "LoadProgress",
     "LoadSummary",
     "PartSink",
+    "SkippedObject",
     "TableChoice",
     "TableSummary",
     "copy_sqlite",

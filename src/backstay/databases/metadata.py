@@ -25,6 +25,7 @@ def entry(
     tables: Mapping[str, list[str]],
     summaries: Mapping[str, TableSummary],
     own: Mapping[str, Any],
+    skipped: list[dict[str, str]] | None = None,
     blank_credentials: bool = False,
 ) -> Json:
     """Return a dump's entry, the vendor's keys in the vendor's order and Backstay's own facts in one key after them.
@@ -37,6 +38,7 @@ def entry(
         tables: names in the dump, by kind.
         summaries: rows and checksum of each table, under its name in the dump.
         own: more facts for the ``backstay`` key.
+        skipped: what is not in the dump because the server does not give it, as ``Omissions.to_json`` lists it.
         blank_credentials: leave user, password and TLS files out.
     """
     dbtype, dbtech = _TYPES[address.kind]
@@ -63,6 +65,7 @@ def entry(
         "tables": {kind: names for kind, names in tables.items() if names},
         OWN_KEY: {
             **own,
+            **({"skipped": skipped} if skipped else {}),
             "rows": {table: summary.rows for table, summary in summaries.items()},
             "checksums": {table: f"{summary.checksum:016x}" for table, summary in summaries.items()},
         },

@@ -39,6 +39,7 @@ class DumpOptions:
         drop_statements: write ``DROP … IF EXISTS`` before each CREATE.
         markers: precede each statement with ``/**ABDB**/``; without them, ``DELIMITER`` stands around routines.
         blank_credentials: leave user and password out of the metadata.
+        strict: fail at the first object that the server does not give, rather than warn and go on.
     """
 
     abstract_names: bool = True
@@ -55,6 +56,7 @@ class DumpOptions:
     drop_statements: bool = False
     markers: bool = True
     blank_credentials: bool = False
+    strict: bool = False
 
     @classmethod
     def single_file(cls, **changes: Any) -> DumpOptions:
@@ -95,14 +97,42 @@ class TableSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedObject:
+    """An object of a database that the server did not give to a dump, or did not make in a load.
+
+    Attributes:
+        kind: what it is, in lower case: ``view``, ``trigger``, ``rows of the table``.
+        name: its name in the database.
+        reason: the server's sentence, without a full stop.
+        statement: in a load, SQL that makes it, complete with terminators and session settings, as the server's own
+            command-line client reads it; empty in a dump.
+    """
+
+    kind: str
+    name: str
+    reason: str
+    statement: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DumpSummary:
-    """What a dump wrote: the parts' names in order, each table's rows and checksum, the entry for databases.json."""
+    """What a dump wrote.
+
+    Attributes:
+        parts: the parts' names, in order.
+        tables: each table's rows and checksum.
+        metadata: the entry for databases.json.
+        rows: rows of all tables.
+        bytes: of SQL.
+        skipped: what is not in the dump because the server does not give it; in the metadata too.
+    """
 
     parts: tuple[str, ...]
     tables: Mapping[str, TableSummary]
     metadata: Json
     rows: int
     bytes: int
+    skipped: tuple[SkippedObject, ...] = ()
 
 
 class ExistingTables(enum.Enum):
@@ -126,13 +156,23 @@ class LoadProgress:
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """What a load made: names of the tables and of the other objects, rows, bytes of SQL read, backups kept."""
+    """What a load made.
+
+    Attributes:
+        tables: names of the tables.
+        entities: names of the other objects.
+        rows: rows of all tables.
+        bytes: of SQL read.
+        backups: names of replaced tables → names under which they are kept.
+        skipped: what the server refused to make.
+    """
 
     tables: tuple[str, ...]
     entities: tuple[str, ...]
     rows: int
     bytes: int
     backups: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[SkippedObject, ...] = ()
 
 
 __all__ = [
@@ -147,5 +187,6 @@ __all__ = [
     "OnWarning",
     "Part",
     "PartSink",
+    "SkippedObject",
     "TableSummary",
 ]

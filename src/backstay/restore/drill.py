@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -57,6 +57,7 @@ class DrillReport:
         files: entries compared with the manifest.
         tables: tables compared with the counts and checksums of the dump's snapshot.
         rows: rows in them.
+        notes: what the scratch server refused to make, and what the backup itself says to lack; no loss.
     """
 
     verdict: Literal["passed", "failed", "impossible"]
@@ -67,6 +68,7 @@ class DrillReport:
     files: int
     tables: int
     rows: int
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as it is kept in a backup's record."""
@@ -79,6 +81,7 @@ class DrillReport:
             "files": self.files,
             "tables": self.tables,
             "rows": self.rows,
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 
@@ -88,6 +91,8 @@ class _Findings:
     files: int = 0
     tables: int = 0
     rows: int = 0
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     impossible: bool = False
 
 
@@ -127,6 +132,7 @@ def drill(
         findings.files,
         findings.tables,
         findings.rows,
+        tuple(findings.notes[:_SHOWN_PROBLEMS]),
     )
 
 
@@ -166,12 +172,23 @@ class _Drill:
                 for step in run.run(self._warned):
                     if not isinstance(step, RestoreReport):
                         yield step
+                        continue
+                    self._judge_warnings(step.refused)
             yield from self._compare_files(layout)
             for name, address in databases.items():
                 yield from self._compare_tables(layout, name, address)
 
     def _warned(self, message: str) -> None:
-        self._findings.problems.append(f"The restore warned: {message}")
+        self._findings.warnings.append(message)
+
+    def _judge_warnings(self, refused: Collection[str]) -> None:
+        """Note what only the scratch server refuses: its statement is in the backup. Other warnings are problems."""
+        for message in self._findings.warnings:
+            if message in refused:
+                # The file with the statement is gone with the scratch folder, and needed by nobody.
+                self._findings.notes.append(message.partition(" Its statement is kept in ")[0])
+            else:
+                self._findings.problems.append(f"The restore warned: {message}")
 
     def _scratch_databases(self, layout: Layout, stack: ExitStack) -> dict[str, DatabaseAddress]:
         made: dict[str, DatabaseAddress] = {}

@@ -159,6 +159,7 @@ class RestoreReport:
         replaced_in_databases: dump file → ``table.column`` → values changed.
         window: seconds between the first thing that changed places and the last; None where nothing was there before.
         name: what the restore is called, for ``confirm`` and ``undo``; empty where it is over.
+        refused: warnings of what the servers refused to make; the statements are kept.
         kept_until: moment (ISO 8601) until which what was replaced is kept; empty where nothing was.
     """
 
@@ -170,6 +171,7 @@ class RestoreReport:
     configuration: tuple[Rewritten, ...] = ()
     replaced_in_files: Mapping[str, int] = field(default_factory=dict)
     replaced_in_databases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
     window: float | None = None
     name: str = ""
     kept_until: str = ""

@@ -274,6 +274,7 @@ class RestoreRun:
             replaced_in_databases={
                 line["dump"]: line["state"]["replaced"] for line in ready if line["state"]["replaced"]
             },
+            refused=tuple(self._stages.refused()),
             window=swapped.get("window") if replaces else None,
             name=self.journal.name if replaces else "",
             kept_until=self.kept_until().isoformat(timespec="seconds") if replaces else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from backstay.errors import RestoreError
@@ -40,6 +41,10 @@ class Stages:
         address = self._plan.database(name)
         return address is not None and address.kind == "mysql"
 
+    def refused(self) -> list[str]:
+        """Return the warnings of what the servers refused to make."""
+        return [warning for line in self.ready() for warning in self.of(line["dump"]).refused]
+
     def of(self, name: str) -> Stage:
         """Return the stage of a dump as the journal knows it; one that was not ready has nothing staged."""
         if name not in self._stages:
@@ -51,6 +56,7 @@ class Stages:
 
     def anew(self, name: str, prefix: str) -> Stage:
         """Return the stage of a dump that is to be made ready."""
+        self._refused_file(name).unlink(missing_ok=True)
         self._stages[name] = self._make(name, prefix, None)
         return self._stages[name]
 
@@ -59,4 +65,8 @@ class Stages:
         if address is None:
             raise RestoreError(f"The restore {self._journal.name} is damaged: it has no address for {name}.")
         folder = self._journal.folder / f"database-{list(self._plan.databases).index(name)}"
-        return make_stage(replace(address, prefix=prefix), self._plan.policy, folder, state)
+        return make_stage(replace(address, prefix=prefix), self._plan.policy, folder, self._refused_file(name), state)
+
+    def _refused_file(self, name: str) -> Path:
+        # Beside the journal's folder, which is removed with the restore.
+        return self._journal.folder.with_name(f"{self._journal.name}.{Path(name).stem}.refused.sql")

@@ -11,6 +11,7 @@ import pytest
 from backstay.databases import DatabaseAddress, ExistingTables
 from backstay.databases.mysql import Staging, swap, undo
 from backstay.databases.mysql.connection import Connection
+from backstay.databases.skipped import Refusals
 from support import compare
 from support.mysql import MySQLServer
 from support.sinks import FolderSink, dump_to, finish, load_from
@@ -47,14 +48,14 @@ def test_a_swap_is_undone_twice_and_nothing_is_lost(
     sink, summary = dump_to(tmp_path, address)
     mysql_server.execute("UPDATE jos_t SET name = 'live'", address.name)
     before = (compare.definitions(mysql_server, address.name), views(mysql_server, address.name))
-    staging = Staging(address, summary.metadata, ExistingTables.REPLACE, print)
+    staging = Staging(address, summary.metadata, ExistingTables.REPLACE, print, Refusals(print))
     finish(staging.run(sink.parts()))
     previous = [entity.name for entity in staging.staged.previous_entities]
     assert previous == ["jos_f", "jos_b", "jos_a", "jos_c", "jos_0"]
-    swap(address, staging.staged, print)
+    swap(address, staging.staged, Refusals(print))
     assert mysql_server.execute("SELECT name FROM jos_t", address.name) == [("old",)]
     for _ in range(3):
-        undo(address, staging.staged, print)
+        undo(address, staging.staged, Refusals(print))
         assert mysql_server.execute("SELECT name FROM jos_t", address.name) == [("live",)]
         assert (compare.definitions(mysql_server, address.name), views(mysql_server, address.name)) == before
 
@@ -124,14 +125,14 @@ def test_checks_whose_names_belong_to_the_database_change_places_too(
     before = compare.definitions(mysql_server, address.name)
     # As MySQL has it; in MariaDB the names are the table's own, and the same statements work.
     monkeypatch.setattr(Connection, "is_mariadb", False)
-    staging = Staging(address, summary.metadata, policy, print)
+    staging = Staging(address, summary.metadata, policy, print, Refusals(print))
     finish(staging.run(sink.parts()))
     assert {constraint.name for constraint in staging.staged.constraints} == {"positive", "jos_t_chk_1"}
-    swap(address, staging.staged, print)
+    swap(address, staging.staged, Refusals(print))
     assert compare.definitions(mysql_server, address.name)["BASE TABLE", "jos_t"] == before["BASE TABLE", "jos_t"]
     (old,) = [table.old for table in staging.staged.tables]
     assert "CHECK" not in mysql_server.execute(f"SHOW CREATE TABLE {old}", address.name)[0][1]
-    undo(address, staging.staged, print)
+    undo(address, staging.staged, Refusals(print))
     assert compare.definitions(mysql_server, address.name) == before
     load_from(sink, address, metadata=summary.metadata, policy=policy)
     assert compare.definitions(mysql_server, address.name)["BASE TABLE", "jos_t"] == before["BASE TABLE", "jos_t"]

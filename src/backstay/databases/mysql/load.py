@@ -14,15 +14,16 @@ import pymysql
 from backstay.databases.address import DatabaseAddress
 from backstay.databases.choice import TableChoice
 from backstay.databases.metadata import own_facts
-from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
+from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part, SkippedObject
 from backstay.databases.mysql import swap
 from backstay.databases.mysql.connection import Connection, code_of, connect, is_lost, message_of, reported_as
 from backstay.databases.mysql.definitions import LOAD_COLLATION, LOAD_MODE, Session
 from backstay.databases.mysql.naming import concrete
 from backstay.databases.mysql.reading import Reading, Role, read_statement, without_foreign_keys
-from backstay.databases.mysql.staged import Constraint, StagedEntity, StagedLoad, StagedTable
+from backstay.databases.mysql.staged import Constraint, StagedEntity, StagedLoad, StagedTable, sql_text
 from backstay.databases.mysql.statements import read_statements
 from backstay.databases.mysql.tokens import ABSTRACT, Dialect, Place, quote, quote_string, tokens
+from backstay.databases.skipped import Refusals
 from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
 
 _log = logging.getLogger(__name__)
@@ -43,18 +44,19 @@ def load(
     policy: ExistingTables,
     only_tables: Sequence[str],
     on_warning: OnWarning,
+    refusals: Refusals,
 ) -> Generator[LoadProgress, None, LoadSummary]:
     """Load a dump; see :func:`backstay.databases.load`."""
-    staging = Staging(address, metadata, policy, on_warning, only_tables=only_tables)
+    staging = Staging(address, metadata, policy, on_warning, refusals, only_tables=only_tables)
     try:
         yield from staging.run(parts)
     except BaseException:
         staging.discard()
         raise
     try:
-        swap.swap(address, staging.staged, on_warning)
+        swap.swap(address, staging.staged, refusals)
     except BaseException:
-        swap.undo(address, staging.staged, on_warning)
+        swap.undo(address, staging.staged, refusals)
         raise
     swap.finish(address, staging.staged)
     return staging.summary()
@@ -69,12 +71,15 @@ class Staging:
         metadata: Json | None,
         policy: ExistingTables,
         on_warning: OnWarning,
+        refusals: Refusals,
         *,
         only_tables: Sequence[str] = (),
     ) -> None:
         facts = own_facts(metadata)
         self._address = address
         self._warn = on_warning
+        self._refusals = refusals
+        self._unmade: dict[str, str] = {}
         self._prefix = address.prefix or str((metadata or {}).get("prefix") or "")
         self._marker = str((metadata or {}).get("marker") or "").encode() or None
         self._literal = frozenset(str(name) for name in facts.get("literal_names", ()))
@@ -103,7 +108,7 @@ class Staging:
             yield self._progress()
             with reported_as(self._address, LoadError, "the new tables were made ready"):
                 swap.plan(self._connection, self.staged, self._prefix, self._warn)
-                swap.rehearse(self._connection, self.staged, self._warn)
+                swap.rehearse(self._connection, self.staged, self._refusals)
 
     def discard(self) -> None:
         """Drop what was loaded under temporary names, as far as the server can be reached."""
@@ -120,6 +125,7 @@ class Staging:
             rows=self._rows,
             bytes=self._bytes,
             backups={table.name: table.backup for table in self.staged.tables if table.backup and table.replaces},
+            skipped=tuple(self._refusals.objects),
         )
 
     def _progress(self) -> LoadProgress:
@@ -204,6 +210,11 @@ class Staging:
     def _insert(self, statement: bytes, reading: Reading, offset: int) -> None:
         name = self._real(reading.name)
         target = self._temporary.get(name)
+        if target is None and name in self._unmade:
+            raise LoadError(
+                f"{self._part}, byte {offset}: the table {name} has rows, and the server refused to make it: "
+                f"{self._unmade[name]}"
+            )
         if target is None:
             raise LoadError(f"{self._part}, byte {offset}: rows for the table {name}, which the dump does not make")
         self._table = name
@@ -227,7 +238,7 @@ class Staging:
 
     def _create_table(self, text: str, reading: Reading) -> None:
         name = self._real(reading.name)
-        if name in self._temporary:
+        if name in self._temporary or name in self._unmade:
             raise LoadError(f"the dump makes the table {name} twice")
         exists = self._existing.has(name)
         if exists and self.staged.policy is ExistingTables.REFUSE:
@@ -255,9 +266,19 @@ class Staging:
             return found
 
         created = concrete(bare, self._prefix, literal=self._literal, rename=rename)
+        try:
+            self._connection.execute(created)
+        except pymysql.err.Error as error:
+            if is_lost(error):
+                raise
+            # A table without rows is a definition like any other; where rows follow, they would be lost: that fails.
+            self._unmade[name] = self._told(message_of(error).replace(target, name))
+            own = sql_text(StagedEntity("TABLE", name, self._concrete(text), Session(self._sql_mode)))
+            kind = "sequence" if reading.role is Role.SEQUENCE else "table"
+            self._refusals.add(SkippedObject(kind, name, self._unmade[name], own))
+            return
         self.staged.tables.append(table)
         self._temporary[name] = target
-        self._connection.execute(created)
         self._report_warnings(name)
         for clause in constraints:
             real = self._concrete(clause)

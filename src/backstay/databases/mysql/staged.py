@@ -11,6 +11,7 @@ from typing import Any
 
 from backstay.databases.model import ExistingTables
 from backstay.databases.mysql.definitions import Session
+from backstay.databases.mysql.tokens import quote_string
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,22 @@ class StagedEntity:
     statement: str
     session: Session = field(default_factory=Session)
     where: str = ""
+
+
+def sql_text(entity: StagedEntity) -> str:
+    """Return what makes an object, with its session settings and delimiters, as the ``mysql`` client reads it."""
+    session = entity.session.of(entity.statement)
+    settings = (
+        f"SET SESSION sql_mode = {quote_string(session.sql_mode)}, time_zone = {quote_string(session.time_zone)}, "
+        f"character_set_client = {quote_string(session.charset)}, "
+        f"collation_connection = {quote_string(session.collation)};\n"
+    )
+    if entity.kind in {"TABLE", "SEQUENCE", "VIEW"}:
+        return f"{settings}{entity.statement};\n"
+    delimiter = "$$"
+    while delimiter in entity.statement:
+        delimiter += "$"
+    return f"{settings}DELIMITER {delimiter}\n{entity.statement}{delimiter}\nDELIMITER ;\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 
 import pymysql
 
 from backstay.databases.address import DatabaseAddress
 from backstay.databases.filters import STAGING_NAME
-from backstay.databases.model import DumpOptions, ExistingTables, OnWarning
-from backstay.databases.mysql.connection import Connection, code_of, connect, message_of, reported_as
+from backstay.databases.model import DumpOptions, ExistingTables, OnWarning, SkippedObject
+from backstay.databases.mysql.connection import Connection, code_of, connect, is_lost, message_of, reported_as
 from backstay.databases.mysql.definitions import LOAD_COLLATION, Definitions, Session
 from backstay.databases.mysql.naming import Naming
 from backstay.databases.mysql.reading import without_foreign_keys
 from backstay.databases.mysql.schema import in_order, read_schema
-from backstay.databases.mysql.staged import Constraint, StagedEntity, StagedLoad
+from backstay.databases.mysql.staged import Constraint, StagedEntity, StagedLoad, sql_text
 from backstay.databases.mysql.tokens import Dialect, Place, map_identifiers, quote, quote_string, tokens
+from backstay.databases.skipped import Refusals
 from backstay.errors import LoadError, TablesExistError
 
 _LONGEST_NAME = 64
@@ -176,11 +177,10 @@ def _connected(address: DatabaseAddress, doing: str) -> Iterator[Connection]:
         yield connection
 
 
-def rehearse(connection: Connection, staged: StagedLoad, on_warning: OnWarning) -> None:
+def rehearse(connection: Connection, staged: StagedLoad, refusals: Refusals) -> None:
     """Make every view, routine and trigger once, under temporary names, so that the swap meets no surprise.
 
-    What the server refuses for lack of rights, or because the view reads from what is not there, is taken out of the
-    load with a warning.
+    What the server refuses is taken out of the load with a warning, and its statement is kept.
     """
     names = {table.name: table.new for table in staged.tables}
     for number, entity in enumerate(staged.entities, start=1):
@@ -200,11 +200,11 @@ def rehearse(connection: Connection, staged: StagedLoad, on_warning: OnWarning) 
                 _set_session(connection, entity.session.of(entity.statement))
                 connection.execute(statement)
             except pymysql.err.Error as error:
-                if not _may_be_left_out(entity.kind, error):
-                    raise LoadError(
-                        f"The {entity.kind.lower()} {entity.name} of the dump was refused: {message_of(error)}."
-                    ) from error
-                on_warning(f"The {entity.kind.lower()} {entity.name} could not be made: {message_of(error)}.")
+                if is_lost(error):
+                    raise
+                refusals.add(
+                    _refused(entity, error, {new: own for own, new in {**names, entity.name: temporary}.items()})
+                )
                 continue
             made.append((entity.kind, temporary))
             kept.append(entity)
@@ -216,10 +216,11 @@ def rehearse(connection: Connection, staged: StagedLoad, on_warning: OnWarning) 
     staged.entities[:] = kept
 
 
-def _may_be_left_out(kind: str, error: pymysql.err.Error) -> bool:
-    denied = {1044, 1142, 1227, 1370, 1419, 1436}
-    missing_for_view = {1146, 1356, 1305, 1054, 1449}
-    return code_of(error) in denied or (kind == "VIEW" and code_of(error) in missing_for_view)
+def _refused(entity: StagedEntity, error: pymysql.err.Error, own_names: Mapping[str, str]) -> SkippedObject:
+    reason = message_of(error)
+    for temporary in sorted(own_names, key=len, reverse=True):
+        reason = reason.replace(temporary, own_names[temporary])
+    return SkippedObject(entity.kind.lower(), entity.name, reason, sql_text(entity))
 
 
 def _renamed(entity: StagedEntity, names: dict[str, str]) -> str:
@@ -241,7 +242,7 @@ def _set_session(connection: Connection, session: Session) -> None:
     )
 
 
-def swap(address: DatabaseAddress, staged: StagedLoad, on_warning: OnWarning) -> None:
+def swap(address: DatabaseAddress, staged: StagedLoad, refusals: Refusals) -> None:
     """Put a staged load in place; the old tables stay under their temporary names.
 
     Raises:
@@ -258,10 +259,10 @@ def swap(address: DatabaseAddress, staged: StagedLoad, on_warning: OnWarning) ->
         mine = {table.name for table in staged.tables}
         _renew_constraints(connection, [c for c in staged.previous_constraints if c.table not in mine])
         for entity in staged.entities:
-            _make(connection, entity, on_warning)
+            _make(connection, entity, refusals)
 
 
-def undo(address: DatabaseAddress, staged: StagedLoad, on_warning: OnWarning) -> None:
+def undo(address: DatabaseAddress, staged: StagedLoad, refusals: Refusals) -> None:
     """Take a swap back, wherever it stopped: the old tables stand in their places, the new ones are dropped."""
     with _connected(address, "the old tables were put back") as connection:
         for entity in staged.entities:
@@ -273,7 +274,7 @@ def undo(address: DatabaseAddress, staged: StagedLoad, on_warning: OnWarning) ->
         _add_constraints(connection, [c for c in staged.previous_constraints if c.table in mine])
         _renew_constraints(connection, [c for c in staged.previous_constraints if c.table not in mine])
         for entity in staged.previous_entities:
-            _make(connection, entity, on_warning)
+            _make(connection, entity, refusals)
 
 
 def finish(address: DatabaseAddress, staged: StagedLoad) -> None:
@@ -382,7 +383,7 @@ def _renew_constraints(connection: Connection, constraints: Iterable[Constraint]
         _add_constraints(connection, [constraint])
 
 
-def _make(connection: Connection, entity: StagedEntity, on_warning: OnWarning) -> None:
+def _make(connection: Connection, entity: StagedEntity, refusals: Refusals) -> None:
     if entity.kind == "TABLE":
         if existing_tables(connection).has(entity.name):
             return
@@ -392,8 +393,8 @@ def _make(connection: Connection, entity: StagedEntity, on_warning: OnWarning) -
         _set_session(connection, entity.session.of(entity.statement))
         connection.execute(entity.statement)
     except pymysql.err.Error as error:
-        if entity.kind != "EVENT" or not _may_be_left_out(entity.kind, error):
-            raise LoadError(f"The {entity.kind.lower()} {entity.name} was refused: {message_of(error)}.") from error
-        on_warning(f"The event {entity.name} could not be made: {message_of(error)}.")
+        if is_lost(error):
+            raise
+        refusals.add(_refused(entity, error, {}))
     finally:
         _set_session(connection, Session())

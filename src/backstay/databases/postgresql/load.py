@@ -19,6 +19,7 @@ from backstay.databases.postgresql.displacement import Displacement, add_foreign
 from backstay.databases.postgresql.schema import Relation, read_schema
 from backstay.databases.postgresql.selection import Key, Selection, Taking
 from backstay.databases.postgresql.statements import Statement, StatementReader
+from backstay.databases.skipped import Refusals
 from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def load(
     policy: ExistingTables,
     only_tables: Sequence[str],
     on_warning: OnWarning,
+    refusals: Refusals,
 ) -> Generator[LoadProgress, None, LoadSummary]:
     """Load a dump; see :func:`backstay.databases.load`."""
     parts = list(parts)
@@ -63,7 +65,7 @@ def load(
     if choice or (address.prefix and dumped_prefix and address.prefix != dumped_prefix):
         selection = Selection(choice, _definitions(parts))
     with connect(address) as connection:
-        work = _Load(address, connection, metadata or {}, policy, selection, on_warning)
+        work = _Load(address, connection, metadata or {}, policy, selection, on_warning, refusals)
         with reported_as(address, connection, LoadError, "the load was being prepared"):
             connection.execute("BEGIN")
             work.clear_names()
@@ -98,6 +100,7 @@ class _Load:
         policy: ExistingTables,
         selection: Selection | None,
         on_warning: OnWarning,
+        refusals: Refusals,
     ) -> None:
         self._address = address
         self._connection = connection
@@ -105,6 +108,7 @@ class _Load:
         self._policy = policy
         self._selection = selection
         self._warn = on_warning
+        self._refusals = refusals
         self._backups: dict[str, str] = {}
         self._part = self._table = ""
         self._copying = b""
@@ -333,6 +337,7 @@ class _Load:
             rows=self._rows,
             bytes=self._bytes,
             backups=self._backups,
+            skipped=tuple(self._refusals.objects),
         )
 
     def _tell_of_functions(self, prefix: str) -> None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from backstay.databases.address import DatabaseAddress
 from backstay.databases.choice import TableChoice
 from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
+from backstay.databases.skipped import Refusals
 from backstay.databases.sqlite.copy import copy_sqlite, is_sqlite_file, open_read_only
 from backstay.databases.sqlite.selection import Selection
 from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
@@ -42,9 +43,10 @@ def load(
     policy: ExistingTables,
     only_tables: Sequence[str],
     on_warning: OnWarning,
+    refusals: Refusals,
 ) -> Generator[LoadProgress, None, LoadSummary]:
     """Load a dump; see :func:`backstay.databases.load`."""
-    del metadata, on_warning  # the text says all there is to know, and SQLite changes no value
+    del metadata, on_warning, refusals  # the text says all there is to know, and SQLite changes no value
     target = Path(address.name)
     exists = target.exists() and target.stat().st_size > 0
     if exists and not only_tables and policy is ExistingTables.REFUSE and _holds_tables(target):

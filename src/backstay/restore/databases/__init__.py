@@ -11,7 +11,11 @@ from backstay.restore.databases.stage import Source, Stage, StageRequest, presen
 
 
 def make_stage(
-    address: DatabaseAddress, policy: ExistingTables, folder: Path, state: dict[str, Any] | None = None
+    address: DatabaseAddress,
+    policy: ExistingTables,
+    folder: Path,
+    refused_file: Path,
+    state: dict[str, Any] | None = None,
 ) -> Stage:
     """Return the stage of one database.
 
@@ -19,17 +23,18 @@ def make_stage(
         address: of the database that is to be replaced or filled.
         policy: what happens to tables of the same names.
         folder: private, for what the stage keeps on disk; it outlives the process.
+        refused_file: where statements go that the server refuses; it outlives the restore.
         state: what an earlier process staged, as ``Stage.to_json`` gave it.
     """
     # Imported here: most commands need none of the drivers, which take their time to load.
     if address.kind == "mysql":
         from backstay.restore.databases.mysql import MySQLStage
 
-        return MySQLStage(address, policy, state)
+        return MySQLStage(address, policy, refused_file, state)
     if address.kind == "postgresql":
         from backstay.restore.databases.postgresql import PostgreSQLStage
 
-        return PostgreSQLStage(address, policy, folder, state)
+        return PostgreSQLStage(address, policy, folder, refused_file, state)
     from backstay.restore.databases.sqlite import SQLiteStage
 
     return SQLiteStage(address, policy, folder.name, state)

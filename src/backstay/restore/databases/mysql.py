@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Generator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from backstay.databases import DatabaseAddress, ExistingTables, LoadProgress, LoadSummary
@@ -14,6 +15,7 @@ from backstay.databases.mysql.schema import in_order
 from backstay.databases.mysql.staged import StagedEntity, StagedLoad, StagedTable
 from backstay.databases.mysql.swap import drop_leftovers, finish, swap, undo, work_alone
 from backstay.databases.mysql.tokens import identifiers, quote
+from backstay.databases.skipped import Refusals
 from backstay.errors import LoadError
 from backstay.restore.databases.stage import StageRequest, present_tables
 from backstay.restore.replacement.mysql import replace_in_tables
@@ -25,10 +27,14 @@ _NAMED_BY_PREFIX = (("options", "option_name", ("user_roles",)), ("usermeta", "m
 class MySQLStage:
     """One MySQL or MariaDB database that is restored; see ``Stage``."""
 
-    def __init__(self, address: DatabaseAddress, policy: ExistingTables, state: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, address: DatabaseAddress, policy: ExistingTables, refused_file: Path, state: dict[str, Any] | None = None
+    ) -> None:
         self._address = address
         self._policy = policy
         self._staged = StagedLoad.from_json(state["staged"]) if state else None
+        self._refused_file = refused_file
+        self.refused: list[str] = list(state.get("refused", ())) if state else []
         self.replaced: dict[str, int] = dict(state["replaced"]) if state else {}
 
     @property
@@ -39,8 +45,9 @@ class MySQLStage:
 
     def stage(self, request: StageRequest) -> Generator[LoadProgress, None, LoadSummary]:
         """Load under temporary names beside what the database holds."""
+        refusals = Refusals(request.on_warning, self._refused_file)
         staging = Staging(
-            self._address, request.metadata, self._policy, request.on_warning, only_tables=request.only_tables
+            self._address, request.metadata, self._policy, request.on_warning, refusals, only_tables=request.only_tables
         )
         try:
             yield from staging.run(request.parts)
@@ -52,6 +59,7 @@ class MySQLStage:
             staging.discard()
             self._staged = None
             raise
+        self.refused = refusals.warnings
         return staging.summary()
 
     def _change_rows(self, request: StageRequest) -> None:
@@ -65,7 +73,7 @@ class MySQLStage:
 
     def to_json(self) -> dict[str, Any]:
         """Return what is staged."""
-        return {"staged": self._known().to_json(), "replaced": self.replaced}
+        return {"staged": self._known().to_json(), "replaced": self.replaced, "refused": self.refused}
 
     def is_intact(self) -> bool:
         """Tell whether every temporary table is still there."""
@@ -73,7 +81,9 @@ class MySQLStage:
 
     def swap(self, on_warning: Callable[[str], None]) -> None:
         """Rename old tables away and new ones in, in one statement; then make keys, triggers, views and routines."""
-        swap(self._address, self._known(), on_warning)
+        refusals = Refusals(on_warning, self._refused_file)
+        swap(self._address, self._known(), refusals)
+        self.refused += refusals.warnings
 
     def undo(self, on_warning: Callable[[str], None]) -> None:
         """Rename back what was renamed away; drop what came in."""
@@ -85,7 +95,7 @@ class MySQLStage:
             work_alone(connection)
             present = present_tables(self._address)
         out = [table for table in self._staged.tables if not _is_back(table, present)]
-        undo(self._address, dataclasses.replace(self._staged, tables=out), on_warning)
+        undo(self._address, dataclasses.replace(self._staged, tables=out), Refusals(on_warning, self._refused_file))
 
     def finish(self) -> None:
         """Drop the tables that were renamed away, or keep them as backups."""

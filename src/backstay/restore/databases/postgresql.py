@@ -25,10 +25,11 @@ from backstay.databases import (
     load,
 )
 from backstay.databases.metadata import table_summaries
+from backstay.databases.skipped import refused_warning
 from backstay.errors import LoadError, TablesExistError
 from backstay.restore.databases.copytext import replaced_in_copies
 from backstay.restore.databases.stage import Source, StageRequest, present_tables
-from backstay.steps import converted
+from backstay.steps import converted, finished
 
 _METADATA = "metadata.json"
 _CHUNK = 1 << 20
@@ -73,7 +74,12 @@ class PostgreSQLStage:
     """One PostgreSQL database that is restored; see ``Stage``."""
 
     def __init__(
-        self, address: DatabaseAddress, policy: ExistingTables, folder: Path, state: dict[str, Any] | None = None
+        self,
+        address: DatabaseAddress,
+        policy: ExistingTables,
+        folder: Path,
+        refused_file: Path,
+        state: dict[str, Any] | None = None,
     ) -> None:
         self._address = address
         self._policy = policy
@@ -81,6 +87,8 @@ class PostgreSQLStage:
         self._new, self._old = _Folder(folder / "new"), _Folder(folder / "old")
         self._had_tables = bool(state and state["had_tables"])
         self._only_tables: tuple[str, ...] = tuple(state.get("only_tables", ())) if state else ()
+        self._refused_file = refused_file
+        self.refused: list[str] = []
         self.replaced: dict[str, int] = dict(state["replaced"]) if state else {}
 
     @property
@@ -163,8 +171,16 @@ class PostgreSQLStage:
         only = self._only_tables
         # Of a whole dump it was looked at before whether anything is in its way.
         policy = self._policy if only or self._policy is not ExistingTables.REFUSE else ExistingTables.REPLACE
-        work = load(self._address, parts, metadata=metadata, policy=policy, only_tables=only, on_warning=on_warning)
-        _run(work)
+        work = load(
+            self._address,
+            parts,
+            metadata=metadata,
+            policy=policy,
+            only_tables=only,
+            on_warning=on_warning,
+            refused_file=self._refused_file,
+        )
+        self.refused += [refused_warning(one, self._refused_file) for one in finished(work).skipped]
 
     def undo(self, on_warning: Callable[[str], None]) -> None:
         """Load the old content in place of the new, in one transaction."""
@@ -173,7 +189,15 @@ class PostgreSQLStage:
         if not new and not old_parts:
             return
         metadata = _both_dropped(new, old)
-        _run(load(self._address, old_parts, metadata=metadata, policy=ExistingTables.REPLACE, on_warning=on_warning))
+        work = load(
+            self._address,
+            old_parts,
+            metadata=metadata,
+            policy=ExistingTables.REPLACE,
+            on_warning=on_warning,
+            refused_file=self._refused_file,
+        )
+        finished(work)
         self.discard()
 
     def finish(self) -> None:
@@ -202,8 +226,3 @@ def _both_dropped(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
             tables.setdefault(kind, []).extend(names)
         drops += metadata.get("backstay", {}).get("drops", [])
     return {**(old or new), "tables": tables, "backstay": {**old.get("backstay", {}), "drops": drops}}
-
-
-def _run(work: Generator[LoadProgress, None, LoadSummary]) -> None:
-    for _progress in work:
-        pass

@@ -37,6 +37,7 @@ class SQLiteStage:
         self._path = path
         self._beside = path.with_name(f".{path.name}.backstay-{name}")
         self._slots = Slots.from_json(state["slots"]) if state else None
+        self.refused: list[str] = []
         self.replaced: dict[str, int] = dict(state["replaced"]) if state else {}
 
     @property

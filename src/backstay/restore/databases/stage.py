@@ -40,10 +40,12 @@ class Stage(Protocol):
 
     Attributes:
         replaced: ``table.column`` → texts replaced in it.
+        refused: warnings of what the server refused to make so far; their statements are kept in a file.
         replaces: whether anything that was there gives way.
     """
 
     replaced: dict[str, int]
+    refused: list[str]
 
     @property
     def replaces(self) -> bool:
