@@ -184,3 +184,71 @@ def test_the_same_place_gives_back_every_byte(
     assert report.configuration == ()
     assert (site / "wp-config.php").stat().st_mtime == before.st_mtime // 1
     assert report.window is not None
+
+
+@pytest.mark.parametrize("told_by", ["WP_HOME", "the options", "the option of the restore", "nothing"])
+def test_a_new_address_moves_a_wordpress_site_as_a_whole(
+    installation: Installation,
+    mysql_server: MySQLServer,
+    mysql_database: DatabaseAddress,
+    second_database: DatabaseAddress,
+    tmp_path: Path,
+    told_by: str,
+) -> None:
+    site, target = tmp_path / "old", tmp_path / "new"
+    make_wordpress(site, mysql_server, mysql_database)
+    configuration = site / "wp-config.php"
+    if told_by == "WP_HOME":
+        configuration.write_text(f"{configuration.read_text()}define('WP_HOME', '{OLD_ADDRESS}');\n")
+    if told_by in ("WP_HOME", "the option of the restore", "nothing"):
+        mysql_server.execute("DELETE FROM wp_options WHERE option_name IN ('siteurl', 'home')", mysql_database.name)
+    others = f"http://my{OLD_ADDRESS[7:]} {OLD_ADDRESS}.other.org me@{OLD_ADDRESS[7:]}"
+    mysql_server.execute(f"INSERT INTO wp_nokey VALUES ('{others} //{OLD_ADDRESS[7:]}/', 4)", mysql_database.name)
+    archive = backed_up(installation, site, replace(mysql_database, prefix="wp_"))
+    warnings: list[str] = []
+    restore(
+        archive,
+        target,
+        warnings.append,
+        databases={"site.sql": replace(second_database, prefix="new_").url()},
+        address=NEW_ADDRESS,
+        old_addresses=(OLD_ADDRESS,) if told_by == "the option of the restore" else (),
+    )
+    rows = mysql_server.execute("SELECT option_name, option_value FROM new_options", second_database.name)
+    options = {str(name): str(value) for name, value in rows}
+    assert options["upload_path"] == f"{target}/wp-content/uploads"
+    if told_by == "nothing":
+        (warning,) = warnings
+        assert "--old-address" in warning
+        return
+    assert warnings == []
+    assert options["widget_text"] == serialized(f"{NEW_ADDRESS}/é", serialized(f"{NEW_ADDRESS}/inner", str(target)))
+    assert options["elementor"] == json.dumps({"url": f"{NEW_ADDRESS}/x", "n": 1}).replace("/", "\\/")
+    assert options["encoded"] == ENCODED
+    ((note,),) = mysql_server.execute("SELECT note FROM new_nokey WHERE other = 4", second_database.name)
+    assert note == f"{others} {NEW_ADDRESS[6:]}/"
+    assert NEW_ADDRESS in (target / "wp-content/cache.css").read_text()
+    if told_by == "the options":
+        assert options["siteurl"] == options["home"] == NEW_ADDRESS
+    if told_by == "WP_HOME":
+        assert f"'WP_HOME', '{NEW_ADDRESS}'" in (target / "wp-config.php").read_text()
+
+
+def test_a_joomla_site_tells_its_old_address(
+    installation: Installation,
+    mysql_server: MySQLServer,
+    mysql_database: DatabaseAddress,
+    second_database: DatabaseAddress,
+    tmp_path: Path,
+) -> None:
+    site, target = tmp_path / "old", tmp_path / "new"
+    make_joomla(site, mysql_server, mysql_database)
+    configuration = site / "configuration.php"
+    configuration.chmod(0o644)
+    configuration.write_text(configuration.read_text().replace("$live_site = ''", f"$live_site = '{OLD_ADDRESS}'"))
+    archive = backed_up(installation, site, replace(mysql_database, prefix="jos_"))
+    url = replace(second_database, prefix="abc_").url()
+    restore(archive, target, databases={"site.sql": url}, address=NEW_ADDRESS)
+    assert f"$live_site = '{NEW_ADDRESS}'" in (target / "configuration.php").read_text()
+    bodies = mysql_server.execute("SELECT body FROM abc_content ORDER BY id", second_database.name)
+    assert [row[0] for row in bodies] == [f"see {NEW_ADDRESS}/a", ""]

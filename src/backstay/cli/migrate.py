@@ -36,6 +36,16 @@ def migrate(
         str | None,
         typer.Option("--address", metavar="URL", help="New address of the site; the old one is replaced everywhere."),
     ] = None,
+    old_address: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--old-address",
+            metavar="URL",
+            help="Old address of the site, where neither its configuration nor its backup tells it; may be given "
+            "often.",
+            show_default="read from the site",
+        ),
+    ] = None,
     replace_texts: Annotated[
         list[str] | None,
         typer.Option("--replace", metavar="OLD=NEW", help="Replace another text; may be given often."),
@@ -77,6 +87,7 @@ def migrate(
         existing=existing,
         replacements=tuple(replace_texts or ()),
         address=address,
+        old_addresses=tuple(old_address or ()),
     )
     wanted.check()
     word = read_secret(secret, secret_file)

@@ -81,7 +81,22 @@ def restore(
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", metavar="URL", help="New address of the site, for its own configuration."),
+        typer.Option(
+            "--address",
+            metavar="URL",
+            help="New address of the site: the old one is replaced by it, in all its forms, in the configuration, the "
+            "databases and the files, and the old folder by the new one.",
+        ),
+    ] = None,
+    old_address: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--old-address",
+            metavar="URL",
+            help="Old address of the site, where neither its configuration nor its backup tells it; may be given "
+            "often.",
+            show_default="read from the site",
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -167,7 +182,7 @@ def restore(
 
         backstay restore site.jpa --to /var/www/copy --only 'images/**'
 
-        backstay restore 12 --to /var/www/new --database mysql://… --replace https://old.example=https://new.example
+        backstay restore 12 --to /var/www/new --database mysql://… --address https://new.example
 
         backstay restore --undo
     """
@@ -193,6 +208,7 @@ def restore(
             existing=existing,
             replacements=tuple(replace or ()),
             address=address,
+            old_addresses=tuple(old_address or ()),
             only=tuple(only or ()),
             only_tables=tuple(only_tables or ()),
             files=not no_files,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from backstay.archives import ArchiveReader, EntryType, open_archive
+from backstay.archives import ArchiveReader, open_archive
 from backstay.cli.output import shown, size
 from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
 from backstay.errors import NotFoundError, TablesExistError, UsageError
@@ -20,16 +20,18 @@ from backstay.restore import (
     ArchivedDatabase,
     Layout,
     Move,
+    Place,
     RestorePlan,
     Rewritten,
+    SiteMove,
+    extract_configuration,
+    find_move,
     present_tables,
     read_layout,
     rewrite_configuration,
 )
 
 _POLICIES = {"refuse": ExistingTables.REFUSE, "replace": ExistingTables.REPLACE, "backup": ExistingTables.BACK_UP}
-_CONFIGURATION = ("configuration.php", "wp-config.php", ".env")
-_LARGEST_CONFIGURATION = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class RestoreOptions:
     existing: str = "ask"
     replacements: tuple[str, ...] = ()
     address: str | None = None
+    old_addresses: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     only_tables: tuple[str, ...] = ()
     files: bool = True
@@ -59,10 +62,23 @@ class RestoreOptions:
         """
         if self.existing not in (*_POLICIES, "ask"):
             raise UsageError(f"--existing-tables takes ask, refuse, replace or backup, not {self.existing!r}.")
-        if self.address is not None and not urlsplit(self.address).netloc:
+        if self.address is not None and not _is_whole_address(self.address):
             raise UsageError(f"--address takes a whole address such as https://example.com, not {self.address!r}.")
+        if self.old_addresses and self.address is None:
+            raise UsageError("--old-address is replaced by the new one: give that with --address.")
+        for old in self.old_addresses:
+            Place.parse(old)
         pairs(self.replacements)
         named_databases(self.databases)
+
+
+def _is_whole_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        Place.parse(address)
+    except (ValueError, UsageError):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.query and not parts.fragment
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +93,7 @@ class Preview:
         bytes: bytes of their content.
         configuration: files of the site's configuration that would change.
         not_restored: dumps for which no database is given.
+        move: what would be replaced of a site that moves.
         layout: of the archive; None where it is not here yet, and nothing of it is known.
     """
 
@@ -88,6 +105,7 @@ class Preview:
     configuration: tuple[Rewritten, ...]
     not_restored: tuple[str, ...]
     layout: Layout | None = field(default=None, repr=False)
+    move: SiteMove = field(default_factory=SiteMove)
 
     @property
     def replaces(self) -> bool:
@@ -189,6 +207,7 @@ def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
         replacements=pairs(options.replacements),
         configuration=options.configuration,
         address=options.address.rstrip("/") if options.address else None,
+        old_addresses=options.old_addresses,
         rename_server_files=options.rename_server_files,
         owner=_owner(options.owner, target),
         keep_days=options.keep_days,
@@ -228,6 +247,7 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
         }
         wanted = in_detail and plan.files and plan.configuration
         configuration = _configuration(archive, layout, plan) if wanted else ()
+        move = find_move(archive, layout, plan) if in_detail else SiteMove()
     return Preview(
         plan=plan,
         occupied=occupied,
@@ -237,6 +257,7 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
         configuration=configuration,
         not_restored=tuple(one.dump_file for one in layout.databases if one.dump_file not in plan.databases),
         layout=layout,
+        move=move,
     )
 
 
@@ -280,10 +301,7 @@ def _renamed(name: str, old: str, address: DatabaseAddress) -> str:
 def _configuration(archive: ArchiveReader, layout: Layout, plan: RestorePlan) -> tuple[Rewritten, ...]:
     """Return what of the site's configuration would change, found out on a copy."""
     with tempfile.TemporaryDirectory(prefix="backstay-") as folder:
-        for entry in archive:
-            small = entry.type is EntryType.FILE and entry.size <= _LARGEST_CONFIGURATION
-            if entry.path in _CONFIGURATION and small and not layout.is_own(entry.path):
-                (Path(folder) / entry.path).write_bytes(b"".join(archive.read(entry)))
+        extract_configuration(archive, layout, Path(folder))
         main = next((one for one in layout.databases if one.dump_file == MAIN_DUMP), None)
         address = plan.database(MAIN_DUMP)
         old = str(main.metadata.get("prefix") or "") if main else ""

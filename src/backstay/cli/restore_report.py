@@ -84,7 +84,8 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
                 },
                 "not_restored": list(found.not_restored),
                 "configuration": _configuration_json(found.configuration),
-                "replacements": [list(pair) for pair in plan.replacements],
+                "replacements": [list(pair) for pair in found.move.texts],
+                "addresses": [[str(move.old), move.new] for move in found.move.addresses],
             }
         )
         return
@@ -106,13 +107,21 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
         else:
             _line(f"Would load {name} into {address.redacted()}; nothing there is replaced.")
     _tell_configuration(found.configuration, "would get its new")
-    for old, new in plan.replacements:
-        _line(f"Would replace {old} by {new} in the text columns and text files.")
-    if plan.replacements:
-        _line("How often is not counted: only the restore itself reads all of them. It can be taken back with --undo.")
+    _tell_move(found)
     for name in found.not_restored:
         _line(f"Would not load the database dump {name}: no database is given for it.")
     console.print("Nothing was changed.")
+
+
+def _tell_move(found: Preview) -> None:
+    for move in found.move.addresses:
+        _line(f"Would replace the address {move.old} by {move.new} in the text columns and text files.")
+    if found.plan.address and not found.move.addresses:
+        _line("Neither the site nor its backup tells the old address: give it with --old-address.")
+    for old, new in found.move.texts:
+        _line(f"Would replace {old} by {new} in the text columns and text files.")
+    if found.move.replacer():
+        _line("How often is not counted: only the restore itself reads all of them. It can be taken back with --undo.")
 
 
 def _tell_configuration(rewritten: tuple[Rewritten, ...], verb: str) -> None:

@@ -7,8 +7,10 @@ from backstay.restore.databases import present_tables, scratch_database
 from backstay.restore.drill import DrillReport, drill
 from backstay.restore.journal import Journal, open_journals, read_lines, reopen_journal
 from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
+from backstay.restore.moving import SiteMove, extract_configuration, find_move
 from backstay.restore.plan import MAIN_DUMP, RemoteArchive, RestorePlan, RestoreProgress, RestoreReport
 from backstay.restore.preparation import Fetch
+from backstay.restore.replacement import Place
 from backstay.restore.run import RestoreRun, begin
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "Journal",
     "Layout",
     "Move",
+    "Place",
     "RemoteArchive",
     "Reporter",
     "RestorePlan",
@@ -27,8 +30,11 @@ __all__ = [
     "RestoreReport",
     "RestoreRun",
     "Rewritten",
+    "SiteMove",
     "begin",
     "drill",
+    "extract_configuration",
+    "find_move",
     "open_journals",
     "open_part",
     "present_tables",

@@ -67,7 +67,7 @@ class RestorePlan:
         existing: what becomes of tables that are replaced: refused, dropped in the end, or kept under other names.
         replacements: old and new texts, for databases and files.
         configuration: change the site's own configuration for its new place.
-        address: new address of the site; None: it keeps its own.
+        address: new address of the site, which replaces the old one everywhere; None: it keeps its own.
         rename_server_files: give ``.htaccess`` and its like other names, as the reference restore does.
         owner: number of the user and of the group that files are given to; None: whoever restores.
         keep_days: how long what was replaced is kept unless it is confirmed before.
@@ -75,6 +75,7 @@ class RestorePlan:
         remote: where the archive is downloaded from; None where it lies here.
         moved_from: address of the server that the site moves from, whose texts are found out and replaced; empty for
             a site that does not move.
+        old_addresses: of a site that gets a new one; empty: found in the archive.
     """
 
     archive: str
@@ -95,6 +96,7 @@ class RestorePlan:
     special_modes: bool = False
     remote: RemoteArchive | None = None
     moved_from: str = ""
+    old_addresses: tuple[str, ...] = ()
 
     @property
     def policy(self) -> ExistingTables:
@@ -119,8 +121,8 @@ class RestorePlan:
         """Read what :meth:`to_json` gave, of an earlier version too."""
         known = {one.name for one in fields(cls)}
         values = {name: value for name, value in stored.items() if name in known}
-        for name in ("only", "only_tables"):
-            values[name] = tuple(values[name])
+        for name in ("only", "only_tables", "old_addresses"):
+            values[name] = tuple(values.get(name, ()))
         values["replacements"] = tuple((old, new) for old, new in values["replacements"])
         values["owner"] = tuple(values["owner"]) if values["owner"] else None
         values["remote"] = RemoteArchive.from_json(values["remote"]) if values.get("remote") else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,10 @@ from backstay.restore.databases import StageRequest
 from backstay.restore.early_staging import EarlyStaging, stage_early
 from backstay.restore.journal import Journal
 from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
-from backstay.restore.moving import moving_texts
+from backstay.restore.moving import SiteMove, find_move
 from backstay.restore.places import Places
 from backstay.restore.plan import MAIN_DUMP, RemoteArchive, RestorePlan, RestoreProgress, summary_json
 from backstay.restore.read_ahead import ReadAhead
-from backstay.restore.replacement import Replacer
 from backstay.restore.stages import Stages
 from backstay.restore.staging import FilesRequest, stage_files
 from backstay.sites import find_site
@@ -65,6 +63,7 @@ class Preparation:
         self._fetch = fetch
         self._layout = layout
         self._early = EarlyStaging()
+        self._changes = SiteMove()
 
     @property
     def archive(self) -> Path:
@@ -85,9 +84,7 @@ class Preparation:
             yield from self._arrive(self._plan.remote)
         layout = self._layout or self._look()
         check_databases(layout, self._plan)
-        if self._plan.moved_from:
-            texts = moving_texts(layout.information, self._plan) | dict(self._plan.replacements)
-            self._plan = replace(self._plan, replacements=tuple(texts.items()))
+        self._changes = self._find_move(layout, on_warning)
         wanted = [one for one in layout.databases if self._plan.database(one.dump_file) is not None]
         with ExitStack() as stack:
             files = self._files(layout, stack)
@@ -106,6 +103,16 @@ class Preparation:
             database.dump_file for database in layout.databases if database.dump_file not in self._plan.databases
         ]
         self._journal.append("ready", not_restored=missing)
+
+    def _find_move(self, layout: Layout, on_warning: OnWarning) -> SiteMove:
+        with open_archive(self.archive, password=self._plan.password) as archive:
+            found = find_move(archive, layout, self._plan)
+        if self._plan.address and not found.addresses:
+            on_warning(
+                "Neither the site nor its backup tells the old address, so that none was replaced: give it with "
+                "--old-address."
+            )
+        return found
 
     def _look(self) -> Layout:
         with open_archive(self.archive, password=self._plan.password) as archive:
@@ -167,7 +174,14 @@ class Preparation:
         if not self._early.files:
             self._clear_places()
         request = FilesRequest(
-            self.archive, layout, self._plan, self._places.staged, self._move(layout), root_mode, self._early
+            self.archive,
+            layout,
+            self._plan,
+            self._places.staged,
+            self._move(layout),
+            root_mode,
+            self._early,
+            self._changes,
         )
         return stack.enter_context(self._background(partial(stage_files, request)))
 
@@ -243,7 +257,7 @@ class Preparation:
         metadata: dict[str, Any] | None = dict(database.metadata) or None
         old_prefix = str(database.metadata.get("prefix") or "")
         renamed = (old_prefix, prefix) if old_prefix and old_prefix != prefix and is_wordpress(database) else None
-        replacer = Replacer(self._plan.replacements)
+        replacer = self._changes.replacer()
         return StageRequest(ahead.parts(), metadata, replacer, renamed, on_warning, self._plan.only_tables)
 
 

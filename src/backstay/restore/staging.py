@@ -15,8 +15,9 @@ from backstay.restore.background import Reporter
 from backstay.restore.configuration import Move, rewrite_configuration
 from backstay.restore.early_staging import EarlyStaging, settle
 from backstay.restore.layout import Layout
+from backstay.restore.moving import SiteMove
 from backstay.restore.plan import SERVER_FILES, RestorePlan
-from backstay.restore.replacement import Replacer, replace_in_files
+from backstay.restore.replacement import replace_in_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class FilesRequest:
         move: where the site goes.
         root_mode: permissions of the folder where the archive does not tell them.
         early: what was staged while the archive arrived.
+        changes: what is replaced in the files.
     """
 
     archive: Path
@@ -40,6 +42,7 @@ class FilesRequest:
     move: Move
     root_mode: int
     early: EarlyStaging = field(default_factory=EarlyStaging)
+    changes: SiteMove = field(default_factory=SiteMove)
 
 
 def stage_files(request: FilesRequest, reporter: Reporter) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def stage_files(request: FilesRequest, reporter: Reporter) -> dict[str, Any]:
     changed, replaced = [], {}
     if plan.configuration:
         changed = rewrite_configuration(folder, request.move, on_warning=reporter.warn)
-    replacer = Replacer(plan.replacements)
+    replacer = request.changes.replacer()
     if replacer:
         replaced = replace_in_files(folder, replacer, on_warning=reporter.warn)
     if plan.owner is not None:

@@ -56,7 +56,7 @@ def find_dotenv(root: Path) -> Site | None:
         return None
     warnings: list[str] = []
     address = _from_url(values, root, source, warnings) or _from_laravel(values, root)
-    home = values.get("APP_URL", "")
+    home = next((values[name] for name in ("APP_URL", "WP_HOME", "SITE_URL") if values.get(name)), "")
     return Site(
         kind="plain",
         name=values.get("APP_NAME") or root.resolve().name,
@@ -64,6 +64,7 @@ def find_dotenv(root: Path) -> Site | None:
         databases=[FoundDatabase(address, source)] if address else [],
         prefix=address.prefix if address else "",
         warnings=warnings,
+        address=home if "//" in home else "",
     )
 
 

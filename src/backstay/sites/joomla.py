@@ -37,6 +37,7 @@ def find_joomla(root: Path) -> Site | None:
         databases=databases,
         prefix=_text(values, "dbprefix"),
         warnings=warnings,
+        address=live_site,
     )
 
 

@@ -30,6 +30,7 @@ class Site:
         databases: what its configuration names, the main one first.
         prefix: prefix of its table names; may be empty.
         warnings: what its configuration does not tell plainly, in sentences.
+        address: its whole address, such as ``https://example.com/blog``; empty if the files do not tell.
     """
 
     kind: SiteKind
@@ -39,3 +40,4 @@ class Site:
     databases: list[FoundDatabase] = field(default_factory=list)
     prefix: str = ""
     warnings: list[str] = field(default_factory=list)
+    address: str = ""

@@ -41,6 +41,7 @@ def find_wordpress(root: Path) -> Site | None:
         databases=_databases(values, shown, warnings),
         prefix=prefix if isinstance(prefix, str) else "",
         warnings=warnings,
+        address=home if isinstance(home, str) else "",
     )
 
 

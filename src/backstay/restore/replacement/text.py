@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from urllib.parse import quote
 
 from backstay.errors import UsageError
 from backstay.restore.replacement import serialized
+from backstay.restore.replacement.address import AddressMove
 
 _JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SLASH = re.compile(rb"(\\*)/")
+_JSON_SLASH = re.compile(rb"(?<!\\)(?:\\\\)*(\\/|\\u002[fF])")
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _BASE64_ALPHABET = re.compile(rb"[A-Za-z0-9+/]+")
 _SAFE_RUN = re.compile(r"[A-Za-z0-9._~-]+")
@@ -29,12 +32,14 @@ class Replacer:
 
     Args:
         pairs: old and new texts; where several fit, the longest old one counts.
+        addresses: moves of a site's address, in all its forms and at its boundaries; where a text of ``pairs`` begins
+            at the same place, that counts.
 
     Raises:
         UsageError: an old text is empty or given twice.
     """
 
-    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, pairs: Sequence[tuple[str, str]], addresses: Sequence[AddressMove] = ()) -> None:
         seen: dict[str, str] = {}
         for old, new in pairs:
             if not old:
@@ -42,16 +47,22 @@ class Replacer:
             if seen.setdefault(old, new) != new:
                 raise UsageError(f"--replace is given two new texts for {old!r}: give one.")
         self.pairs = tuple(seen.items())
-        self._new: list[tuple[bytes, bool]] = []
+        self._addresses = tuple(addresses)
+        self._new: list[Callable[[bytes], bytes]] = []
         alternatives = []
         for old, new in sorted(self.pairs, key=lambda pair: len(pair[0]), reverse=True):
             for pattern, replacement, has_slashes in _variants(old, new):
                 alternatives.append(b"(" + pattern + b")")
-                self._new.append((replacement, has_slashes))
+                self._new.append(partial(_like, replacement) if has_slashes else partial(_always, replacement))
+        # Where a site moves within a host, the longest place counts too.
+        for move in sorted(self._addresses, key=lambda move: len(str(move.old)), reverse=True):
+            alternatives.append(b"(" + move.pattern() + b")")
+            self._new.append(move.replacement)
         self._pattern = re.compile(b"|".join(alternatives) or b"(?!)")
+        self._needles = [needle.lower().encode() for needle in self.needles() or ()]
 
     def __bool__(self) -> bool:
-        return bool(self.pairs)
+        return bool(self.pairs or self._addresses)
 
     def needles(self) -> list[str] | None:
         """Return texts of which every value that may change holds at least one; None where there are no such texts.
@@ -64,10 +75,20 @@ class Replacer:
             if not runs:
                 return None
             found.append(max(runs, key=len))
+        for move in self._addresses:
+            needle = move.needle()
+            if needle is None:
+                return None
+            found.append(needle)
         return found
 
     def apply(self, value: bytes) -> bytes:
         """Return a value with all replacements made; the same object where there is nothing to replace."""
+        if self._needles:
+            # The pattern is slow beside this, and most values hold nothing.
+            lowered = value.lower()
+            if not any(needle in lowered for needle in self._needles):
+                return value
         if not self._pattern.search(value) or _is_base64(value):
             return value
         changed = self._structured(value, 0)
@@ -112,13 +133,20 @@ class Replacer:
         def change(match: re.Match[bytes]) -> bytes:
             if _in_base64(match):
                 return match[0]
-            replacement, has_slashes = self._new[(match.lastindex or 1) - 1]
-            if not has_slashes:
-                return replacement
-            escape = _SLASH.search(match[0])
-            return replacement.replace(b"/", escape[0]) if escape else replacement
+            return self._new[(match.lastindex or 1) - 1](match[0])
 
         return self._pattern.sub(change, value)
+
+
+def _like(replacement: bytes, found: bytes) -> bytes:
+    """Return a replacement with its slashes escaped as those of what was found."""
+    escape = _SLASH.search(found)
+    return replacement.replace(b"/", escape[0]) if escape else replacement
+
+
+def _always(replacement: bytes, found: bytes) -> bytes:
+    del found
+    return replacement
 
 
 def _variants(old: str, new: str) -> list[tuple[bytes, bytes, bool]]:
@@ -150,7 +178,8 @@ def _json_string(text: bytes, *, like: bytes) -> bytes:
     """Return a JSON string, escaped in the manner of another."""
     ascii_only = like.isascii()
     made = json.dumps(text.decode("utf-8", "surrogatepass"), ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    return made.replace(b"/", b"\\/") if b"\\/" in like else made
+    slash = _JSON_SLASH.search(like)
+    return made.replace(b"/", slash[1]) if slash else made
 
 
 def _is_base64(value: bytes) -> bool:
