@@ -25,7 +25,7 @@ if [ -z "${BACKSTAY_TEST_MYSQL:-}" ] && ! is_there mariadbd && ! is_there mysqld
     fi
 fi
 if [ "${CI:-}" = true ] && can_install; then
-    for peer in curl:curl jq:jq php:php-cli unzip:unzip zip:zip 7z:p7zip-full zstd:zstd; do
+    for peer in rsync:rsync getfacl:acl getfattr:attr setcap:libcap2-bin curl:curl jq:jq php:php-cli unzip:unzip zip:zip 7z:p7zip-full zstd:zstd; do
         is_there "${peer%%:*}" || packages="$packages ${peer#*:}"
     done
 fi

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from archives.trees import TIME, file_source, write
 from backstay.archives import EntryType, ManifestLine, Source, open_archive
+from backstay.archives.attributes import Attributes
 from backstay.archives.manifest import PIECE_SIZE, ManifestCursor, ManifestLines, pack_line, parse_line, piece_name
 from backstay.errors import DamagedArchiveError
 
@@ -81,6 +82,29 @@ def test_it_comes_in_files_of_a_megabyte(tmp_path: Path) -> None:
         assert (report.ok, report.manifest_hash) == (True, summary.manifest_hash)
         assert sum(1 for _ in archive.manifest()) == 12_000
     assert summary.entries == 12_000
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"nanoseconds":1000000000', '"nanoseconds":-1', '"nanoseconds":true', '"owner":"4294967295:0::"',
+        '"owner":"root"', '"owner":7', '"xattrs":[]', '"xattrs":{"user.a":"?"}', '"xattrs":{"":""}', '"inode":1',
+    ],
+)  # fmt: skip
+def test_attributes_that_make_no_sense_are_damage(fields: str) -> None:
+    with pytest.raises(DamagedArchiveError):
+        parse_line(f'{{"path":"d","type":"directory","size":0,"mode":"755","mtime":1,{fields}}}'.encode())
+
+
+def test_attributes_are_read_as_they_were_written() -> None:
+    attributes = Attributes(123, "33:4:www-data:adm", (("user.\udcff", b"\0\xff"),), "2049:7")
+    line = ManifestLine("f", EntryType.FILE, 1, 0o100644, TIME, "0" * 64, attributes=attributes)
+    assert parse_line(pack_line(line)) == line
+
+
+def test_a_field_of_a_later_version_is_passed_over() -> None:
+    line = parse_line(b'{"path":"d","type":"directory","size":0,"mode":"755","mtime":1,"of_tomorrow":[1]}')
+    assert line == ManifestLine("d", EntryType.DIRECTORY, 0, 0o755, 1)
 
 
 LINES = [ManifestLine(f"{number}", EntryType.FILE, 1, 0o100644, TIME, "0" * 64) for number in range(50)]

@@ -60,7 +60,7 @@ def message_of(sources: Sequence[Source]) -> list[tuple[Any, ...]]:
     """Make plain values of sources."""
     return [
         (source.path, source.mode, source.mtime, source.size, source.file)
-        if source.file is not None and source.type is _FILE
+        if source.file is not None and source.type is _FILE and source.original is None
         else _whole_message(source)
         for source in sources
     ]
@@ -71,7 +71,7 @@ def _whole_message(source: Source) -> tuple[Any, ...]:
     return (
         source.path, source.mode, source.mtime, source.size, source.file, source.type.value, source.data,
         spool and (spool.path, spool.size, spool.compressed_size, spool.crc32, spool.blake3),
-        source.target, source.implied,
+        source.target, source.implied, source.original,
     )  # fmt: skip
 
 
@@ -79,9 +79,9 @@ def _source_of(values: tuple[Any, ...]) -> Source:
     path, mode, mtime, size, file = values[:5]
     if len(values) == 5:
         return Source(path, _FILE, mode, mtime, size, file)
-    kind, data, spool, target, implied = values[5:]
+    kind, data, spool, target, implied, original = values[5:]
     deflated = DeflatedFile(*spool) if spool else None
-    return Source(path, EntryType(kind), mode, mtime, size, file, data, deflated, target, implied)
+    return Source(path, EntryType(kind), mode, mtime, size, file, data, deflated, target, implied, original)
 
 
 def prepare_batch(

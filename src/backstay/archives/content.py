@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from blake3 import blake3
 
 from backstay.archives import codec
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, read_attributes
 from backstay.archives.parts import disk_errors
 
 if TYPE_CHECKING:
@@ -33,13 +34,18 @@ class FileContent(NamedTuple):
         data: the bytes.
         mode: ``st_mode`` at the time of reading.
         mtime: whole Unix seconds, likewise.
-        changed: the file changed while it was read: the content may be neither the old nor the new.
+        warning: what is not stored as it was, as the end of a sentence; None if all is.
+        attributes: owner and the like, likewise.
     """
 
     data: bytes
     mode: int
     mtime: int
-    changed: bool
+    warning: str | None
+    attributes: Attributes
+
+
+CHANGED = "changed while it was read: what is stored may be neither its old content nor its new"
 
 
 def read_file(path: str, expected: int, mtime: int) -> FileContent | None:
@@ -67,7 +73,8 @@ def read_file(path: str, expected: int, mtime: int) -> FileContent | None:
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableError("is not a regular file any more")
         if len(data) == status.st_size == expected and status.st_mtime_ns // 1_000_000_000 == mtime:
-            return FileContent(data, status.st_mode, mtime, changed=False)
+            attributes, warning = read_attributes(status, descriptor)
+            return FileContent(data, status.st_mode, mtime, warning, attributes)
         return _read_again(descriptor)
     except OSError as error:
         raise UnreadableError(_reason(error)) from error
@@ -86,7 +93,24 @@ def _read_again(descriptor: int) -> FileContent | None:
         offset += len(piece)
     after = os.fstat(descriptor)
     changed = after.st_size != offset or after.st_mtime_ns != before.st_mtime_ns
-    return FileContent(b"".join(pieces), after.st_mode, after.st_mtime_ns // 1_000_000_000, changed)
+    attributes, warning = read_attributes(after, descriptor)
+    mtime = after.st_mtime_ns // 1_000_000_000
+    return FileContent(b"".join(pieces), after.st_mode, mtime, CHANGED if changed else warning, attributes)
+
+
+def original_attributes(source: Source) -> tuple[Attributes, str | None]:
+    """Read the attributes of a source that has an original; see `read_attributes`."""
+    try:
+        status = os.lstat(source.original or "")
+        attributes, warning = read_attributes(status, source.original or "")
+    except OSError:
+        # It has gone; who packs it has said so, or it was read before.
+        return NO_ATTRIBUTES, None
+    # The names of a copy's original are not names of the copy: what was written since would not be in it.
+    attributes = attributes._replace(inode="")
+    if status.st_mtime_ns // 1_000_000_000 != source.mtime:
+        attributes = attributes._replace(nanoseconds=0)
+    return attributes, warning
 
 
 def _reason(error: OSError) -> str:
@@ -99,6 +123,8 @@ class LargeContent(Protocol):
     size: int
     mode: int
     mtime: int
+    attributes: Attributes
+    warning: str | None
 
     def identity(self) -> list[int]:
         """Say what must be the same for a half written entry to be continued."""
@@ -136,6 +162,7 @@ class LargeFile:
         self.size = self._status.st_size
         self.mode = self._status.st_mode
         self.mtime = self._status.st_mtime_ns // 1_000_000_000
+        self.attributes, self.warning = read_attributes(self._status, self._descriptor)
 
     def identity(self) -> list[int]:
         """Size, inode, device and time."""
@@ -170,6 +197,8 @@ class LargeData:
         self.size = len(data)
         self.mode = mode
         self.mtime = mtime
+        self.attributes = NO_ATTRIBUTES
+        self.warning: str | None = None
 
     def identity(self) -> list[int]:
         """Size and hash."""
@@ -208,6 +237,8 @@ class InflatedSpool(LargeFile):
         self.size = spool.size
         self.mode = source.mode
         self.mtime = source.mtime
+        self.attributes = NO_ATTRIBUTES
+        self.warning = None
 
     def identity(self) -> list[int]:
         """Sizes and CRC-32."""

@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -110,6 +112,8 @@ class Source:
         target: what a symbolic link points to.
         implied: a directory that other entries imply. It gets an entry only if its mode is not 0755; its mode and
             time are in the manifest in any case.
+        original: what on disk has the owner and the other `Attributes` that are kept: the path of a directory or link,
+            or of the file that ``file`` is a copy of; None: ``file`` itself, if anything.
     """
 
     path: str
@@ -122,6 +126,7 @@ class Source:
     deflated: DeflatedFile | None = None
     target: str | None = None
     implied: bool = False
+    original: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +212,7 @@ class ManifestLine:
         blake3: BLAKE3 of a file's content, 64 hexadecimal digits.
         target: what a symbolic link points to.
         implied: a directory without an entry of its own.
+        attributes: owner, fraction of a second, extended attributes, hard links.
     """
 
     path: str
@@ -217,6 +223,12 @@ class ManifestLine:
     blake3: str | None = None
     target: str | None = None
     implied: bool = False
+    attributes: Attributes = NO_ATTRIBUTES
+
+    @property
+    def mtime_ns(self) -> int:
+        """Modification time in Unix nanoseconds."""
+        return self.mtime * 1_000_000_000 + self.attributes.nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +294,11 @@ class ExtractReport:
         bytes: bytes of content written.
         refused: entries that were not made because they were not safe; a warning named each.
         used_manifest: content, modes and times were checked or taken from the manifest.
+        has_owners: the manifest names the owners of what was written.
     """
 
     entries: int
     bytes: int
     refused: int
     used_manifest: bool
+    has_owners: bool = False

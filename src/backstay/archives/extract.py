@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import os
 import posixpath
 import shutil
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from backstay.archives import manifest
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, ids_here
 from backstay.archives.entries import Entry, EntryType, ExtractProgress, ExtractReport, Limits, ManifestLine
 from backstay.archives.manifest import ManifestCursor, ManifestLines
 from backstay.archives.names import shown, why_odd
-from backstay.archives.process import Job, RefusedError, process
+from backstay.archives.process import Job, RefusedError, Result, process
 from backstay.archives.survey import Survey, beneath_link, key_of, safe_path, survey
 from backstay.archives.target import Target
 from backstay.errors import DamagedArchiveError, DiskFullError
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from backstay.archives.formats import FormatReader
 
 _SHOWN_DAMAGE = 5
+_FolderAttributes = tuple[int | None, int | None, Attributes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Options:
     rename: Callable[[str], str] | None
     permissions: bool
     special_modes: bool
+    privileged_attributes: bool
+    owners: bool
     on_warning: Callable[[str], None]
     on_progress: Callable[[ExtractProgress], None]
     workers: int | None
@@ -79,9 +84,14 @@ class Extraction:
         self._limits = limits
         self._lines_of = lines_of
         self._options = options
-        # Modes and times of folders by path, given when all else is written.
-        self._folders: dict[str, tuple[int | None, int | None]] = {}
-        self._unwanted_folders: dict[str, tuple[int | None, int | None]] = {}
+        # What folders are given when all else is written, by path.
+        self._folders: dict[str, _FolderAttributes] = {}
+        self._unwanted_folders: dict[str, _FolderAttributes] = {}
+        self._gives_owners = options.owners and os.geteuid() == 0
+        self._has_owners = self._has_others_files = False
+        self._files: dict[ManifestLine, str] = {}
+        # What could not be given back -> of how many entries, and the first of them.
+        self._lost: dict[str, tuple[int, str]] = {}
         self._damaged: list[str] = []
         self._damage_count = 0
         self._entries = self._bytes = self._refused = self._total = 0
@@ -92,7 +102,13 @@ class Extraction:
         found = survey(self._reader.entries(), self._limits, fold=False, wanted=self._path_of)
         _check_room(root, found.wanted)
         self._total = found.wanted
-        target = Target(root, permissions=self._options.permissions, special_modes=self._options.special_modes)
+        target = Target(
+            root,
+            permissions=self._options.permissions,
+            special_modes=self._options.special_modes,
+            privileged_attributes=self._options.privileged_attributes,
+            owners=self._gives_owners,
+        )
         try:
             if target.fold:
                 found = survey(self._reader.entries(), self._limits, fold=True, wanted=self._path_of)
@@ -103,7 +119,15 @@ class Extraction:
             rest = self._damage_count - len(self._damaged)
             more = f" and {rest} more" if rest else ""
             raise DamagedArchiveError(f"{'; '.join(self._damaged)}{more}. All else was extracted.")
-        return ExtractReport(self._entries, self._bytes, self._refused, used_manifest)
+        self._warn_of_lost()
+        return ExtractReport(self._entries, self._bytes, self._refused, used_manifest, self._has_owners)
+
+    def _warn_of_lost(self) -> None:
+        if self._has_others_files and self._options.owners and not self._gives_owners:
+            self.warn("The files do not get their owners back, for only root can do that: they belong to you.")
+        for what, (count, path) in self._lost.items():
+            whose = f"{shown(path)} did" if count == 1 else f"{count} entries, {shown(path)} the first of them, did"
+            self.warn(f"{whose} not get back {what}.")
 
     def _write(self, found: Survey, target: Target) -> bool:
         lines = self._lines_of(found.manifest) if found.manifest else None
@@ -115,14 +139,32 @@ class Extraction:
             self._take_directories(cursor, target)
             for path in cursor.missing:
                 self._damage(f"{shown(path)} is missing")
+        self._process(iter(self._without_link(selection.repeated, target)), target)
         if selection.links:
             # Links come last: until then there is nothing that could lead out.
             self._process(iter(selection.links), target)
         for path in target.made & self._unwanted_folders.keys():
             self._folders.setdefault(path, self._unwanted_folders[path])
         for path in sorted(self._folders, key=lambda path: path.count("/"), reverse=True):
-            target.attributes(path, *self._folders[path])
+            self._note_lost(path, target.attributes(path, *self._folders[path]))
         return lines is not None
+
+    def _without_link(self, repeated: list[Job], target: Target) -> list[Job]:
+        """Make the further names of files that have several; give those for which that cannot be done."""
+        left = []
+        for job in repeated:
+            first = self._files.get(_file_of(job.line)) if job.line else None
+            try:
+                linked = first is not None and target.hard_link(first, job.path)
+            except RefusedError as error:
+                self.refuse(job.entry.path, str(error))
+                continue
+            if linked:
+                self._entries += 1
+                self._bytes += job.entry.size
+            else:
+                left.append(job)
+        return left
 
     def _process(self, jobs: Iterator[Job], target: Target) -> None:
         sink = _TargetSink(target)
@@ -138,17 +180,33 @@ class Extraction:
                 else:
                     self._entries += 1
                     self._bytes += result.job.entry.size if result.job.entry.type is EntryType.FILE else 0
-                    self._note_folder(result.job, target)
+                    self._note_done(result, target)
             self._options.on_progress(ExtractProgress(self._entries, self._bytes, path, self._total))
 
-    def _note_folder(self, job: Job, target: Target) -> None:
-        entry, line, path = job
+    def _note_done(self, result: Result, target: Target) -> None:
+        entry, line, path = result.job
+        if result.lost:
+            self._note_lost(entry.path, result.lost)
+        if line is not None and line.attributes.inode and entry.type is EntryType.FILE:
+            self._files.setdefault(_file_of(line), path)
         mode = line.mode if line else entry.mode
         folder = entry.type is EntryType.DIRECTORY
         if entry.type is not EntryType.SYMLINK and target.dropped_bits(mode, folder=folder):
             self.warn(f"{shown(path)} lost its setuid, setgid or sticky bit.")
         if folder:
-            self._folders[path] = (mode, line.mtime if line else entry.mtime)
+            self._folders[path] = _attributes_of(entry, line)
+
+    def _note_lost(self, path: str, lost: tuple[str, ...]) -> None:
+        for what in lost:
+            count, first = self._lost.get(what, (0, path))
+            self._lost[what] = (count + 1, first)
+
+    def note_owner(self, line: ManifestLine) -> None:
+        """Note that the manifest names an owner of something that is wanted."""
+        owner = line.attributes.owner
+        if owner and not self._has_others_files:
+            self._has_owners = True
+            self._has_others_files = ids_here(owner)[0] != os.geteuid()
 
     def _take_directories(self, cursor: ManifestCursor, target: Target) -> None:
         for line in cursor.directories:
@@ -161,13 +219,13 @@ class Extraction:
                 target.folder(path)
             except RefusedError as error:
                 self.refuse(path, str(error))
-            self._folders.setdefault(path, (line.mode, line.mtime))
+            self._folders.setdefault(path, _attributes_of(entry, line))
+            self.note_owner(line)
         cursor.directories.clear()
 
     def note_unwanted(self, entry: Entry, line: ManifestLine | None) -> None:
         """Keep what is known of a folder that was not asked for: it may have to be made for what is in it."""
-        attributes = (line.mode, line.mtime) if line else (entry.mode, entry.mtime)
-        self._unwanted_folders[self._renamed(entry.path)] = attributes
+        self._unwanted_folders[self._renamed(entry.path)] = _attributes_of(entry, line)
 
     def _path_of(self, entry: Entry) -> str | None:
         options = self._options
@@ -205,6 +263,7 @@ class _Selection:
 
     Attributes:
         links: the symbolic links that were come by; they are not among the `jobs`.
+        repeated: further names of files among the `jobs`, likewise.
     """
 
     def __init__(self, reader: FormatReader, extraction: Extraction, found: Survey, *, fold: bool) -> None:
@@ -213,7 +272,9 @@ class _Selection:
         self._found = found
         self._fold = fold
         self._seen: dict[int, EntryType] = {}
+        self._files: set[ManifestLine] = set()
         self.links: list[Job] = []
+        self.repeated: list[Job] = []
 
     def jobs(self, cursor: ManifestCursor | None) -> Iterator[Job]:
         for entry in self._reader.entries():
@@ -230,6 +291,11 @@ class _Selection:
             reason = self._why_not(entry, path)
             if reason:
                 self._extraction.refuse(entry.path, reason)
+                continue
+            if line is not None:
+                self._extraction.note_owner(line)
+            if line is not None and self._is_repeated(entry, line):
+                self.repeated.append(Job(entry, line, path))
             elif entry.type is EntryType.SYMLINK:
                 self.links.append(Job(entry, line, path))
             else:
@@ -247,6 +313,15 @@ class _Selection:
         if odd:
             self._extraction.warn(f"{shown(path)} {odd}; here it is an ordinary name.")
         return None
+
+    def _is_repeated(self, entry: Entry, line: ManifestLine) -> bool:
+        """Say whether a file is, in all that the manifest says of it, one that was come by under another name."""
+        if not line.attributes.inode or entry.type is not EntryType.FILE or line.size != entry.size:
+            return False
+        file = _file_of(line)
+        before = file in self._files
+        self._files.add(file)
+        return before
 
     def _is_duplicate(self, key: str, entry_type: EntryType) -> bool:
         code = hash(key)
@@ -269,13 +344,25 @@ class _TargetSink:
         with contextlib.suppress(RefusedError):
             self._target.folder(folder)
 
-    def take(self, job: Job, pieces: Iterable[bytes]) -> None:
+    def take(self, job: Job, pieces: Iterable[bytes]) -> tuple[str, ...]:
         """Write an entry."""
         entry, line, path = job
         mode, mtime = (line.mode, line.mtime) if line else (entry.mode, entry.mtime)
-        if entry.type is EntryType.DIRECTORY:
-            self._target.folder(path)
-        elif entry.type is EntryType.SYMLINK:
-            self._target.link(path, entry.target or "", mtime)
-        else:
-            self._target.file(path, pieces, mode, mtime)
+        attributes = line.attributes if line else NO_ATTRIBUTES
+        if entry.type is EntryType.SYMLINK:
+            return self._target.link(path, entry.target or "", mtime, attributes)
+        if entry.type is EntryType.FILE:
+            return self._target.file(path, pieces, mode, mtime, attributes)
+        self._target.folder(path)
+        return ()
+
+
+def _attributes_of(entry: Entry, line: ManifestLine | None) -> _FolderAttributes:
+    if line is None:
+        return entry.mode, entry.mtime, NO_ATTRIBUTES
+    return line.mode, line.mtime, line.attributes
+
+
+def _file_of(line: ManifestLine) -> ManifestLine:
+    """Give what the lines of all names of one file have in common."""
+    return replace(line, path="")

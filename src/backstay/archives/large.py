@@ -8,13 +8,15 @@ from blake3 import blake3
 from isal import isal_zlib
 
 from backstay.archives import codec, manifest
-from backstay.archives.content import UnreadableError, open_large
+from backstay.archives.attributes import NO_ATTRIBUTES
+from backstay.archives.content import CHANGED, UnreadableError, open_large, original_attributes
 from backstay.archives.entries import EntryType, ManifestLine
 from backstay.archives.formats import DEFLATED, STORED, Content, Head, Unit
 from backstay.archives.names import path_bytes
 from backstay.errors import ArchiveError
 
 if TYPE_CHECKING:
+    from backstay.archives.attributes import Attributes
     from backstay.archives.entries import Source
     from backstay.archives.writer import ArchiveWriter, OpenEntry
 
@@ -177,13 +179,19 @@ class LargeEntry:
         elif self._method == DEFLATED and not self._format.chunk_size:
             end = codec.EMPTY_STREAM
             writer.add_block(Unit(b"", end), content._replace(compressed_size=content.compressed_size + len(end)))
-        line = ManifestLine(self.source.path, EntryType.FILE, entry.content.size, self._mode, self._mtime, digest)
+        line = ManifestLine(
+            self.source.path, EntryType.FILE, entry.content.size, self._mode, self._mtime, digest,
+            attributes=self._attributes(),
+        )  # fmt: skip
         changed = self._content.changed() or (not spool and entry.content.size != self.length)
         writer.end_entry(manifest.pack_line(line))
         self.close()
-        return (
-            "changed while it was read: what is stored may be neither its old content nor its new" if changed else None
-        )
+        return CHANGED if changed else self._content.warning
+
+    def _attributes(self) -> Attributes:
+        if self.source.deflated:
+            return NO_ATTRIBUTES
+        return original_attributes(self.source)[0] if self.source.original else self._content.attributes
 
     def close(self) -> None:
         """Let go of the file."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, pack_attributes, parse_attributes
 from backstay.archives.entries import EntryType, ManifestLine
 from backstay.archives.spool import Spool
 from backstay.errors import DamagedArchiveError
@@ -46,10 +47,13 @@ def piece_number(path: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def pack_file_line(path: str, size: int, mode: int, mtime: int, digest: str) -> bytes:
+def pack_file_line(
+    path: str, size: int, mode: int, mtime: int, digest: str, attributes: Attributes = NO_ATTRIBUTES
+) -> bytes:
     """Make the line of a file; what `pack_line` makes, for the many."""
     return (
-        f'{{"path":{quoted(path)},"type":"file","size":{size},"mode":"{mode:o}","mtime":{mtime},"blake3":"{digest}"}}\n'
+        f'{{"path":{quoted(path)},"type":"file","size":{size},"mode":"{mode:o}","mtime":{mtime},"blake3":"{digest}"'
+        f"{pack_attributes(attributes)}}}\n"
     ).encode("ascii")
 
 
@@ -64,19 +68,20 @@ def pack_line(line: ManifestLine) -> bytes:
         fields.append(f',"target":{quoted(line.target)}')
     if line.implied:
         fields.append(',"implied":true')
+    fields.append(pack_attributes(line.attributes))
     fields.append("}\n")
     return "".join(fields).encode("ascii")
 
 
 def parse_line(text: bytes) -> ManifestLine:
-    """Read the line of one path.
+    """Read the line of one path; fields of later versions are passed over.
 
     Raises:
         DamagedArchiveError: if it is not what `pack_line` makes.
     """
     try:
         return _line_of(json.loads(text))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedArchiveError("The archive's manifest is damaged: a line of it makes no sense.") from error
 
 
@@ -90,6 +95,7 @@ def _line_of(fields: dict[str, Any]) -> ManifestLine:
         blake3=fields.get("blake3"),
         target=fields.get("target"),
         implied=fields.get("implied", False),
+        attributes=parse_attributes(fields),
     )
     texts = (line.path, line.blake3, line.target)
     right = all(text is None or isinstance(text, str) for text in texts) and isinstance(line.path, str)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 from isal import isal_zlib
 
 from backstay.archives import manifest
-from backstay.archives.content import UnreadableError, inflated, read_file
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes
+from backstay.archives.content import UnreadableError, inflated, original_attributes, read_file
 from backstay.archives.entries import EntryType, ManifestLine
 from backstay.archives.formats import DEFLATED, STORED, Content, FormatWriter, Head, Unit
 from backstay.archives.names import path_bytes, why_not_storable
@@ -91,9 +92,9 @@ class Preparer:
         content = read_file(source.file or "", source.size, source.mtime)
         if content is None:
             return PreparedEntry(source, too_large=True)
-        prepared = self._content(source, content.data, content.mode, content.mtime)
-        if content.changed:
-            prepared.warning = "changed while it was read: what is stored may be neither its old content nor its new"
+        attributes = content.attributes if source.original is None else original_attributes(source)[0]
+        prepared = self._content(source, content.data, content.mode, content.mtime, attributes)
+        prepared.warning = content.warning
         return prepared
 
     def why_not(self, source: Source) -> str | None:
@@ -112,7 +113,9 @@ class Preparer:
         """Make an entry of content in memory ready."""
         return self._content(source, data, source.mode, source.mtime)
 
-    def _content(self, source: Source, data: bytes, mode: int, mtime: int) -> PreparedEntry:
+    def _content(
+        self, source: Source, data: bytes, mode: int, mtime: int, attributes: Attributes = NO_ATTRIBUTES
+    ) -> PreparedEntry:
         size = len(data)
         crc = isal_zlib.crc32(data) if self.format.uses_crc else 0
         if self.format.chunk_size:
@@ -121,7 +124,8 @@ class Preparer:
             method, piece = self._deflated_or_stored(data)
             pieces = [piece]
         content = Content(method, size, sum(map(len, pieces)), crc)
-        return self._file(source, content, pieces, mode, mtime, blake3(data).hexdigest())
+        head = Head(path_bytes(source.path), EntryType.FILE, mode, mtime)
+        return self._file(source, head, content, pieces, blake3(data).hexdigest(), attributes)
 
     def _chunks(self, data: bytes, chunk_size: int) -> list[bytes | bytearray]:
         if len(data) <= chunk_size:
@@ -146,36 +150,43 @@ class Preparer:
         if len(deflated) != spool.compressed_size:
             raise ArchiveError(f"{spool.path} has {len(deflated)} bytes where {spool.compressed_size} were written.")
         content = Content(DEFLATED, spool.size, spool.compressed_size, spool.crc32)
-        return self._file(source, content, [deflated], source.mode, source.mtime, spool.blake3)
+        head = Head(path_bytes(source.path), EntryType.FILE, source.mode, source.mtime)
+        return self._file(source, head, content, [deflated], spool.blake3)
 
     def _file(
-        self, source: Source, content: Content, pieces: Sequence[bytes | bytearray], mode: int, mtime: int, digest: str
+        self,
+        source: Source,
+        head: Head,
+        content: Content,
+        pieces: Sequence[bytes | bytearray],
+        digest: str,
+        attributes: Attributes = NO_ATTRIBUTES,
     ) -> PreparedEntry:
-        path = source.path
-        head = Head(path_bytes(path), EntryType.FILE, mode, mtime)
         header = self.format.header(head, content, content.size)
         if len(pieces) == 1 and not self.format.chunk_size:
             units = [Unit(header, pieces[0])]
         else:
             units = [Unit(header, b""), *map(self.format.unit, pieces)]
-        line = manifest.pack_file_line(path, content.size, mode, mtime, digest)
+        line = manifest.pack_file_line(source.path, content.size, head.mode, head.mtime, digest, attributes)
         return PreparedEntry(source, head, content, units, line)
 
     def _link_or_directory(self, source: Source) -> PreparedEntry:
         target = path_bytes(source.target or "") if source.type is EntryType.SYMLINK else b""
+        attributes, warning = original_attributes(source) if source.original else (NO_ATTRIBUTES, None)
         line = ManifestLine(
-            source.path, source.type, len(target), source.mode, source.mtime, None, source.target, source.implied
-        )
+            source.path, source.type, len(target), source.mode, source.mtime, None, source.target, source.implied,
+            attributes,
+        )  # fmt: skip
         if source.type is EntryType.SYMLINK and not target:
             return PreparedEntry(source, warning="is a link that points to nothing")
         if source.type is EntryType.DIRECTORY and source.implied:
             if source.mode & 0o7777 == IMPLIED_MODE:
-                return PreparedEntry(source, line=manifest.pack_line(line))
-            line = ManifestLine(source.path, source.type, 0, source.mode, source.mtime)
+                return PreparedEntry(source, line=manifest.pack_line(line), warning=warning)
+            line = replace(line, implied=False)
         crc = zlib.crc32(target) if self.format.uses_crc else 0
         head = Head(path_bytes(source.path), source.type, source.mode, source.mtime)
         content = Content(STORED, len(target), len(target), crc)
         units = [Unit(self.format.header(head, content, len(target)), b"")]
         if target:
             units.append(self.format.unit(target))
-        return PreparedEntry(source, head, content, units, manifest.pack_line(line))
+        return PreparedEntry(source, head, content, units, manifest.pack_line(line), warning)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from blake3 import blake3
 
 from backstay.archives import codec
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes
 from backstay.archives.entries import Entry, EntryType, Location, ManifestLine
 from backstay.archives.workers import count_of, pool_of, processes_of
 from backstay.errors import DamagedArchiveError
@@ -53,11 +54,13 @@ class Result(NamedTuple):
         job: the entry.
         damage: what is wrong with it, as the end of a sentence; None if nothing is.
         refusal: why the sink did not take it, likewise.
+        lost: what of it the sink could not give back, each as a part of a sentence.
     """
 
     job: Job
     damage: str | None = None
     refusal: str | None = None
+    lost: tuple[str, ...] = ()
 
 
 class RefusedError(Exception):
@@ -73,8 +76,11 @@ class Sink(Protocol):
     def prepare(self, job: Job) -> None:
         """Make ready for an entry whatever is to be remembered here; called in order."""
 
-    def take(self, job: Job, pieces: Iterable[bytes]) -> None:
+    def take(self, job: Job, pieces: Iterable[bytes]) -> tuple[str, ...]:
         """Take an entry's content.
+
+        Returns:
+            What of the entry could not be given back, each as a part of a sentence.
 
         Raises:
             RefusedError: if it will not.
@@ -155,12 +161,12 @@ def _elsewhere(
 
 def _read_elsewhere(
     reader: FormatReader, sink: Sink, message: list[tuple[Any, ...]], _: memoryview
-) -> dict[int, tuple[str | None, str | None]]:
+) -> dict[int, tuple[str | None, str | None, tuple[str, ...]]]:
     results = _read_batch(reader, [_job_of(values) for values in message], sink)
     return {
-        number: (result.damage, result.refusal)
+        number: (result.damage, result.refusal, result.lost)
         for number, result in enumerate(results)
-        if result.damage is not None or result.refusal is not None
+        if result.damage is not None or result.refusal is not None or result.lost
     }
 
 
@@ -170,7 +176,10 @@ def _message_of(job: Job) -> tuple[Any, ...]:
     return (
         path, entry.path, entry.type.value, entry.size, entry.compressed_size, entry.mode, entry.mtime, entry.target,
         place and (place.start, place.end, place.method, place.crc),
-        line and (line.path, line.type.value, line.size, line.mode, line.mtime, line.blake3, line.target),
+        line and (
+            line.path, line.type.value, line.size, line.mode, line.mtime, line.blake3, line.target, line.implied,
+            tuple(line.attributes) if line.attributes != NO_ATTRIBUTES else None,
+        ),
     )  # fmt: skip
 
 
@@ -178,7 +187,13 @@ def _job_of(values: tuple[Any, ...]) -> Job:
     path, name, kind, size, compressed_size, mode, mtime, target, place, line = values
     location = Location(*place) if place else None
     entry = Entry(name, EntryType(kind), size, compressed_size, mode, mtime, target, location)
-    return Job(entry, line and ManifestLine(line[0], EntryType(line[1]), *line[2:]), path)
+    return Job(entry, line and _line_of(line), path)
+
+
+def _line_of(values: tuple[Any, ...]) -> ManifestLine:
+    path, kind, size, mode, mtime, digest, target, implied, kept = values
+    attributes = Attributes(*kept) if kept else NO_ATTRIBUTES
+    return ManifestLine(path, EntryType(kind), size, mode, mtime, digest, target, implied, attributes)
 
 
 def _cost(entry: Entry) -> int:
@@ -213,14 +228,15 @@ def _read_batch(reader: FormatReader, batch: list[Job], sink: Sink) -> list[Resu
 
 def _read_one(reader: FormatReader, job: Job, sink: Sink, data: bytes, base: int) -> Result:
     entry, line, _ = job
+    lost: tuple[str, ...] = ()
     try:
         location = entry.location
         if line is not None:
             _compare(entry, line)
         if location is None or entry.type is not EntryType.FILE:
-            sink.take(job, ())
+            lost = sink.take(job, ())
         elif entry.size > codec.WHOLE_LIMIT or entry.compressed_size > 2 * codec.WHOLE_LIMIT:
-            sink.take(job, _hashed(reader.content(entry), line))
+            lost = sink.take(job, _hashed(reader.content(entry), line))
         else:
             start = location.start - base
             within = start >= 0 and start + entry.compressed_size <= len(data) and location.end - base <= len(data)
@@ -229,12 +245,12 @@ def _read_one(reader: FormatReader, job: Job, sink: Sink, data: bytes, base: int
                 if within
                 else reader.stream.exactly(location.start, location.end - location.start)
             )
-            sink.take(job, (_checked(reader.whole(entry, raw), line),))
+            lost = sink.take(job, (_checked(reader.whole(entry, raw), line),))
     except DamagedArchiveError as error:
         return Result(job, damage=str(error).removesuffix("."))
     except RefusedError as error:
         return Result(job, refusal=str(error))
-    return Result(job)
+    return Result(job, lost=lost)
 
 
 def _checked(content: bytes, line: ManifestLine | None) -> bytes:

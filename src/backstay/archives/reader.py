@@ -136,6 +136,8 @@ class ArchiveReader:
         rename: Callable[[str], str] | None = None,
         permissions: bool = True,
         special_modes: bool = False,
+        privileged_attributes: bool | None = None,
+        owners: bool = True,
         on_warning: Callable[[str], None] = lambda _: None,
         on_progress: Callable[[ExtractProgress], None] = lambda _: None,
         workers: int | None = None,
@@ -153,6 +155,10 @@ class ArchiveReader:
             rename: gives another path for a path.
             permissions: give files and folders the modes of the archive.
             special_modes: give files setuid, setgid and sticky bits too, and folders setuid bits.
+            privileged_attributes: give back extended attributes that give rights to programs
+                (``security.capability``); as ``special_modes`` says if None.
+            owners: give everything the owner that the manifest names, by name where this machine knows the name. Only
+                root can; for others it is one warning.
             on_warning: called with one sentence for each entry that is left out or changed.
             on_progress: called after each batch.
             workers: threads; as many as there are processors if None.
@@ -164,7 +170,19 @@ class ArchiveReader:
                 others were written, and nothing of those is left).
             DiskFullError: if there is no room left.
         """
-        options = Options(tuple(only), select, rename, permissions, special_modes, on_warning, on_progress, workers)
+        privileged = special_modes if privileged_attributes is None else privileged_attributes
+        options = Options(
+            tuple(only),
+            select,
+            rename,
+            permissions,
+            special_modes,
+            privileged,
+            owners,
+            on_warning,
+            on_progress,
+            workers,
+        )
         return Extraction(self._reader, self._limits, self._lines, options).run(Path(target))
 
     def verify(

@@ -16,6 +16,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, give_owner, give_xattrs, ids_here
 from backstay.archives.names import shown
 from backstay.archives.parts import disk_errors
 from backstay.archives.process import RefusedError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEPT_OPEN = 32
+_HOLE = 1 << 16
+_ZEROS = bytes(_HOLE)
 _PERMISSIONS = 0o777
 _SPECIAL = 0o7777
 # On a folder these two guard what is in it, and give no program a right: they are kept.
@@ -41,6 +44,8 @@ class Target:
         root: the folder; it is made if it is not there.
         permissions: give files and directories the modes of the archive.
         special_modes: give them setuid bits, and files setgid and sticky bits, too.
+        privileged_attributes: give them extended attributes that give rights to programs.
+        owners: give them their owners.
 
     Attributes:
         descriptors: the open folder itself, for another process that writes into it.
@@ -48,8 +53,19 @@ class Target:
         made: the directories that were made, as paths.
     """
 
-    def __init__(self, root: Path, *, permissions: bool = True, special_modes: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        permissions: bool = True,
+        special_modes: bool = False,
+        privileged_attributes: bool = False,
+        owners: bool = False,
+    ) -> None:
         self.root = root
+        self._permissions = permissions
+        self._privileged = privileged_attributes
+        self._owners = owners
         with disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -92,11 +108,23 @@ class Target:
         if descriptor is not None:
             cache.move_to_end(path)
             return descriptor
-        parent, name = posixpath.split(path)
-        descriptor = self._open_folder(self._folder(parent), name, path)
-        cache[path] = descriptor
-        while len(cache) > _KEPT_OPEN:
-            os.close(cache.popitem(last=False)[1])
+        # From the nearest folder that is open down, step by step: a path may have thousands of them.
+        end = len(path)
+        while (end := path.rfind("/", 0, end)) > 0:
+            above = cache.get(path[:end])
+            if above is not None:
+                cache.move_to_end(path[:end])
+                descriptor = above
+                break
+        else:
+            end, descriptor = -1, self._root
+        while end < len(path):
+            start = end + 1
+            end = path.find("/", start)
+            end = len(path) if end < 0 else end
+            descriptor = cache[path[:end]] = self._open_folder(descriptor, path[start:end], path[:end])
+            while len(cache) > _KEPT_OPEN:
+                os.close(cache.popitem(last=False)[1])
         return descriptor
 
     def _open_folder(self, above: int, name: str, path: str) -> int:
@@ -131,7 +159,14 @@ class Target:
         """
         self._folder(path)
 
-    def file(self, path: str, pieces: Iterable[bytes], mode: int | None, mtime: int | None) -> int:
+    def file(
+        self,
+        path: str,
+        pieces: Iterable[bytes],
+        mode: int | None,
+        mtime: int | None,
+        attributes: Attributes = NO_ATTRIBUTES,
+    ) -> tuple[str, ...]:
         """Write a file, in place of one of the same name.
 
         Args:
@@ -139,9 +174,10 @@ class Target:
             pieces: its content; if they raise, nothing of the file is left.
             mode: its permissions, 0644 if None.
             mtime: whole Unix seconds, now if None.
+            attributes: what else there is to give.
 
         Returns:
-            Bytes written.
+            What could not be given, each as a part of a sentence.
 
         Raises:
             RefusedError: if a folder or something else is in the way.
@@ -149,22 +185,17 @@ class Target:
         """
         parent, name = posixpath.split(path)
         folder = self._folder(parent)
-        written = 0
         with _errors(path):
             descriptor = self._new_file(folder, name)
             try:
-                for piece in pieces:
-                    written += len(piece)
-                    done = os.write(descriptor, piece)
-                    while done < len(piece):
-                        done += os.write(descriptor, piece[done:])
-                self._finish(descriptor, mode, 0o644, mtime)
+                write_sparsely(descriptor, pieces)
+                lost = self._finish(descriptor, 0o644 if mode is None else mode, self._mask, mtime, attributes)
             except BaseException:
                 os.unlink(name, dir_fd=folder)
                 raise
             finally:
                 os.close(descriptor)
-        return written
+        return lost
 
     def _new_file(self, folder: int, name: str) -> int:
         mode = 0o666 if not self._mask else 0o600
@@ -182,14 +213,29 @@ class Target:
                 raise RefusedError("was not made: a folder of that name is in its place") from error
             raise
 
-    def _finish(self, descriptor: int, mode: int | None, default: int, mtime: int | None) -> None:
-        if self._mask:
-            os.fchmod(descriptor, (default if mode is None else mode) & self._mask)
+    def _finish(
+        self, descriptor: int, mode: int | None, mask: int, mtime: int | None, attributes: Attributes
+    ) -> tuple[str, ...]:
+        """Give an open file or folder all that belongs to it; a change of owner takes bits and capabilities away."""
+        lost: list[str] = []
+        if self._owners and attributes.owner and (reason := give_owner(descriptor, attributes.owner)):
+            lost.append(reason)
+        if self._permissions and mode is not None:
+            os.fchmod(descriptor, mode & mask)
+        if self._permissions and attributes.xattrs:
+            lost += give_xattrs(descriptor, attributes.xattrs, privileged=self._privileged)
         if mtime is not None:
-            os.utime(descriptor, ns=(mtime * 1_000_000_000, mtime * 1_000_000_000))
+            time = mtime * 1_000_000_000 + attributes.nanoseconds
+            os.utime(descriptor, ns=(time, time))
+        return tuple(lost)
 
-    def link(self, path: str, target: str, mtime: int | None) -> None:
+    def link(
+        self, path: str, target: str, mtime: int | None, attributes: Attributes = NO_ATTRIBUTES
+    ) -> tuple[str, ...]:
         """Make a symbolic link, in place of a file or link of the same name.
+
+        Returns:
+            What could not be given of its attributes, each as a part of a sentence.
 
         Raises:
             RefusedError: if a folder is in the way, or the system takes no such link.
@@ -204,12 +250,53 @@ class Target:
             except FileExistsError:
                 self._remove(folder, name)
                 os.symlink(target, name, dir_fd=folder)
+            lost: tuple[str, ...] = ()
+            if self._owners and attributes.owner:
+                try:
+                    os.chown(name, *ids_here(attributes.owner), dir_fd=folder, follow_symlinks=False)
+                except OSError as error:
+                    lost = (f"the owner ({error.strerror})",)
+            if self._permissions and attributes.xattrs:
+                # There is no call that takes a folder and a name; the folder is not opened by its path.
+                place = f"/proc/self/fd/{folder}/{name}"
+                lost += give_xattrs(place, attributes.xattrs, privileged=self._privileged)
             if mtime is not None:
-                times = (mtime * 1_000_000_000, mtime * 1_000_000_000)
-                os.utime(name, ns=times, dir_fd=folder, follow_symlinks=False)
+                time = mtime * 1_000_000_000 + attributes.nanoseconds
+                os.utime(name, ns=(time, time), dir_fd=folder, follow_symlinks=False)
+        return lost
 
-    def attributes(self, path: str, mode: int | None, mtime: int | None) -> None:
-        """Give a folder its permissions and time, when nothing more is written into it; do nothing if there is none."""
+    def hard_link(self, first: str, path: str) -> bool:
+        """Make another name of a file that was written before, in place of a file or link of that name.
+
+        Returns:
+            False where that cannot be done here; nothing was made then.
+
+        Raises:
+            RefusedError: if a folder or something else is in the way.
+        """
+        above, source = posixpath.split(first)
+        parent, name = posixpath.split(path)
+        # The folders of the one may be closed for those of the other.
+        from_folder = os.dup(self._folder(above))
+        try:
+            folder = self._folder(parent)
+            with _errors(path), contextlib.suppress(FileNotFoundError):
+                self._remove(folder, name)
+            os.link(source, name, src_dir_fd=from_folder, dst_dir_fd=folder, follow_symlinks=False)
+        except OSError:
+            return False
+        finally:
+            os.close(from_folder)
+        return True
+
+    def attributes(
+        self, path: str, mode: int | None, mtime: int | None, attributes: Attributes = NO_ATTRIBUTES
+    ) -> tuple[str, ...]:
+        """Give a folder its permissions, time and the rest, when nothing more is written into it.
+
+        Returns:
+            What could not be given, each as a part of a sentence; nothing where there is no such folder.
+        """
         above = os.dup(self._root)
         try:
             for step in path.split("/"):
@@ -217,14 +304,12 @@ class Target:
                 os.close(above)
                 above = found
             with _errors(path):
-                if mode is not None and self._folder_mask:
-                    os.fchmod(above, mode & self._folder_mask)
-                if mtime is not None:
-                    os.utime(above, ns=(mtime * 1_000_000_000, mtime * 1_000_000_000))
+                return self._finish(above, mode, self._folder_mask, mtime, attributes)
         except OSError as error:
             # It was left out, or another entry has taken its place; a warning has told of that.
             if error.errno not in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
                 raise ArchiveError(f"{shown(path)} cannot be written: {error.strerror}.") from error
+            return ()
         finally:
             os.close(above)
 
@@ -242,6 +327,32 @@ class Target:
         if self._root >= 0:
             os.close(self._root)
             self._root = -1
+
+
+def write_sparsely(descriptor: int, pieces: Iterable[bytes]) -> None:
+    """Write a new file; long runs of zeros become holes, which take no room."""
+    hole = False
+    for piece in pieces:
+        if len(piece) < _HOLE:
+            # Small files are the many: they have no holes worth a look.
+            _write(descriptor, piece)
+            hole = False
+            continue
+        for start in range(0, len(piece), _HOLE):
+            block = piece[start : start + _HOLE]
+            hole = len(block) == _HOLE and block == _ZEROS
+            if hole:
+                os.lseek(descriptor, _HOLE, os.SEEK_CUR)
+            else:
+                _write(descriptor, block)
+    if hole:
+        os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
+
+
+def _write(descriptor: int, data: bytes | memoryview) -> None:
+    done = os.write(descriptor, data)
+    while done < len(data):
+        done += os.write(descriptor, data[done:])
 
 
 @contextlib.contextmanager

@@ -39,10 +39,11 @@ class _Discard:
     def prepare(self, job: Job) -> None:
         """There is nothing to remember."""
 
-    def take(self, job: Job, pieces: Iterable[bytes]) -> None:  # noqa: ARG002 - what a sink is called with
+    def take(self, job: Job, pieces: Iterable[bytes]) -> tuple[str, ...]:  # noqa: ARG002 - what a sink is called with
         """Read everything and keep nothing."""
         for _ in pieces:
             pass
+        return ()
 
 
 def verify(

@@ -129,7 +129,7 @@ def restore(
             "--owner",
             metavar="USER[:GROUP]",
             help="Give the files to this user; needs root.",
-            show_default="root gives them to the owner of the folder that is replaced",
+            show_default="root gives back the owners of the backup, or those of the folder that is replaced",
         ),
     ] = None,
     keep_days: Annotated[

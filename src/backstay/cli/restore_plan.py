@@ -210,6 +210,8 @@ def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
         old_addresses=options.old_addresses,
         rename_server_files=options.rename_server_files,
         owner=_owner(options.owner, target),
+        owners_of_archive=not options.owner,
+        own_archive=source.is_own,
         keep_days=options.keep_days,
         special_modes=options.special_modes,
         remote=remote,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.archives import EntryType, Source
+from backstay.archives.attributes import pack_attributes, read_attributes
 from backstay.engine.dumping import Dumped
 from backstay.engine.filters import FileRules
 from backstay.engine.plan import Plan
@@ -79,7 +80,9 @@ def site_entry(plan: Plan) -> Source:
     # Where the root is gone, the walk over it says so.
     with contextlib.suppress(OSError):
         status = Path(plan.settings.root).stat()
-        page["root"] = {"mode": stat.S_IMODE(status.st_mode), "mtime": int(status.st_mtime // 1)}
+        attributes, _warning = read_attributes(status, plan.settings.root)
+        kept = json.loads(f'{{"mode":{stat.S_IMODE(status.st_mode)}{pack_attributes(attributes)}}}')
+        page["root"] = {**kept, "mtime": int(status.st_mtime // 1)}
     return virtual(SITE_PAGE, json.dumps(page, indent=4).encode(), moment)
 
 

@@ -209,6 +209,8 @@ class Scanner:
             mtime=int(status.st_mtime // 1),
             size=0,
             implied=len(folder.names) > len(folder.specials),
+            # Where links are followed, what the link leads to.
+            original=os.fsdecode(self._absolute(folder.path)) + "/.",
         )
 
     def _enter(self, path: bytes, after: list[bytes], stack: list[_Folder]) -> _Folder | None:
@@ -297,7 +299,16 @@ class Scanner:
         except OSError as error:
             self._lost(path, error)
             return
-        yield Source(path=in_archive, type=EntryType.FILE, mode=status.st_mode, mtime=mtime, size=size, file=file)
+        plain = os.fsdecode(absolute)
+        yield Source(
+            path=in_archive,
+            type=EntryType.FILE,
+            mode=status.st_mode,
+            mtime=mtime,
+            size=size,
+            file=file,
+            original=None if file == plain else plain,
+        )
 
     def _link(self, absolute: bytes, in_archive: str, mtime: int) -> Source:
         target = os.readlink(absolute)
@@ -308,6 +319,7 @@ class Scanner:
             mtime=mtime,
             size=len(target),
             target=text(target),
+            original=os.fsdecode(absolute),
         )
 
     def _mode_of_target(self, absolute: bytes) -> int:

@@ -47,6 +47,7 @@ class RestoreSource:
         root: folder that was backed up; None where that is not known.
         database: URL of the site's database there; empty where that is not known.
         remote: where it is to be downloaded from; None where it lies here.
+        is_own: the archive is of a backup of this installation.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class RestoreSource:
     root: Path | None = None
     database: str = field(default="", repr=False)
     remote: RemoteArchive | None = None
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,14 @@ def source_of_backup(installation: Installation, backup_id: int, password: str |
     try:
         settings = installation.catalogue.profiles.get(backup.profile_id).settings()
     except BackstayError:
-        return RestoreSource(files[-1].path, password)
+        return RestoreSource(files[-1].path, password, is_own=True)
     database = settings.database.get_secret_value()
     return RestoreSource(
         files[-1].path,
         password or settings.archive_password.get_secret_value() or None,
         Path(settings.root) if settings.root else None,
         "" if database == "none" else database,
+        is_own=True,
     )
 
 

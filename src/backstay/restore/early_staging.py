@@ -18,7 +18,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from backstay.archives import ArchiveReader, Entry, EntryType
+from backstay.archives import ArchiveReader, Entry, EntryType, ManifestLine
+from backstay.archives.attributes import ids_here
 from backstay.errors import BackstayError, DiskFullError
 from backstay.restore.arriving import Arrival, open_arriving
 from backstay.restore.background import Reporter
@@ -161,25 +162,33 @@ def _give(path: Path, mode: int | None, mtime: int | None) -> None:
         os.utime(path, (mtime, mtime))
 
 
-def settle(early: EarlyStaging, archive: ArchiveReader, folder: Path) -> EarlyStaging:
+def _give_line(path: Path, line: ManifestLine, *, owners: bool) -> None:
+    if owners and line.attributes.owner:
+        os.chown(path, *ids_here(line.attributes.owner), follow_symlinks=False)
+    path.chmod(line.mode & 0o777)
+    os.utime(path, ns=(line.mtime_ns, line.mtime_ns))
+
+
+def settle(early: EarlyStaging, archive: ArchiveReader, folder: Path, *, owners: bool = False) -> EarlyStaging:
     """Hold what was staged early to the whole archive; throw it away where it is not what it should be.
 
     Args:
         early: what was staged.
         archive: open, all of it there.
         folder: where it was staged.
+        owners: give files the owners that the manifest names.
 
     Returns:
         What is left of it: all or nothing.
     """
-    if early.files and _fits(early, archive, folder):
+    if early.files and _fits(early, archive, folder, owners=owners and os.geteuid() == 0):
         return early
     if folder.exists():
         shutil.rmtree(folder)
     return EarlyStaging()
 
 
-def _fits(early: EarlyStaging, archive: ArchiveReader, folder: Path) -> bool:
+def _fits(early: EarlyStaging, archive: ArchiveReader, folder: Path, *, owners: bool) -> bool:
     lines = (line for line in archive.manifest() if line.type is EntryType.FILE)
     has_manifest = archive.has_manifest
     with suppress(StopIteration, OSError, BackstayError), digests_of(folder).open("rb") as digests:
@@ -197,10 +206,9 @@ def _fits(early: EarlyStaging, archive: ArchiveReader, folder: Path) -> bool:
             line = next(line for line in lines if line.path == entry.path)
             if line.blake3 != digest.hex() or line.size != entry.size:
                 return False
-            if (line.mode & 0o7777, line.mtime) != ((entry.mode or 0) & 0o7777, entry.mtime):
-                if line.mode & 0o7000:
-                    return False
-                _give(path, line.mode, line.mtime)
+            if line.mode & 0o7000 or line.attributes.inode or line.attributes.xattrs:
+                return False
+            _give_line(path, line, owners=owners)
         return not digests.read(1)
     return False
 

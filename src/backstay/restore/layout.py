@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from backstay.archives import ArchiveReader, Entry, EntryType
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, parse_attributes
 from backstay.errors import DamagedArchiveError
 
 _INSTALLATION = "installation/"
@@ -63,6 +64,7 @@ class Layout:
         information: what the backup says of itself (host, date, root), empty where it says nothing.
         root_mode: permissions of the site's root folder, None where the archive does not tell.
         root_mtime: its modification time in whole Unix seconds, None where the archive does not tell.
+        root_attributes: its owner and the like, as far as the archive tells.
     """
 
     databases: tuple[ArchivedDatabase, ...]
@@ -72,6 +74,7 @@ class Layout:
     information: dict[str, Any]
     root_mode: int | None = None
     root_mtime: int | None = None
+    root_attributes: Attributes = NO_ATTRIBUTES
 
 
 def read_layout(archive: ArchiveReader) -> Layout:
@@ -114,6 +117,7 @@ def read_layout(archive: ArchiveReader) -> Layout:
         information,
         _whole_number(root.get("mode")),
         _whole_number(root.get("mtime")),
+        _root_attributes(root),
     )
 
 
@@ -171,6 +175,13 @@ def _in_installation(path: str) -> bool:
 
 def _ownership(paths: set[str], *, by_backstay: bool) -> Callable[[str], bool]:
     return lambda path: path in paths or (by_backstay and path.startswith(_BACKSTAY))
+
+
+def _root_attributes(root: dict[str, Any]) -> Attributes:
+    try:
+        return parse_attributes(root)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedArchiveError(f"{_SITE} in the archive is damaged: take another copy.") from error
 
 
 def _whole_number(value: object) -> int | None:

@@ -70,12 +70,15 @@ class RestorePlan:
         address: new address of the site, which replaces the old one everywhere; None: it keeps its own.
         rename_server_files: give ``.htaccess`` and its like other names, as the reference restore does.
         owner: number of the user and of the group that files are given to; None: whoever restores.
+        owners_of_archive: give files the owners that the archive names, where it names any; ``owner`` is for archives
+            that do not.
         keep_days: how long what was replaced is kept unless it is confirmed before.
         special_modes: give files setuid, setgid and sticky bits too.
         remote: where the archive is downloaded from; None where it lies here.
         moved_from: address of the server that the site moves from, whose texts are found out and replaced; empty for
             a site that does not move.
         old_addresses: of a site that gets a new one; empty: found in the archive.
+        own_archive: the archive was made and kept here: attributes that give rights to programs may be given back.
     """
 
     archive: str
@@ -97,6 +100,8 @@ class RestorePlan:
     remote: RemoteArchive | None = None
     moved_from: str = ""
     old_addresses: tuple[str, ...] = ()
+    owners_of_archive: bool = False
+    own_archive: bool = False
 
     @property
     def policy(self) -> ExistingTables:

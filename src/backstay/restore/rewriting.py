@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
+
+from backstay.archives.attributes import give_xattrs, read_attributes
 
 
 def write_in_place(path: Path, content: bytes) -> None:
-    """Put a file with the same mode in place of another; a hard link elsewhere keeps the old content.
+    """Put a file with the same owner, mode and extended attributes in place of another.
+
+    A hard link elsewhere keeps the old content.
 
     The folder keeps its modification time, for nothing in it came or went.
     """
@@ -18,6 +23,11 @@ def write_in_place(path: Path, content: bytes) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+        attributes, _warning = read_attributes(before, os.fspath(path))
+        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+            with suppress(PermissionError):
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
         os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
+        give_xattrs(file.fileno(), attributes.xattrs, privileged=False)
     temporary.replace(path)
     os.utime(path.parent, ns=(folder.st_atime_ns, folder.st_mtime_ns))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.archives import Entry, open_archive
+from backstay.archives.attributes import give_owner, give_xattrs
 from backstay.errors import DiskFullError, NotFoundError
 from backstay.restore.background import Reporter
 from backstay.restore.configuration import Move, rewrite_configuration
@@ -18,6 +19,8 @@ from backstay.restore.layout import Layout
 from backstay.restore.moving import SiteMove
 from backstay.restore.plan import SERVER_FILES, RestorePlan
 from backstay.restore.replacement import replace_in_files
+
+_CAPABILITY = "security.capability"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +65,26 @@ def stage_files(request: FilesRequest, reporter: Reporter) -> dict[str, Any]:
     """
     plan, folder = request.plan, request.folder
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files, size = _extract(request, reporter)
+    files, size, has_owners = _extract(request, reporter)
     changed, replaced = [], {}
     if plan.configuration:
         changed = rewrite_configuration(folder, request.move, on_warning=reporter.warn)
     replacer = request.changes.replacer()
     if replacer:
         replaced = replace_in_files(folder, replacer, on_warning=reporter.warn)
-    if plan.owner is not None:
+    from_archive = plan.owners_of_archive and has_owners
+    if plan.owner is not None and not from_archive:
         _give_to(folder, *plan.owner)
-    _give_root_back(folder, request.layout, request.root_mode)
+    _give_root_back(folder, request, with_owner=from_archive)
     sync_file_system(folder)
     configuration = [{"path": item.path, "names": list(item.names)} for item in changed]
     return {"files": files, "bytes": size, "configuration": configuration, "replaced": replaced}
 
 
-def _extract(request: FilesRequest, reporter: Reporter) -> tuple[int, int]:
+def _extract(request: FilesRequest, reporter: Reporter) -> tuple[int, int, bool]:
     plan, layout = request.plan, request.layout
     with open_archive(request.archive, password=plan.password) as archive:
-        early = settle(request.early, archive, request.folder)
+        early = settle(request.early, archive, request.folder, owners=plan.owners_of_archive)
 
         def is_left(entry: Entry) -> bool:
             return not layout.is_own(entry.path) and not early.holds(entry)
@@ -92,6 +96,8 @@ def _extract(request: FilesRequest, reporter: Reporter) -> tuple[int, int]:
                 select=is_left,
                 rename=_renamed if plan.rename_server_files else None,
                 special_modes=plan.special_modes,
+                privileged_attributes=plan.special_modes or plan.own_archive,
+                owners=plan.owners_of_archive,
                 on_warning=reporter.warn,
                 on_progress=lambda progress: reporter.progress(
                     progress.path, early.bytes + progress.bytes, layout.size
@@ -105,30 +111,51 @@ def _extract(request: FilesRequest, reporter: Reporter) -> tuple[int, int]:
         raise NotFoundError(
             f"Nothing in the archive fits --only {wanted}: see what it holds with 'backstay archive list'."
         )
-    return early.files + report.entries, early.bytes + report.bytes
+    return early.files + report.entries, early.bytes + report.bytes, report.has_owners
 
 
 def _renamed(path: str) -> str:
     return SERVER_FILES.get(path, path)
 
 
-def _give_root_back(folder: Path, layout: Layout, root_mode: int) -> None:
-    # Bits beyond the permissions (setgid, say) are dropped as they are for every other folder.
-    folder.chmod(root_mode if layout.root_mode is None else layout.root_mode & 0o3777)
-    if layout.root_mtime is not None:
-        os.utime(folder, (layout.root_mtime, layout.root_mtime))
+def _give_root_back(folder: Path, request: FilesRequest, *, with_owner: bool) -> None:
+    layout = request.layout
+    attributes = layout.root_attributes
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if with_owner and attributes.owner and os.geteuid() == 0:
+            give_owner(descriptor, attributes.owner)
+        # Bits beyond the permissions (setuid, say) are dropped as they are for every other folder.
+        os.fchmod(descriptor, request.root_mode if layout.root_mode is None else layout.root_mode & 0o3777)
+        give_xattrs(descriptor, attributes.xattrs, privileged=request.plan.own_archive)
+        if layout.root_mtime is not None:
+            time = layout.root_mtime * 1_000_000_000 + attributes.nanoseconds
+            os.utime(descriptor, ns=(time, time))
+    finally:
+        os.close(descriptor)
 
 
 def _give_to(folder: Path, user: int, group: int) -> None:
     os.chown(folder, user, group)
-    for base, folders, files in os.walk(folder):
+    # By open folders: paths may be longer than the system takes.
+    for _base, folders, files, descriptor in os.fwalk(folder):
         for name in (*folders, *files):
-            path = Path(base) / name
-            mode = path.lstat().st_mode
-            os.chown(path, user, group, follow_symlinks=False)
-            # A change of owner takes these bits away.
+            mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+            place = f"/proc/self/fd/{descriptor}/{name}"
+            capability = _capability(place) if stat.S_ISREG(mode) else None
+            os.chown(name, user, group, dir_fd=descriptor, follow_symlinks=False)
+            # A change of owner takes these bits away, and capabilities.
             if mode & (stat.S_ISUID | stat.S_ISGID) and not stat.S_ISLNK(mode):
-                path.chmod(stat.S_IMODE(mode))
+                os.chmod(name, stat.S_IMODE(mode), dir_fd=descriptor)
+            if capability is not None:
+                os.setxattr(place, _CAPABILITY, capability, follow_symlinks=False)
+
+
+def _capability(place: str) -> bytes | None:
+    try:
+        return os.getxattr(place, _CAPABILITY, follow_symlinks=False)
+    except OSError:
+        return None
 
 
 def sync_file_system(folder: Path) -> None:
