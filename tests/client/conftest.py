@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from backstay.client import flows
+from backstay.client import flows, recovery
 from client.fake_server import FakeServer, running
 from client.real_server import RealServer, serving
 
@@ -14,6 +14,7 @@ from client.real_server import RealServer, serving
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     """A fake server on loopback; the client waits no longer than a moment between its tries."""
     monkeypatch.setattr(flows, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(recovery, "LOOK_PAUSE", 0.005)
     for name in ("uvicorn.access", "uvicorn.error"):  # the fake server's own log is not what is tested
         monkeypatch.setattr(logging.getLogger(name), "disabled", True)
     fake = FakeServer()

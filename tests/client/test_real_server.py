@@ -25,7 +25,8 @@ def test_a_backup_is_taken_downloaded_and_deleted(
         number = replies[-1].backup_id
         assert replies[-1].progress == 100
         record = client.list_backups(limit=1)[0]
-        assert (record.id, record.description, record.comment, record.meta) == (number, "Größe", "a comment", "ok")
+        assert (record.id, record.description, record.meta) == (number, "Größe", "ok")
+        assert record.comment.startswith("a comment\n[backstay ")
         info = client.get_backup_info(number)
         assert len(info.filenames) > 2
         direct = client.download(number, tmp_path / "direct", way=Way.DIRECT)

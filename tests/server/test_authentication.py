@@ -27,6 +27,20 @@ def test_a_rotated_secret_counts_at_once(server: Driven) -> None:
     assert server.v1("getVersion").status == 401
 
 
+@pytest.mark.parametrize("call", ["v1", "v2", "v3"])
+def test_a_secret_is_compared_in_all_its_bytes(server: Driven, call: str) -> None:
+    right = server.secret
+    other = "A" if right[-1] != "A" else "B"
+    for wrong in (right[:8], right[:-1], right[:-1] + other, right[:8] + "x" * (len(right) - 8), right + other):
+        server.secret = wrong
+        reply = (
+            server.v3("getVersion", {"X-Akeeba-Auth": wrong}) if call == "v3" else getattr(server, call)("getVersion")
+        )
+        assert reply.status in (401, 503), wrong
+    server.secret = right
+    assert server.v2("getVersion").status == 200
+
+
 def test_the_secret_of_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKSTAY_SECRET", "Pa$$w0rd!Pa$$w0r")
     with driven(home) as server:

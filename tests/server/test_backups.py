@@ -142,10 +142,20 @@ def test_a_backup_that_fails(server: Driven, site: Path) -> None:
 def test_a_step_without_or_with_an_unknown_backupid(server: Driven, call: str) -> None:
     calls: dict[str, Callable[..., Reply]] = {"v1": server.v1, "v2": server.v2, "v3": server.v3}
     missing = calls[call]("stepBackup")
-    assert missing.status == 0
-    assert "backupid" in missing.data
+    assert missing.status == 500
+    assert "no backup is running" in missing.data
     unknown = server.v2("stepBackup", backupid="id-20000101-000000-000000")
     assert unknown.pair == (500, UNKNOWN)
+
+
+def test_a_client_of_2013_steps_without_a_backupid_to_the_end(server: Driven, site: Path) -> None:
+    first = server.v1("startBackup", {"profile": 1}).data
+    time.sleep(1)  # the backup may end before the next step, whose client must hear of it all the same
+    while (reply := server.v1("stepBackup")).data["HasRun"]:
+        assert reply.status == 200
+    assert (reply.data["backupid"], reply.data["Progress"]) == (first["backupid"], 100)
+    assert server.v1("stepBackup").status == 500
+    assert server.v1("stepBackup", {"tag": "cli"}).status == 500
 
 
 def test_a_client_that_comes_late_finds_the_backup_done(server: Driven, site: Path) -> None:

@@ -108,7 +108,7 @@ def test_export_and_import(server: Driven) -> None:
     assert json.loads(exported["configuration"])["akeeba"]["basic"]["backup_type"] == "fileonly"
     assert "&" not in exported["configuration"]
     assert json.loads(exported["filters"]) == {"directories": {"[SITEROOT]": ["media/huge"]}}
-    assert server.v1("importConfiguration", {"profile": 0, "data": {**exported, "id": 77}}).pair == (200, True)
+    assert server.v1("importConfiguration", {"profile": 0, "data": {**exported, "id": 77}}).pair == (200, [2])
     old, new = (server.installation.catalogue.profiles.get(number) for number in (1, 2))
     assert new.filters == old.filters
     assert values.items() <= new.configuration.items()
@@ -117,7 +117,7 @@ def test_export_and_import(server: Driven) -> None:
 
 def test_an_import_may_overwrite_up_to_level_500(server: Driven) -> None:
     data = {"description": "Over", "configuration": "{}", "filters": "{}"}
-    assert server.v1("importConfiguration", {"profile": 1, "data": data}).pair == (200, True)
+    assert server.v1("importConfiguration", {"profile": 1, "data": data}).pair == (200, [1])
     assert server.v2("getProfiles").data == [{"id": 1, "name": "Over"}]
     assert server.v1("importConfiguration", {"profile": 9, "data": data}).pair == (404, "Invalid profile ID")
 
@@ -125,7 +125,7 @@ def test_an_import_may_overwrite_up_to_level_500(server: Driven) -> None:
 def test_an_import_at_level_600_is_always_new(home: Path) -> None:
     with driven(home, api_level=600) as server:
         data = {"description": "New", "configuration": "{}", "filters": "{}"}
-        assert server.v1("importConfiguration", {"profile": 1, "data": data}).pair == (200, True)
+        assert server.v1("importConfiguration", {"profile": 1, "data": data}).pair == (200, [2])
         assert [profile["name"] for profile in server.v2("getProfiles").data] == ["Default Backup Profile", "New"]
 
 
@@ -141,7 +141,7 @@ def test_an_import_of_ini_and_serialized_filters(server: Driven) -> None:
     configuration = '[akeeba]\nbasic.backup_type="fileonly"\n[volatile]\nx="1"\n'
     filters = 'a:1:{s:6:"tables";a:1:{s:8:"[SITEDB]";a:1:{i:0;s:5:"#__t1";}}}'
     data = {"description": "Old", "configuration": configuration, "filters": filters}
-    assert server.v1("importConfiguration", {"data": data}).pair == (200, True)
+    assert server.v1("importConfiguration", {"data": data}).pair == (200, [2])
     profile = server.installation.catalogue.profiles.get(2)
     assert profile.configuration == {"akeeba.basic.backup_type": "fileonly"}
     assert profile.filters == Filters.from_stored({"tables": {"[SITEDB]": ["#__t1"]}})
@@ -161,7 +161,7 @@ def test_an_import_of_encrypted_settings(home: Path) -> None:
     with driven(home, import_key=base64.b64encode(b"password").decode()) as server:
         for number, text in enumerate(("###AES128###" + block, "###CTR128###" + counter), 2):
             data = {"description": "x", "configuration": text, "filters": ""}
-            assert server.v1("importConfiguration", {"data": data}).pair == (200, True)
+            assert server.v1("importConfiguration", {"data": data}).pair == (200, [number])
             stored = server.installation.catalogue.profiles.get(number).configuration
             assert stored == {"akeeba.basic.backup_type": "dbonly"}
 

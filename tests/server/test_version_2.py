@@ -93,7 +93,7 @@ def test_bracketed_parameters(server: Driven) -> None:
         "data[filters][tables][[SITEDB]][0]": "#__x",
     }
     response = server.http.post(f"{server.url}/index.php?_akeebaAuth={server.secret}", data=body)
-    assert json_reply(response).pair == (200, True)
+    assert json_reply(response).pair == (200, [2])
     profile = server.installation.catalogue.profiles.get(2)
     assert profile.configuration == {"akeeba.basic.backup_type": "fileonly"}
 
@@ -101,7 +101,7 @@ def test_bracketed_parameters(server: Driven) -> None:
 def test_json_text_for_a_structured_parameter(server: Driven) -> None:
     filters = json.dumps({"tables": {"[SITEDB]": ["#__x"]}})
     data = json.dumps({"description": "Imported", "configuration": "{}", "filters": filters})
-    assert server.v2("importConfiguration", verb="POST", data=data).pair == (200, True)
+    assert server.v2("importConfiguration", verb="POST", data=data).pair == (200, [2])
     stored = server.installation.catalogue.profiles.get(2).filters
     assert stored == Filters.from_stored({"tables": {"[SITEDB]": ["#__x"]}})
 

@@ -315,7 +315,14 @@ def _as_list(place: object) -> list[object]:
     return place if isinstance(place, list) else [place, ""]
 
 
+def _numbers(value: object) -> object:
+    """A list of numbers; what is no list says only whether it worked, which servers answer with an error if not."""
+    members = _members(value) if isinstance(value, (list, dict)) else []
+    return [integer(member) for member in members] if isinstance(members, list) else []
+
+
 Flag = Annotated[bool, BeforeValidator(boolean)]
+Imported = Annotated[list[int], BeforeValidator(_numbers)]
 Document = Annotated[str, BeforeValidator(_message)]
 Profiles = Annotated[list[ProfileItem], BeforeValidator(_members)]
 Records = Annotated[list[BackupRecord], BeforeValidator(_members)]

@@ -18,6 +18,7 @@ from backstay.client.endpoints import Endpoint
 from backstay.client.flows import Flow, Pause, Send, TransportError, call_flow, detect_flow
 from backstay.client.messages import Call, HttpReply, HttpRequest
 from backstay.client.options import session_of
+from backstay.client.recovery import start_flow, step_flow
 from backstay.client.secrecy import keep_secrets_out_of_logs
 from backstay.client.signatures import show_as
 from backstay.client.sync import Client
@@ -154,17 +155,17 @@ class AsyncClient:
     ) -> AsyncIterator[StepReply]:
         """Takes a backup and yields every reply; arguments and errors as for ``Client.backup``."""
         loop = BackupLoop()
-        call = backups.start_backup(profile, description, comment, overrides)
+        flow = start_flow(self._session, backups.start_backup(profile, description, comment, overrides))
         while True:
             try:
-                reply = loop.take(await self.run(call))
+                reply = loop.take(await self._run(flow))
             except RemoteError as error:
                 raise loop.failed(error) from None
             yield reply
             if not reply.has_run:
                 return
             await asyncio.sleep(loop.pause(reply))
-            call = loop.next_call()
+            flow = step_flow(self._session, loop.next_call(), loop.record)
 
     async def download(
         self,

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import ValidationError
 
 from backstay.api.ciphers import BlockForm
+from backstay.api.conversion import integer
 from backstay.api.methods.backups import STEP_BACKUP
 from backstay.api.methods.information import GET_VERSION
 from backstay.api.methods.records import DELETE, DELETE_FILES
@@ -85,6 +86,7 @@ class Session:
         attempts: how often a call that may be repeated is tried; a step of a backup twice as often, as much is lost
             with it.
         tried: what detection tried and what came of it, for people.
+        level: API level that the server reports; 0: not known.
     """
 
     url: str
@@ -95,6 +97,7 @@ class Session:
     proven: bool = False
     attempts: int = 4
     tried: list[str] = field(default_factory=list)
+    level: int = 0
 
     def blanked(self, text: str) -> str:
         """A text without the secret."""
@@ -110,9 +113,21 @@ def call_flow(session: Session, call: Call[R]) -> Flow[R]:
     Raises:
         BackstayError: of the class that says what went wrong.
     """
-    answer, tries = yield from _answered(session, call)
+    try:
+        answer, tries = yield from answered(session, call)
+    except LostAnswerError as lost:
+        raise lost.error from None
     if answer.status == Status.NOT_FOUND and tries > 1 and call.method in (DELETE, DELETE_FILES):
         answer = Answer(Status.OK, data=True)  # the try whose answer was lost has done it
+    return reply_of_answer(session, call, answer)
+
+
+def reply_of_answer(session: Session, call: Call[R], answer: Answer) -> R:
+    """The typed reply in an answer.
+
+    Raises:
+        BackstayError: the answer is an error, or of another kind than the API has.
+    """
     if answer.status != Status.OK:
         raise error_of_status(answer.status, session.blanked(message_of(answer.data)))
     try:
@@ -130,7 +145,25 @@ def message_of(data: Any) -> str:
     return " ".join(data.split())[:1000] if isinstance(data, str) else ""
 
 
-def _answered(session: Session, call: Call[Any]) -> Flow[tuple[Answer, int]]:
+class LostAnswerError(Exception):
+    """A call that must not be repeated may have reached the server, and was not answered by the API.
+
+    Attributes:
+        error: what to tell the user where nothing else can be done.
+    """
+
+    def __init__(self, error: BackstayError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def answered(session: Session, call: Call[Any]) -> Flow[tuple[Answer, int]]:
+    """What the API answered, an error of the API included, and how many tries it took.
+
+    Raises:
+        LostAnswerError: the answer was lost, and the call is not ``repeatable``.
+        BackstayError: there is no answer.
+    """
     if not session.proven:
         yield from prove_flow(session)
     most = session.attempts * 2 if call.method is STEP_BACKUP else session.attempts
@@ -141,13 +174,18 @@ def _answered(session: Session, call: Call[Any]) -> Flow[tuple[Answer, int]]:
         try:
             return (yield from ask(session, endpoint, call)), tries
         except TransportError as problem:
-            if tries == most or (problem.sent and not call.method.repeatable):
+            if problem.sent and not call.method.repeatable:
+                raise LostAnswerError(_unanswered(session, call, problem)) from None
+            if tries == most:
                 raise _unanswered(session, call, problem) from None
             logger.info("%s was not answered, try %d", call.method.name, tries)
         except _TemporaryError as problem:
-            if tries == most or not call.method.repeatable:
-                hint = "" if call.method.repeatable else " Look whether the server did it before you ask again."
-                raise ProtocolError(_no_answer(session, call, str(problem)) + hint) from None
+            sentence = _no_answer(session, call, str(problem))
+            if not call.method.repeatable:
+                hint = " Look whether the server did it before you ask again."
+                raise LostAnswerError(ProtocolError(sentence + hint)) from None
+            if tries == most:
+                raise ProtocolError(sentence) from None
         except NotTheApiError as problem:
             raise ProtocolError(_no_answer(session, call, str(problem))) from None
         yield Pause(min(0.5 * 2 ** (tries - 1), LONGEST_PAUSE))
@@ -283,6 +321,7 @@ def _try_route(session: Session, route: tuple[Endpoint, ...]) -> Flow[Endpoint |
             said = session.blanked(message_of(answer.data)) if answer.status != Status.OK else "it works"
             session.tried.append(f"{endpoint}: status {answer.status}, {said}")
             if answer.status in (Status.OK, Status.NOT_ALLOWED):
+                session.level = integer(answer.data.get("api")) if isinstance(answer.data, dict) else 0
                 return moved(endpoint, answer.url)
             if answer.status in (Status.UNKNOWN_METHOD, Status.NOT_SUPPORTED):
                 return refusal

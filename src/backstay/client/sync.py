@@ -21,6 +21,7 @@ from backstay.client.fetch import PartStream
 from backstay.client.flows import Flow, Pause, Send, TransportError, call_flow, detect_flow, redirected
 from backstay.client.messages import Call, HttpReply, HttpRequest, build_request
 from backstay.client.options import session_of
+from backstay.client.recovery import start_flow, step_flow
 from backstay.client.redirects import MAX_REDIRECTS, REDIRECT_STATUSES
 from backstay.client.secrecy import keep_secrets_out_of_logs
 from backstay.client.signatures import show_as
@@ -228,7 +229,8 @@ class Client:
     ) -> Iterator[StepReply]:
         """Takes a backup and yields every reply, the last of which has ``has_run`` false.
 
-        Waits between the steps as the server asks. Leaving the loop early does not stop the server.
+        Waits between the steps as the server asks. Leaving the loop early does not stop the server. Where the answer
+        to the start is lost, the backup is found again by a random mark that is added to its comment.
 
         Args:
             profile: number of the profile.
@@ -241,17 +243,17 @@ class Client:
             RemoteError: it answers with another error.
         """
         loop = BackupLoop()
-        call = backups.start_backup(profile, description, comment, overrides)
+        flow = start_flow(self._session, backups.start_backup(profile, description, comment, overrides))
         while True:
             try:
-                reply = loop.take(self.run(call))
+                reply = loop.take(self._run(flow))
             except RemoteError as error:
                 raise loop.failed(error) from None
             yield reply
             if not reply.has_run:
                 return
             time.sleep(loop.pause(reply))
-            call = loop.next_call()
+            flow = step_flow(self._session, loop.next_call(), loop.record)
 
     def download(
         self,

@@ -20,6 +20,7 @@ from backstay.jobs.launch import end, is_stuck, launch, mark_failed, recover, st
 _STEP_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.02
 _ALIVE_SECONDS: Final = 0.25
+_END_REPORTED: Final = "end"  # in place of a domain: a client was sent the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +193,33 @@ def acknowledge(installation: Installation, state: StepState) -> None:
 
     A reply that could not be sent is not acknowledged, and what it held comes again with the next one.
     """
+    values: dict[str, object] = {}
     if state.last_warning:
-        installation.catalogue.jobs.update(state.backup_id, warnings_told=state.last_warning)
+        values["warnings_told"] = state.last_warning
+    if not state.has_run:
+        values["domain_told"] = _END_REPORTED
+    if values:
+        installation.catalogue.jobs.update(state.backup_id, **values)
+
+
+def unnamed_backupid(installation: Installation, tag: str) -> str:
+    """The backup that a step without a name means: the newest running one of its tag.
+
+    A backup may end between two steps; so where none runs, it is the newest of the tag, until its end was reported.
+    Clients older than API level 330 send such steps (clients.md, third-party clients).
+
+    Returns:
+        Its backupid; empty where there is none.
+    """
+    table = installation.catalogue.backups
+    running = next((one for one in table.newest(status="run") if one.tag == tag), None)
+    if running is not None:
+        return running.backupid or ""
+    newest = next((one for one in table.newest(0, 50) if one.tag == tag), None)
+    job = installation.catalogue.jobs.get(newest.id) if newest else None
+    if newest is None or job is None or job.domain_told == _END_REPORTED:
+        return ""
+    return newest.backupid or ""
 
 
 def _make_way(installation: Installation, profile: Profile) -> None:

@@ -11,17 +11,16 @@ from backstay.api.methods.model import Failure, Method, Parameters, Scope
 from backstay.api.replies import StepReply
 
 BACKUP_FAILED = Failure(500, "A backup error has occurred: {}", "the backup failed; the text says why")
-BACKUPID_MISSING = Failure(
-    0,
-    "stepBackup was called without the mandatory backupid parameter. Send the backupid that the previous reply "
-    "carried, and do not step backups that were started before this software was updated.",
-    "`backupid` is missing",
-)
 BACKUPID_UNKNOWN = Failure(
     500,
     "A backup error has occurred: Akeeba Engine detected a problem while saving temporary data. Please restart your "
     "backup.",
     "no backup with this `backupid` is being taken",
+)
+NOTHING_RUNS = Failure(
+    500,
+    "A backup error has occurred: no backup is running: call startBackup first.",
+    "`backupid` is missing, as with clients older than level 330, and no backup of the tag is running",
 )
 CHECK_FAILED = Failure(
     500, "Failed configuration check {}", "the profile cannot be backed up, for example because it has no site"
@@ -44,8 +43,12 @@ class StartBackupParameters(Parameters):
 class StepBackupParameters(Parameters):
     """Parameters of stepBackup."""
 
-    tag: Text = Field(default="json", description="Leave it out.")
-    backupid: Text = Field(default="", description="As the previous reply told it; mandatory.")
+    tag: Text = Field(default="json", description="Leave it out; only looked at where `backupid` is missing.")
+    backupid: Text = Field(
+        default="",
+        description="As the previous reply gave it. Where it is missing (clients older than level 330), the "
+        "newest running backup of the tag is stepped.",
+    )
     profile: ProfileId = Field(default=1, description="Ignored: the running record tells it.")
 
 
@@ -91,8 +94,8 @@ STEP_BACKUP: Method[StepBackupParameters, StepReply] = Method(
     parameters=StepBackupParameters,
     reply_type=StepReply,
     scope=Scope.BACKUP,
-    changes=((400, "`backupid` is mandatory; the reply carries `BackupID` and `Profile`."),),
-    failures=(BACKUPID_MISSING, BACKUPID_UNKNOWN, BACKUP_FAILED),
+    changes=((400, "`backupid` is mandatory on other servers; the reply carries `BackupID` and `Profile`."),),
+    failures=(NOTHING_RUNS, BACKUPID_UNKNOWN, BACKUP_FAILED),
     example={"backupid": "id-20240102-030405-678901"},
     example_reply={**_REPLY, "HasRun": False, "Domain": "finale", "Progress": 100, "stepState": "finished"},
 )

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from backstay.api.conversion import Boolean, Integer, Mapping, PathText, ProfileId, Text
 from backstay.api.methods.model import Failure, Method, Parameters, Scope
-from backstay.api.replies import Document, Flag, FolderListing, ProfileExport
+from backstay.api.replies import Document, Flag, FolderListing, Imported, ProfileExport
 
 INVALID_PROFILE = Failure(404, "Invalid profile ID", "there is no such profile, or none was named")
 DEFAULT_PROFILE = Failure(404, "You cannot delete the default backup profile", "`profile` is 1")
@@ -75,17 +75,17 @@ EXPORT_CONFIGURATION: Method[ProfileParameters, ProfileExport] = Method(
     example_reply={"description": "Default Backup Profile", "configuration": "{}", "filters": "{}"},
 )
 
-IMPORT_CONFIGURATION: Method[ImportParameters, Flag] = Method(
+IMPORT_CONFIGURATION: Method[ImportParameters, list[int]] = Method(
     name="importConfiguration",
-    summary="Makes a profile from what exportConfiguration answered.",
+    summary="Makes a profile from what exportConfiguration answered; answers a list of its number (others: true).",
     parameters=ImportParameters,
-    reply_type=Flag,
+    reply_type=Imported,
     scope=Scope.CONFIGURE,
     first_level=341,
     changes=((600, "`profile` is ignored: a new profile is always made."),),
     failures=(IMPORT_INCOMPLETE, INVALID_PROFILE),
     example={"profile": 0, "data": {"description": "A copy", "configuration": "{}", "filters": "{}"}},
-    example_reply=True,
+    example_reply=[2],
     repeatable=False,
 )
 

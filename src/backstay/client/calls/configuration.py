@@ -16,8 +16,8 @@ def export_configuration(profile: int = 1) -> Call[ProfileExport]:
     return Call(profiles.EXPORT_CONFIGURATION, {"profile": profile})
 
 
-def import_configuration(data: ProfileExport | Mapping[str, Any], profile: int = 0) -> Call[bool]:
-    """Makes a profile from an exported one.
+def import_configuration(data: ProfileExport | Mapping[str, Any], profile: int = 0) -> Call[list[int]]:
+    """Makes a profile from an exported one; gives a list of its number, empty where the server answers ``true``.
 
     Args:
         data: what ``export_configuration`` gave.

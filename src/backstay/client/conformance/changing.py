@@ -77,7 +77,7 @@ def whole_profile(probe: Probe) -> None:
         before = {profile.id for profile in client.get_profiles()}
         exported = client.export_configuration(probe.profile)
         renamed = exported.model_copy(update={"description": TITLE})
-        require(client.import_configuration(renamed), "importConfiguration does not answer true")
+        client.import_configuration(renamed)
         fresh = [profile for profile in client.get_profiles() if profile.id not in before]
         require(len(fresh) == 1, "there is not exactly one more profile")
         require(fresh[0].name == TITLE, "its name is another")

@@ -6,16 +6,16 @@ from functools import partial
 
 from backstay.api.methods.backups import (
     BACKUP_FAILED,
-    BACKUPID_MISSING,
     BACKUPID_UNKNOWN,
     CHECK_FAILED,
+    NOTHING_RUNS,
     StartBackupParameters,
     StepBackupParameters,
 )
 from backstay.api.methods.profiles import INVALID_PROFILE
 from backstay.api.replies import StepReply
 from backstay.errors import BackstayError, ConfigurationError, NotFoundError
-from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup
+from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup, unnamed_backupid
 from backstay.server.handlers.model import Call, Handler, Scheduling
 
 
@@ -43,10 +43,11 @@ def start(call: Call, parameters: StartBackupParameters) -> StepReply:
 
 def step(call: Call, parameters: StepBackupParameters) -> StepReply:
     """Wait for news of a backup and tell them."""
-    if not parameters.backupid:
-        raise BACKUPID_MISSING.error()
+    backupid = parameters.backupid or unnamed_backupid(call.installation, parameters.tag or "json")
+    if not backupid:
+        raise NOTHING_RUNS.error()
     try:
-        state = step_backup(call.installation, parameters.backupid)
+        state = step_backup(call.installation, backupid)
     except NotFoundError as error:
         raise BACKUPID_UNKNOWN.error() from error
     except BackstayError as error:

@@ -66,8 +66,13 @@ def export(call: Call, parameters: ProfileParameters) -> ProfileExport:
     )
 
 
-def import_(call: Call, parameters: ImportParameters) -> bool:
-    """Store an exported profile: as a new one, or up to level 500 in the place of the one that is named."""
+def import_(call: Call, parameters: ImportParameters) -> list[int]:
+    """Store an exported profile: as a new one, or up to level 500 in the place of the one that is named.
+
+    Returns:
+        A list of the profile's number. Documentation and old servers say ``true``, on which the vendor's PHP client
+        dies after the import succeeded; every known client takes the list as success (clients.md, replies).
+    """
     data: Mapping[str, object] = parameters.data
     if any(data.get(key) is None for key in ("description", "configuration", "filters")):
         raise IMPORT_INCOMPLETE.error()
@@ -82,9 +87,8 @@ def import_(call: Call, parameters: ImportParameters) -> bool:
     )
     if parameters.profile > 0 and call.level <= _IMPORTS_OVERWRITE_UP_TO:
         change_profile(call, parameters.profile, lambda _old: profile)
-    else:
-        call.installation.catalogue.profiles.create(profile)
-    return True
+        return [parameters.profile]
+    return [call.installation.catalogue.profiles.create(profile).id]
 
 
 def _named(profile: Profile, parameters: SaveProfileParameters) -> Profile:
