@@ -52,6 +52,10 @@ def launch(installation: Installation, backup_id: int) -> bool:
 
 def _start(installation: Installation, backup_id: int, descriptor: int) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+    if "PATH" in environment:
+        # The process stands elsewhere: what is relative here would name other programs there.
+        folders = environment["PATH"].split(os.pathsep)
+        environment["PATH"] = os.pathsep.join(os.path.abspath(folder) for folder in folders)  # noqa: PTH100 - links stay
     # -P: the folder the caller stands in must not be searched for code.
     command = [sys.executable, "-P", "-m", "backstay.jobs.worker"]
     with (installation.home.job(backup_id) / "output").open("ab") as output:

@@ -41,6 +41,9 @@ def site_root(path: Path) -> Path:
 def profile_of_site(installation: Installation, path: Path, database: str = "") -> Profile:
     """Return the profile of a site, made where there is none yet.
 
+    One that was made here for another database of the folder, and whose every backup failed, was a mistake: it gets
+    the right database, so that no second one stands beside it.
+
     Args:
         installation: whose.
         path: the site's folder; links in it are followed first.
@@ -50,11 +53,24 @@ def profile_of_site(installation: Installation, path: Path, database: str = "") 
         NotFoundError: the folder is not there.
     """
     root = str(site_root(path))
-    for profile in installation.catalogue.profiles.all():
-        values = profile.configuration
-        if values.get(ROOT_KEY) == root and values.get(DATABASE_KEY, "") == database:
+    found = [one for one in installation.catalogue.profiles.all() if one.configuration.get(ROOT_KEY) == root]
+    for profile in found:
+        if profile.configuration.get(DATABASE_KEY, "") == database:
             return profile
+    for profile in found:
+        if _never_worked(installation, profile, Path(root).name):
+            return edit_profile(installation, profile.id, values={DATABASE_KEY: database})
     return create_profile(installation, name=Path(root).name, values={ROOT_KEY: root, DATABASE_KEY: database})
+
+
+def _never_worked(installation: Installation, profile: Profile, name: str) -> bool:
+    """Tell whether a profile is as ``profile_of_site`` made it, and it has backups, all of which failed."""
+    made = Profile(id=0, description=name)
+    keys = set(profile.configuration)
+    if (profile.description, profile.filters) != (made.description, made.filters) or keys - {ROOT_KEY, DATABASE_KEY}:
+        return False
+    taken = installation.catalogue.backups.newest(profile_id=profile.id)
+    return bool(taken) and all(backup.status == "fail" for backup in taken)
 
 
 def create_profile(installation: Installation, *, name: str, values: Mapping[str, str]) -> Profile:

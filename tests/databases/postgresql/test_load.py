@@ -280,3 +280,94 @@ def test_any_table_and_any_value_comes_back(
     assert schema(postgresql_server, target.name) == schema(postgresql_server, source.name)
     assert rows(postgresql_server, target.name) == rows(postgresql_server, source.name)
     assert measure(target) == summary.tables
+
+
+OF_THE_SERVER = [
+    "CREATE FOREIGN DATA WRAPPER far",
+    "COMMENT ON FOREIGN DATA WRAPPER far IS 'away'",
+    "CREATE SERVER there FOREIGN DATA WRAPPER far",
+    "CREATE USER MAPPING FOR PUBLIC SERVER there",
+    "CREATE FOREIGN TABLE elsewhere (id integer) SERVER there",
+    "CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+    "CREATE EVENT TRIGGER watched ON ddl_command_end EXECUTE FUNCTION watch()",
+    "CREATE PUBLICATION everything FOR ALL TABLES",
+    "CREATE TABLE kept (id integer PRIMARY KEY)",
+    "INSERT INTO kept VALUES (1), (2)",
+]
+
+
+def test_objects_that_need_more_rights_are_kept_in_a_file_and_owners_told_in_one_sentence(
+    postgresql_server: PostgreSQLServer, postgresql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    source = postgresql_server.create(postgresql_database.name + "_rich")
+    role = f"{postgresql_database.name}_limited"
+    postgresql_server.execute(f"DROP ROLE IF EXISTS {role}")
+    postgresql_server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'word'")
+    try:
+        postgresql_server.execute(OF_THE_SERVER, source.name)
+        sink, summary = dump_to(tmp_path, source)
+        target = postgresql_server.create(postgresql_database.name)
+        postgresql_server.execute(f"ALTER DATABASE {target.name} OWNER TO {role}")
+        postgresql_server.execute(f"ALTER SCHEMA public OWNER TO {role}", target.name)
+        warnings: list[str] = []
+        refused = tmp_path / "refused.sql"
+        limited = replace(target, user=role, password="word")
+        loaded = finish(
+            load(
+                limited,
+                sink.parts(),
+                metadata=summary.metadata,
+                policy=ExistingTables.REFUSE,
+                on_warning=warnings.append,
+                refused_file=refused,
+            )
+        )
+        assert loaded.rows == 2
+        assert postgresql_server.execute("SELECT count(*) FROM kept", target.name) == [(2,)]
+        assert {(one.kind, one.name) for one in loaded.skipped} == {
+            ("foreign data wrapper", "far"),
+            ("comment on the foreign data wrapper", "far"),
+            ("server", "there"),
+            ("user mapping", "public"),
+            ("foreign table", "elsewhere"),
+            ("event trigger", "watched"),
+            ("publication", "everything"),
+        }
+        text = refused.read_text()
+        for name in (
+            "WRAPPER far",
+            "SERVER there",
+            "TABLE public.elsewhere",
+            "TRIGGER watched",
+            "PUBLICATION everything",
+        ):
+            assert name in text
+        assert all(str(refused) in warning for warning in warnings if "could not be made" in warning)
+        owners = [warning for warning in warnings if "ownership" in warning]
+        assert len(owners) == 1
+    finally:
+        postgresql_server.drop(postgresql_database.name)
+        postgresql_server.drop(source.name)
+        postgresql_server.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("only_tables", [(), ("kept",)])
+def test_a_subscription_in_a_dump_is_kept_and_never_made(
+    postgresql_server: PostgreSQLServer, postgresql_database: DatabaseAddress, only_tables: tuple[str, ...]
+) -> None:
+    text = (
+        b"CREATE TABLE public.kept (id integer);\n"
+        b"CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1' PUBLICATION p WITH (connect = false, slot_name = NONE);\n"
+    )
+    loaded = finish(
+        load(
+            postgresql_database,
+            [("site.sql", lambda: BytesIO(text))],
+            metadata=None,
+            policy=ExistingTables.REFUSE,
+            only_tables=only_tables,
+            on_warning=lambda _warning: None,
+        )
+    )
+    assert [(one.kind, one.name) for one in loaded.skipped] == [("subscription", "s")]
+    assert postgresql_server.execute("SELECT count(*) FROM pg_subscription") == [(0,)]

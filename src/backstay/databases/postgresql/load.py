@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from backstay.databases.metadata import own_facts
 from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
 from backstay.databases.postgresql.connection import Connection, connect, first_line, is_lost, reported_as
 from backstay.databases.postgresql.displacement import Displacement, add_foreign_key, kind_of, quoted
+from backstay.databases.postgresql.optional import is_optional, is_subscription, refused_object
 from backstay.databases.postgresql.schema import Relation, read_schema
 from backstay.databases.postgresql.selection import Key, Selection, Taking
 from backstay.databases.postgresql.statements import Statement, StatementReader
@@ -32,16 +34,17 @@ _ALLOWED = re.compile(
     re.IGNORECASE,
 )
 _FORBIDDEN = re.compile(
-    rb"(?:CREATE|ALTER)\s+(?:DATABASE|ROLE|USER|TABLESPACE|SYSTEM|SUBSCRIPTION)\s|CREATE\s+TABLE\s[^(]*\sAS\s",
+    rb"(?:CREATE|ALTER)\s+(?:DATABASE|ROLE|USER(?!\s+MAPPING\s)|TABLESPACE|SYSTEM)\s|CREATE\s+TABLE\s[^(]*\sAS\s",
     re.IGNORECASE,
 )
 _DROPS = re.compile(rb"(?:DROP\s|ALTER\s+TABLE\s+IF\s+EXISTS\s)", re.IGNORECASE)
 # What belongs to this server and its accounts more than to the site.
 _OF_THE_SERVER = re.compile(
-    rb"(?:GRANT|REVOKE)\s|ALTER\s[^;]*\sOWNER\s+TO\s|ALTER\s+DEFAULT\s+PRIVILEGES\s|COMMENT\s+ON\s+EXTENSION\s"
-    rb"|SET\s|SECURITY\s+LABEL\s|CREATE\s+EXTENSION\s",
+    rb"(?:GRANT|REVOKE)\s|ALTER\s[^;]*\sOWNER\s+TO\s|ALTER\s+DEFAULT\s+PRIVILEGES\s|SET\s|SECURITY\s+LABEL\s",
     re.IGNORECASE,
 )
+_OWNER = re.compile(rb"^ALTER\s[^;]*\sOWNER\s+TO\s+(\"(?:[^\"]|\"\")+\"|[^\s;]+)\s*\Z", re.IGNORECASE)
+_RIGHT = re.compile(rb"(?:GRANT|REVOKE|ALTER\s+DEFAULT\s+PRIVILEGES)\s", re.IGNORECASE)
 _UNLINK = re.compile(rb"SELECT\s+pg_catalog\.lo_create\('(\d+)'\)", re.IGNORECASE)
 _SCHEMA = re.compile(rb"CREATE\s+SCHEMA\s+(?!IF\s)", re.IGNORECASE)
 _PROGRESS_AFTER = 1 << 20
@@ -111,6 +114,8 @@ class _Load:
         self._refusals = refusals
         self._backups: dict[str, str] = {}
         self._part = self._table = ""
+        self._unowned: Counter[str] = Counter()
+        self._rights_left_out: Counter[str] = Counter()
         self._copying = b""
         self._copy_place = ("", 0)
         self._rows = self._statements = self._bytes = self._offset = 0
@@ -243,6 +248,9 @@ class _Load:
         taking = self._selection.taking(text) if self._selection else Taking.YES
         if statement.copies:
             self._copy(text, reader, taken=taking is Taking.YES)
+        elif is_subscription(text):
+            # Never executed, whatever is chosen: it would connect this server to another one.
+            self._refusals.add(refused_object(text, "a load subscribes to no other server"))
         elif taking is Taking.NO:
             return
         elif self._selection and taking is Taking.IF_LACKING:
@@ -252,7 +260,9 @@ class _Load:
         elif _DROPS.match(text) and not re.match(rb"ALTER TABLE (?!IF EXISTS)", text):
             return
         elif _OF_THE_SERVER.match(text):
-            self._soften(text, tell=True)
+            self._give(text)
+        elif is_optional(text):
+            self._make_or_keep(text)
         elif match := _UNLINK.match(text):
             self._make_large_object(int(match[1]))
         else:
@@ -260,7 +270,9 @@ class _Load:
 
     def _make_if_lacking(self, text: bytes, selection: Selection) -> None:
         if _OF_THE_SERVER.match(text):
-            self._soften(text, tell=True)
+            self._give(text)
+        elif re.match(rb"CREATE\s+EXTENSION\s", text, re.IGNORECASE):
+            self._make_or_keep(text)
         elif self._soften(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1), tell=False):
             selection.was_lacking(text)
         else:
@@ -305,6 +317,31 @@ class _Load:
 
     def _soften(self, text: bytes, *, tell: bool) -> bool:
         """Execute what the load can do without; return whether it was done."""
+        error = self._attempt(text)
+        if error is not None and tell:
+            shown = " ".join(text.decode("utf-8", "backslashreplace").split())[:80]
+            self._warn(f"A statement of the dump was left out ({shown}): {first_line(error)}.")
+        return error is None
+
+    def _give(self, text: bytes) -> None:
+        """Execute what is about the server's accounts; owners and rights that fail are told in one sentence each."""
+        owner = _OWNER.search(text)
+        is_right = not owner and _RIGHT.match(text)
+        if not owner and not is_right:
+            self._soften(text, tell=True)
+        elif (error := self._attempt(text)) is not None:
+            if owner:
+                self._unowned[owner[1].decode("utf-8", "replace").strip('"')] += 1
+            else:
+                self._rights_left_out[first_line(error)] += 1
+
+    def _make_or_keep(self, text: bytes) -> None:
+        """Make an object that the load can do without; its statement is kept where the server refuses."""
+        if (error := self._attempt(text)) is not None:
+            self._refusals.add(refused_object(text, first_line(error)))
+
+    def _attempt(self, text: bytes) -> psycopg.Error | None:
+        """Execute a statement; return the error of one that the server refused, when its traces are removed."""
         self._connection.execute("SAVEPOINT backstay")
         try:
             self._connection.execute(text)
@@ -312,16 +349,28 @@ class _Load:
             if is_lost(self._connection, error):
                 raise
             self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
-            if tell:
-                shown = " ".join(text.decode("utf-8", "backslashreplace").split())[:80]
-                self._warn(f"A statement of the dump was left out ({shown}): {first_line(error)}.")
-            return False
+            return error
         self._connection.execute("RELEASE SAVEPOINT backstay")
-        return True
+        return None
+
+    def _warn_of_accounts(self) -> None:
+        """Say how many objects did not get their owners, and how many rights were not granted."""
+        if self._unowned:
+            count, roles = sum(self._unowned.values()), ", ".join(sorted(self._unowned))
+            what = "1 object belongs" if count == 1 else f"{count} objects belong"
+            self._warn(
+                f"{what} to the user of the load, who may not give ownership to {roles}: load as a superuser on a "
+                "server that has these roles to keep owners."
+            )
+        if self._rights_left_out:
+            count, first = sum(self._rights_left_out.values()), next(iter(self._rights_left_out))
+            what = "1 statement" if count == 1 else f"{count} statements"
+            self._warn(f"{what} about rights of roles were left out: {first}.")
 
     def complete(self) -> LoadSummary:
         """Give the tables the prefix asked for, and let the server learn about their rows."""
         self._execute("RESET search_path")
+        self._warn_of_accounts()
         schema = read_schema(self._connection)
         made = [r for r in schema.relations if (r.schema, r.name) not in self._before]
         if self._prefixes:
