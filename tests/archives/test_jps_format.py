@@ -163,7 +163,7 @@ def test_an_archive_that_is_written_begins_and_ends_as_the_notes_say(tmp_path: P
     data = summary.parts[0].read_bytes()
     assert data[:20].hex() == "4a50530200004c004a4800014c0000" + "00f4010001"
     assert data[84:91] == b"JPF" + struct.pack("<HH", 32 + 24, 21)
-    assert data[-17:-10] == b"JPE" + struct.pack("<HH", 1, 2)
+    assert data[-17:-10] == b"JPE" + struct.pack("<HH", 1, 3)
     other = write(tmp_path / "other", "jps", [file_source("a.txt", b"Hello, world!\n")])
     assert other.parts[0].read_bytes()[20:84] != data[20:84]
 

@@ -21,8 +21,8 @@ from backstay.archives.entries import (
     VerifyReport,
 )
 from backstay.archives.pack import pack
-from backstay.archives.part_stream import find_parts
-from backstay.archives.reader import ArchiveReader, open_archive
+from backstay.archives.part_stream import PartSource, find_parts
+from backstay.archives.reader import ArchiveReader, open_archive, open_parts
 from backstay.archives.writer import ArchiveWriter, create_archive, resume_archive
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "ManifestLine",
     "PackProgress",
     "PackWarning",
+    "PartSource",
     "Problem",
     "Source",
     "VerifyReport",
@@ -47,6 +48,7 @@ __all__ = [
     "find_parts",
     "open_archive",
     "open_archive_async",
+    "open_parts",
     "pack",
     "resume_archive",
 ]

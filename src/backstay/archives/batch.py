@@ -27,6 +27,7 @@ class BatchEntry(NamedTuple):
         mode: ``st_mode`` for its header.
         mtime: whole Unix seconds, likewise.
         warning: see `PreparedEntry`.
+        line: bytes of its line in the manifest.
     """
 
     units: tuple[int, ...]
@@ -34,6 +35,7 @@ class BatchEntry(NamedTuple):
     mode: int
     mtime: int
     warning: str | None
+    line: int
 
 
 class Batch(NamedTuple):
@@ -116,7 +118,8 @@ def prepare_batch(
                 lengths.append(len(data))
         lines.append(prepared.line)
         mode, mtime = (prepared.head.mode, prepared.head.mtime) if prepared.head else (0, 0)
-        entries.append((tuple(lengths), tuple(prepared.content), mode, mtime, prepared.warning))
+        content = tuple(prepared.content)
+        entries.append((tuple(lengths), content, mode, mtime, prepared.warning, len(prepared.line)))
     text = b"".join(lines)
     buffer[at : at + len(text)] = text
     return at, len(text), entries

@@ -213,6 +213,7 @@ class ManifestLine:
         target: what a symbolic link points to.
         implied: a directory without an entry of its own.
         attributes: owner, fraction of a second, extended attributes, hard links.
+        at: offset of the entry's header in the stream of all parts, in bytes; None where the archive does not tell.
     """
 
     path: str
@@ -224,6 +225,7 @@ class ManifestLine:
     target: str | None = None
     implied: bool = False
     attributes: Attributes = NO_ATTRIBUTES
+    at: int | None = field(default=None, compare=False)
 
     @property
     def mtime_ns(self) -> int:

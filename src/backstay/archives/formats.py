@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backstay.archives.entries import Entry, EntryType
-    from backstay.archives.part_stream import PartStream
+    from backstay.archives.part_stream import PartStream, Window
     from backstay.archives.parts import PartWriter, Position
 
 STORED = 0
@@ -118,7 +118,10 @@ class FormatWriter(Protocol):
 class FormatReader(Protocol):
     """Reads one format."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """Name of the format."""
+        ...
 
     def entries(self) -> Iterator[Entry]:
         """Walk over the entries in order, reading headers and link targets only.
@@ -126,6 +129,24 @@ class FormatReader(Protocol):
         Raises:
             DamagedArchiveError: where the structure is not what it should be, or the archive ends before its end.
         """
+
+    def entry_at(self, window: Window, offset: int, end: int | None = None) -> tuple[Entry, int]:
+        """Read the one entry whose header is at an offset of the stream.
+
+        Args:
+            window: what to read it through.
+            offset: of the header.
+            end: where the next header lies, None where that is not known.
+
+        Returns:
+            The entry, and where the next header lies.
+
+        Raises:
+            DamagedArchiveError: there is no such entry.
+        """
+
+    def last_entry(self, path: str) -> Entry | None:
+        """Find a small entry of a known path where it is the archive's last, from the archive's end."""
 
     def wrong_totals(self, size: int, compressed_size: int) -> str | None:
         """Compare the totals that the archive tells of with what it holds.

@@ -2,8 +2,10 @@
 
 It is JSON Lines in files of at most a megabyte, ``installation/backstay/manifest-0001.jsonl`` and so on: one line for
 each path in the order of the entries, and a last line with the number of lines and the BLAKE3 of all lines before it.
-Any reader of the format sees just more files. Bytes of a path that are not UTF-8 become the code points DC80 to DCFF,
-as with Python's ``surrogateescape``.
+Any reader of the format sees just more files. Each line tells where in the archive its entry lies, and behind the
+manifest comes one small file more, the archive's last, that tells where the manifest lies: so one file is taken out of
+an archive elsewhere without reading all headers before it. Bytes of a path that are not UTF-8 become the code points
+DC80 to DCFF, as with Python's ``surrogateescape``.
 """
 
 from __future__ import annotations
@@ -27,10 +29,14 @@ if TYPE_CHECKING:
 FOLDER = "installation/backstay"
 PIECE_SIZE = 1 << 20
 """Bytes of the largest file of a manifest."""
+POINTER = f"{FOLDER}/manifest.json"
+"""Path of the archive's last file, which tells where the manifest lies. The manifest has a line of it like of any file,
+so that readers that do not know it take it for one."""
 
 _NAME = re.compile(rf"{FOLDER}/manifest-(\d{{4,}})\.jsonl", re.ASCII)
 _LONGEST_LINE = PIECE_SIZE // 2
 _LOOK_AHEAD = 1000
+_LARGEST_POINTER = 1000
 _TYPES = {entry_type.value: entry_type for entry_type in EntryType}
 
 
@@ -73,6 +79,26 @@ def pack_line(line: ManifestLine) -> bytes:
     return "".join(fields).encode("ascii")
 
 
+def with_position(line: bytes, position: int) -> bytes:
+    """Add to a line where the header of its entry lies in the stream of all parts, in bytes."""
+    return line[:-2] + b',"at":%d}\n' % position
+
+
+def pack_pointer(position: int) -> bytes:
+    """Make the content of `POINTER`: where the header of the manifest's first file lies in the stream of all parts."""
+    return b'{"manifest":%d}\n' % position
+
+
+def parse_pointer(text: bytes) -> int | None:
+    """Read what `pack_pointer` made; None where it is something else."""
+    try:
+        fields = json.loads(text) if len(text) <= _LARGEST_POINTER else None
+    except (ValueError, RecursionError):
+        return None
+    position = fields.get("manifest") if isinstance(fields, dict) else None
+    return position if type(position) is int and position >= 0 else None
+
+
 def parse_line(text: bytes) -> ManifestLine:
     """Read the line of one path; fields of later versions are passed over.
 
@@ -96,10 +122,13 @@ def _line_of(fields: dict[str, Any]) -> ManifestLine:
         target=fields.get("target"),
         implied=fields.get("implied", False),
         attributes=parse_attributes(fields),
+        at=fields.get("at"),
     )
     texts = (line.path, line.blake3, line.target)
     right = all(text is None or isinstance(text, str) for text in texts) and isinstance(line.path, str)
     if not (right and type(line.size) is int and type(line.mtime) is int and abs(line.mtime) < 1 << 62):
+        raise ValueError
+    if line.at is not None and not (type(line.at) is int and line.at >= 0):
         raise ValueError
     if (line.type is EntryType.FILE) != (line.blake3 is not None):
         raise ValueError

@@ -6,14 +6,14 @@ import bisect
 import contextlib
 import os
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from backstay.archives.parts import numbered_parts, part_path
 from backstay.errors import ArchiveError, DamagedArchiveError, MissingPartError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
 _KEPT_OPEN = 64
 
@@ -54,8 +54,39 @@ def _main_file(path: Path) -> Path:
     return path
 
 
-class PartStream:
-    """All parts of an archive as one stream; safe to read from many threads.
+class PartSource(Protocol):
+    """Where the parts of an archive are read from, safe to use from many threads."""
+
+    @property
+    def parts(self) -> Sequence[tuple[str, int]]:
+        """Name, as messages show it, and size in bytes of each part in order, the one with the main extension last."""
+        ...
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Open files that a forked process needs to read from it too."""
+        ...
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether every read is a round trip, and only this process may make it."""
+        ...
+
+    def read(self, part: int, offset: int, size: int) -> bytes:
+        """Read exactly so many bytes of a part, counted from 0; it holds them.
+
+        Raises:
+            BackstayError: they cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...
+
+
+class LocalParts:
+    """Parts that are files of this machine.
 
     Args:
         paths: the parts in order.
@@ -64,10 +95,11 @@ class PartStream:
         ArchiveError: if one of them is no regular file or cannot be read.
     """
 
-    def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
-        self.starts: list[int] = []
-        self.length = 0
+    is_remote = False
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._sizes: list[int] = []
         self._descriptors: list[int] = []
         try:
             for path in paths:
@@ -89,16 +121,82 @@ class PartStream:
             os.close(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ArchiveError(f"{path} is not a file.")
-        self.starts.append(self.length)
-        self.length += status.st_size
+        self._sizes.append(status.st_size)
 
-    def __repr__(self) -> str:
-        return f"PartStream({str(self.paths[-1])!r}, parts={len(self.paths)}, length={self.length})"
+    @property
+    def parts(self) -> Sequence[tuple[str, int]]:
+        """Path and size of each part."""
+        return list(zip(map(str, self._paths), self._sizes, strict=True))
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """The parts that are open."""
         return tuple(self._descriptors)
+
+    def read(self, part: int, offset: int, size: int) -> bytes:
+        """Read a piece of a part; see `PartSource.read`."""
+        try:
+            with self._part(part) as descriptor:
+                return read_piece(descriptor, offset, size)
+        except OSError as error:
+            raise ArchiveError(f"{self._paths[part]} cannot be read: {error.strerror}.") from error
+
+    @contextlib.contextmanager
+    def _part(self, index: int) -> Iterator[int]:
+        if index < len(self._descriptors):
+            yield self._descriptors[index]
+            return
+        descriptor = os.open(self._paths[index], os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Close all parts."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+
+def read_piece(descriptor: int, offset: int, size: int) -> bytes:
+    """Read so many bytes of an open file, fewer only where it ends."""
+    data = b""
+    # One read gives at most 2 GiB, and fewer than asked for only at the end.
+    while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
+        data = data + more if data else more
+    return data
+
+
+class PartStream:
+    """All parts of an archive as one stream; safe to read from many threads.
+
+    Args:
+        source: the parts.
+
+    Attributes:
+        paths: the names of the parts in order, for messages.
+        starts: offset of each part in the stream.
+        length: bytes of all parts.
+        is_remote: every read is a round trip; see `PartSource`.
+    """
+
+    def __init__(self, source: PartSource) -> None:
+        self._source = source
+        self.paths = [Path(name) for name, _ in source.parts]
+        self.starts: list[int] = []
+        self.length = 0
+        for _, size in source.parts:
+            self.starts.append(self.length)
+            self.length += size
+        self.is_remote = source.is_remote
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.paths[-1])!r}, parts={len(self.paths)}, length={self.length})"
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The files that another process needs to read from it."""
+        return self._source.descriptors
 
     def read(self, offset: int, size: int) -> bytes:
         """Read exactly so many bytes at an offset of the stream, fewer only where the stream ends."""
@@ -130,33 +228,14 @@ class PartStream:
         return self.read(offset, size)
 
     def _read_part(self, index: int, offset: int, size: int) -> bytes:
-        data = b""
-        try:
-            with self._part(index) as descriptor:
-                # One read gives at most 2 GiB, and fewer than asked for only at the end.
-                while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
-                    data = data + more if data else more
-        except OSError as error:
-            raise ArchiveError(f"{self.paths[index]} cannot be read: {error.strerror}.") from error
+        data = self._source.read(index, offset, size)
         if len(data) < size:
             raise DamagedArchiveError(f"{self.paths[index]} became shorter while it was read.")
         return data
 
-    @contextlib.contextmanager
-    def _part(self, index: int) -> Iterator[int]:
-        if index < len(self._descriptors):
-            yield self._descriptors[index]
-            return
-        descriptor = os.open(self.paths[index], os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
     def close(self) -> None:
-        """Close all parts."""
-        while self._descriptors:
-            os.close(self._descriptors.pop())
+        """Let go of the parts."""
+        self._source.close()
 
 
 class Window:
@@ -165,13 +244,15 @@ class Window:
     Args:
         stream: what to read.
         size: bytes to read at once.
+        start: offset of what was read before.
+        data: what was read before.
     """
 
-    def __init__(self, stream: PartStream, size: int = 1 << 13) -> None:
+    def __init__(self, stream: PartStream, size: int = 1 << 13, *, start: int = 0, data: bytes = b"") -> None:
         self._stream = stream
         self._size = size
-        self._start = 0
-        self._data = b""
+        self._start = start
+        self._data = data
 
     def exactly(self, offset: int, size: int) -> bytes:
         """Read exactly so many bytes; see `PartStream.exactly`."""

@@ -105,7 +105,7 @@ class Preparer:
                 f"has {size} bytes: {self.format.name.upper()} holds files up to {self.format.largest} bytes, "
                 "choose another format to back it up"
             )
-        if manifest.piece_number(source.path) is not None:
+        if manifest.piece_number(source.path) is not None or source.path == manifest.POINTER:
             return "has the name of the archive's own manifest"
         return why_not_storable(source.path)
 

@@ -105,10 +105,11 @@ def process(
     waiting: deque[tuple[int, Callable[[], list[Result] | None]]] = deque()
     under_way = 0
     count = count_of(workers)
+    forks = 0 if reader.stream.is_remote else count
     work = partial(_read_elsewhere, reader, sink)
     keep = (*reader.stream.descriptors, *sink.descriptors)
     # Processes first: there are no threads yet.
-    with processes_of(count, work, keep=keep) as processes, pool_of(count, "backstay-read") as pool:
+    with processes_of(forks, work, keep=keep) as processes, pool_of(count, "backstay-read") as pool:
         for batch in _batches(jobs):
             for job in batch:
                 sink.prepare(job)
@@ -236,7 +237,7 @@ def _read_one(reader: FormatReader, job: Job, sink: Sink, data: bytes, base: int
         if location is None or entry.type is not EntryType.FILE:
             lost = sink.take(job, ())
         elif entry.size > codec.WHOLE_LIMIT or entry.compressed_size > 2 * codec.WHOLE_LIMIT:
-            lost = sink.take(job, _hashed(reader.content(entry), line))
+            lost = sink.take(job, hashed(reader.content(entry), line))
         else:
             start = location.start - base
             within = start >= 0 and start + entry.compressed_size <= len(data) and location.end - base <= len(data)
@@ -268,7 +269,12 @@ def _compare(entry: Entry, line: ManifestLine) -> None:
         raise DamagedArchiveError(f"it has {entry.size} bytes where the manifest tells of {line.size}")
 
 
-def _hashed(pieces: Iterator[bytes], line: ManifestLine | None) -> Iterator[bytes]:
+def hashed(pieces: Iterator[bytes], line: ManifestLine | None) -> Iterator[bytes]:
+    """Pass content on, and compare it with the manifest's hash at its end.
+
+    Raises:
+        DamagedArchiveError: it is another content.
+    """
     if line is None:
         yield from pieces
         return

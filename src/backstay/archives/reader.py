@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO
 from backstay.archives import manifest
 from backstay.archives.entries import Entry, EntryType, ExtractReport, Limits, ManifestLine, VerifyReport
 from backstay.archives.extract import Extraction, Options
+from backstay.archives.index import IndexedReader, indexed
 from backstay.archives.manifest import ManifestLines
 from backstay.archives.names import shown
-from backstay.archives.part_stream import PartStream, find_parts
-from backstay.archives.registry import make_reader
+from backstay.archives.part_stream import LocalParts, find_parts
+from backstay.archives.process import hashed
+from backstay.archives.registry import make_reader, make_stream
 from backstay.archives.verify import verify
 from backstay.errors import ArchiveError, DamagedArchiveError, NotFoundError
 from backstay.steps import finished
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from backstay.archives.entries import ExtractProgress
     from backstay.archives.formats import FormatReader
+    from backstay.archives.part_stream import PartSource, PartStream
 
 
 class ArchiveReader:
@@ -40,6 +43,8 @@ class ArchiveReader:
         self._reader = reader
         self._limits = limits
         self._manifest: list[Entry] | None = None
+        self._index: IndexedReader | None = None
+        self._looked_for_index = False
         self.format = reader.name
         self.parts = stream.paths
         self.comment = reader.comment
@@ -62,21 +67,63 @@ class ArchiveReader:
     def __iter__(self) -> Iterator[Entry]:
         """Walk over the entries without reading their data.
 
+        Where the archive lies elsewhere and its manifest tells all entries, nothing but the manifest is read.
+
         Raises:
             DamagedArchiveError: where the structure is damaged, or the archive ends before its end.
         """
-        return self._reader.entries()
+        return self._frugal.entries()
+
+    @property
+    def _indexed(self) -> IndexedReader | None:
+        """What knows the entries by the manifest; None where that does not tell where they are."""
+        if not self._looked_for_index:
+            self._index = indexed(self._reader, self._lines)
+            self._looked_for_index = True
+        return self._index
+
+    @property
+    def _frugal(self) -> FormatReader:
+        """What knows the entries for the fewest bytes, where bytes are dear."""
+        return (self._indexed if self._stream.is_remote else None) or self._reader
 
     def entry(self, path: str) -> Entry:
-        """Find an entry by its path.
+        """Find an entry by its path; by the manifest alone, where that tells where each entry is.
 
         Raises:
             NotFoundError: if there is none.
         """
-        for entry in self:
-            if entry.path == path:
-                return entry
-        raise NotFoundError(f"{self.parts[-1]} has no entry {shown(path)}.")
+        return self._find(path)[0]
+
+    def _find(self, path: str) -> tuple[Entry, ManifestLine | None]:
+        found: tuple[Entry, ManifestLine | None] | None
+        if index := self._indexed:
+            found = index.find(path)
+        else:
+            found = next(((entry, None) for entry in self if entry.path == path), None)
+        if found is None:
+            raise NotFoundError(f"{self.parts[-1]} has no entry {shown(path)}.")
+        return found
+
+    def read_path(self, path: str) -> Iterator[bytes]:
+        """Read the content of the file of a path in pieces, compared with its hash where the manifest tells its place.
+
+        Raises:
+            NotFoundError: if there is no such file.
+            DamagedArchiveError: if it is not what it should be; what was yielded before is not to be trusted then.
+        """
+        entry, line = self._find(path)
+        if entry.type is not EntryType.FILE:
+            raise NotFoundError(f"{shown(path)} in {self.parts[-1]} is a {entry.type.value}, and no file.")
+        try:
+            yield from hashed(self._any.content(entry), line)
+        except DamagedArchiveError as error:
+            raise self._damaged(entry, error) from error
+
+    @property
+    def _any(self) -> FormatReader:
+        """What reads entries however they were found."""
+        return self._index or self._reader
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """Read the content of a file in pieces.
@@ -85,7 +132,7 @@ class ArchiveReader:
             DamagedArchiveError: if it is not what it should be; what was yielded before is not to be trusted then.
         """
         try:
-            yield from self._reader.content(entry)
+            yield from self._any.content(entry)
         except DamagedArchiveError as error:
             raise self._damaged(entry, error) from error
 
@@ -98,6 +145,8 @@ class ArchiveReader:
         return DamagedArchiveError(f"The entry {shown(entry.path)} of {self.parts[-1].name} is damaged: {text}.")
 
     def _manifest_entries(self) -> list[Entry]:
+        if self._manifest is None and (index := self._indexed):
+            self._manifest = index.pieces
         if self._manifest is None:
             self._manifest = [
                 entry
@@ -108,7 +157,7 @@ class ArchiveReader:
 
     @property
     def has_manifest(self) -> bool:
-        """True if Backstay's manifest is in the archive. Looking for it walks over all entries once."""
+        """True if Backstay's manifest is in the archive. Looking for it may walk over all entries once."""
         return bool(self._manifest_entries())
 
     def manifest(self) -> Iterator[ManifestLine]:
@@ -118,7 +167,9 @@ class ArchiveReader:
             DamagedArchiveError: if it is damaged or cut short.
         """
         entries = self._manifest_entries()
-        return iter(self._lines(entries)) if entries else iter(())
+        lines = self._lines(entries) if entries else ()
+        # The archive's own files are none of what was put into it.
+        return (line for line in lines if line.path != manifest.POINTER)
 
     def _lines(self, entries: list[Entry]) -> ManifestLines:
         if [manifest.piece_number(entry.path) for entry in entries] != list(range(1, len(entries) + 1)):
@@ -183,7 +234,7 @@ class ArchiveReader:
             on_progress,
             workers,
         )
-        return Extraction(self._reader, self._limits, self._lines, options).run(Path(target))
+        return Extraction(self._frugal, self._limits, self._lines, options).run(Path(target))
 
     def verify(
         self, *, on_progress: Callable[[ExtractProgress], None] = lambda _: None, workers: int | None = None
@@ -205,7 +256,7 @@ class ArchiveReader:
         Returns:
             What `verify` returns.
         """
-        return verify(self._reader, self._limits, self._lines, workers=workers)
+        return verify(self._reader, self._frugal, self._limits, self._lines, workers=workers)
 
 
 class _PieceReader(io.RawIOBase):
@@ -243,12 +294,29 @@ def open_archive(path: Path | str, *, password: str | None = None, limits: Limit
         WrongPasswordError: if the password does not open it.
         DamagedArchiveError: if its header is damaged.
     """
-    stream = PartStream(find_parts(Path(path)))
+    try:
+        return open_parts(LocalParts(find_parts(Path(path))), password=password, limits=limits)
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def open_parts(source: PartSource, *, password: str | None = None, limits: Limits | None = None) -> ArchiveReader:
+    """Open an archive whose parts lie anywhere.
+
+    Args:
+        source: the parts; closed with the archive, and when this fails.
+        password: the password of a JPS archive.
+        limits: what it may unpack to.
+
+    Raises:
+        UnknownFormatError: if it is no archive.
+        WrongPasswordError: if the password does not open it.
+        DamagedArchiveError: if its header is damaged.
+        BackstayError: if the source cannot be read.
+    """
+    stream = make_stream(source)
     try:
         return ArchiveReader(stream, make_reader(stream, password), limits or Limits())
-    except OSError as error:
-        stream.close()
-        raise ArchiveError(f"{path} cannot be read: {error.strerror}.") from error
     except BaseException:
         stream.close()
         raise

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
+from backstay.archives.buffered_stream import BufferedStream
 from backstay.archives.jpa.layout import SIGNATURE as JPA_SIGNATURE
 from backstay.archives.jpa.reading import JpaReader, find_jpa
 from backstay.archives.jpa.writing import JpaWriter
 from backstay.archives.jps.layout import SIGNATURE as JPS_SIGNATURE
 from backstay.archives.jps.reading import JpsReader
 from backstay.archives.jps.writing import JpsWriter
+from backstay.archives.part_stream import PartSource, PartStream
 from backstay.archives.zip.ending import has_ending
 from backstay.archives.zip.layout import END_SIGNATURE, LOCAL_SIGNATURE, SINGLE_MARKER, SPLIT_MARKER
 from backstay.archives.zip.reading import ZipReader
@@ -21,7 +23,6 @@ from backstay.errors import UnknownFormatError, UsageError
 
 if TYPE_CHECKING:
     from backstay.archives.formats import FormatReader, FormatWriter
-    from backstay.archives.part_stream import PartStream
 
 _ZIP_BEGINNINGS = {LOCAL_SIGNATURE, END_SIGNATURE, SPLIT_MARKER, SINGLE_MARKER}
 
@@ -61,6 +62,11 @@ def spool_path(settings: dict[str, Any], work_directory: Path, kind: str) -> Pat
     """Name a file to be kept beside an archive while it is written, unlike that of any other archive."""
     path = Path(settings["path"])
     return work_directory / f"{path.name[:100]}.{blake3(bytes(path)).hexdigest(length=6)}.{kind}"
+
+
+def make_stream(source: PartSource) -> PartStream:
+    """Make a stream of parts, as suits where they lie."""
+    return BufferedStream(source) if source.is_remote else PartStream(source)
 
 
 def make_reader(stream: PartStream, password: str | None) -> FormatReader:

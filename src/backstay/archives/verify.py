@@ -48,21 +48,27 @@ class _Discard:
 
 def verify(
     reader: FormatReader,
+    surveyed: FormatReader,
     limits: Limits,
     lines_of: Callable[[list[Entry]], ManifestLines],
     *,
     workers: int | None,
 ) -> Generator[ExtractProgress, None, VerifyReport]:
-    """Read all of an archive; see `ArchiveReader.verifying`."""
+    """Read all of an archive; see `ArchiveReader.verifying`.
+
+    Args:
+        reader: of the archive.
+        surveyed: the same, or what knows the entries without a walk over the archive.
+        limits: what it may unpack to.
+        lines_of: reads the manifest from its entries.
+        workers: processes or threads.
+    """
     problems = _Problems()
     lines: ManifestLines | None = None
-    entries = size = 0
+    entries = size = compressed_size = 0
     path = ""
     try:
-        found = survey(reader.entries(), limits, fold=False, wanted=lambda _: None)
-        totals = reader.wrong_totals(found.size, found.compressed_size)
-        if totals:
-            problems.add(None, f"{reader.stream.paths[-1]} {totals}.")
+        found = survey(surveyed.entries(), limits, fold=False, wanted=lambda _: None)
         lines = lines_of(found.manifest) if found.manifest else None
         cursor = ManifestCursor(lines) if lines else None
         jobs = _jobs(reader, cursor, problems)
@@ -71,10 +77,14 @@ def verify(
                 entry = result.job.entry
                 entries += 1
                 size += entry.size
+                compressed_size += entry.compressed_size
                 if result.damage:
                     problems.add(entry.path, f"The entry {shown(entry.path)} is damaged: {result.damage}.")
                 path = entry.path
             yield ExtractProgress(entries, size, path, found.size)
+        totals = reader.wrong_totals(size, compressed_size)
+        if totals:
+            problems.add(None, f"{reader.stream.paths[-1]} {totals}.")
         if cursor:
             cursor.finish()
             for path in cursor.missing:

@@ -46,6 +46,7 @@ class OpenEntry:
         largest: no size of it will be above this.
         position: where its header is.
         content: method, and the sizes and CRC-32 so far.
+        at: where its header is in the stream of all parts; None where a checkpoint of an earlier version does not tell.
     """
 
     path: str
@@ -54,6 +55,7 @@ class OpenEntry:
     largest: int
     position: Position
     content: Content
+    at: int | None = None
 
 
 class ArchiveWriter:
@@ -106,46 +108,52 @@ class ArchiveWriter:
 
     def add(self, prepared: PreparedEntry) -> None:
         """Write an entry that is ready, and note its line for the manifest."""
+        line = prepared.line
         if prepared.head is not None:
-            position = self._write_units(prepared.units)
+            position, at = self._write_units(prepared.units)
             content = prepared.content
             self._format.written(prepared.head, content, content.size, position)
             self._count(content)
-        if prepared.line:
-            self._spool.append(prepared.line)
+            line = manifest.with_position(line, at)
+        if line:
+            self._spool.append(line)
         self.last_path = prepared.source.path
 
     def add_batch(self, sources: Sequence[Source], batch: Batch, buffer: memoryview) -> None:
         """Write a batch that another process has made ready; its buffer may be used anew afterwards."""
-        at = 0
-        for source, baled in zip(sources, batch.entries, strict=True):
-            if not baled.units:
-                continue
-            units = []
-            for whole, data in zip(baled.units[::2], baled.units[1::2], strict=True):
-                cut = at + whole
-                units.append(Unit(buffer[at:cut], buffer[cut : cut + data]))
-                at = cut + data
-            position = self._write_units(units)
-            head = Head(path_bytes(source.path), source.type, baled.mode, baled.mtime)
-            content = Content(*baled.content)
-            self._format.written(head, content, content.size, position)
-            self._count(content)
+        done, lines_done = 0, batch.size
+        for source, entry in zip(sources, batch.entries, strict=True):
+            line = bytes(buffer[lines_done : lines_done + entry.line])
+            lines_done += entry.line
+            if entry.units:
+                units = []
+                for whole, data in zip(entry.units[::2], entry.units[1::2], strict=True):
+                    cut = done + whole
+                    units.append(Unit(buffer[done:cut], buffer[cut : cut + data]))
+                    done = cut + data
+                position, at = self._write_units(units)
+                head = Head(path_bytes(source.path), source.type, entry.mode, entry.mtime)
+                content = Content(*entry.content)
+                self._format.written(head, content, content.size, position)
+                self._count(content)
+                line = manifest.with_position(line, at)
+            if line:
+                self._spool.append(line)
         self._parts.flush()
-        self._spool.append(bytes(buffer[batch.size : batch.size + batch.lines]))
         self.last_path = sources[-1].path
 
-    def _write_units(self, units: Sequence[Unit]) -> Position:
+    def _write_units(self, units: Sequence[Unit]) -> tuple[Position, int]:
+        """Write runs of bytes; give where the first lies, in its part and in the stream of all parts."""
         parts = self._parts
         parts.reserve(len(units[0].whole))
-        position = parts.position
+        position, at = parts.position, parts.total
         for whole, data in units:
             if whole:
                 parts.reserve(len(whole))
                 parts.write(whole)
             if data:
                 parts.write(data)
-        return position
+        return position, at
 
     def _count(self, content: Content) -> None:
         self._totals.entries += 1
@@ -154,8 +162,8 @@ class ArchiveWriter:
 
     def begin_entry(self, path: str, identity: list[int], head: Head, content: Content, largest: int) -> None:
         """Write the header of an entry whose content follows block by block."""
-        position = self._write_units([Unit(self._format.header(head, content, largest), b"")])
-        self.open_entry = OpenEntry(path, identity, head, largest, position, content)
+        position, at = self._write_units([Unit(self._format.header(head, content, largest), b"")])
+        self.open_entry = OpenEntry(path, identity, head, largest, position, content, at)
 
     def add_block(self, unit: Unit, content: Content) -> None:
         """Write a block of the open entry.
@@ -177,7 +185,7 @@ class ArchiveWriter:
         self._parts.patch(entry.position, self._format.header(entry.head, entry.content, entry.largest))
         self._format.written(entry.head, entry.content, entry.largest, entry.position)
         self._count(entry.content)
-        self._spool.append(line)
+        self._spool.append(line if entry.at is None else manifest.with_position(line, entry.at))
         self.last_path = entry.path
         self.open_entry = None
 
@@ -237,9 +245,12 @@ class ArchiveWriter:
         self.drop_entry()
         entries, size = self._totals.entries, self._totals.size
         digest = ""
+        pointer = self._pointer()
+        self._spool.append(pointer.line)
         for number, (piece, hash_of_all) in enumerate(self._spool.pieces(), start=1):
             self._add_piece(number, piece)
             digest = hash_of_all or digest
+        self._add_own(pointer)
         self._format.finish(self._parts, self._totals)
         paths = self._parts.finish()
         self._format.discard()
@@ -247,12 +258,23 @@ class ArchiveWriter:
         _log.info("archive finished", extra={"archive": str(self.path), "parts": len(paths), "entries": entries})
         return ArchiveSummary(paths, self._parts.total, entries, size, digest)
 
+    def _pointer(self) -> PreparedEntry:
+        """Make ready what tells where the manifest will lie, which is settled with this."""
+        header = self._prepare_own(manifest.piece_name(1), b"").units[0].whole
+        self._parts.reserve(len(header))
+        return self._prepare_own(manifest.POINTER, manifest.pack_pointer(self._parts.total))
+
+    def _prepare_own(self, path: str, data: bytes) -> PreparedEntry:
+        source = Source(path, EntryType.FILE, 0o100644, self._settings["created"], len(data))
+        return self.preparer.data(source, data)
+
     def _add_piece(self, number: int, piece: bytes) -> None:
-        source = Source(manifest.piece_name(number), EntryType.FILE, 0o100644, self._settings["created"], len(piece))
-        prepared = self.preparer.data(source, piece)
+        self._add_own(self._prepare_own(manifest.piece_name(number), piece))
+
+    def _add_own(self, prepared: PreparedEntry) -> None:
         if prepared.head is None:
             raise ArchiveError("The manifest could not be written.")
-        position = self._write_units(prepared.units)
+        position, _ = self._write_units(prepared.units)
         self._format.written(prepared.head, prepared.content, prepared.content.size, position)
         self._count(prepared.content)
 
@@ -282,6 +304,7 @@ def _pack_open(entry: OpenEntry | None) -> dict[str, Any] | None:
         "largest": entry.largest,
         "position": list(entry.position),
         "content": list(entry.content),
+        "at": entry.at,
     }
 
 
@@ -290,7 +313,7 @@ def _parse_open(state: dict[str, Any] | None) -> OpenEntry | None:
         return None
     head = Head(path_bytes(state["path"]), EntryType.FILE, state["mode"], state["mtime"])
     position, content = Position(*state["position"]), Content(*state["content"])
-    return OpenEntry(state["path"], state["identity"], head, state["largest"], position, content)
+    return OpenEntry(state["path"], state["identity"], head, state["largest"], position, content, state.get("at"))
 
 
 def create_archive(

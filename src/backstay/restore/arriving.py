@@ -5,14 +5,13 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
-from backstay.archives import ArchiveReader, Limits
-from backstay.archives.part_stream import PartStream
-from backstay.archives.registry import make_reader
-from backstay.errors import StoppedError
+from backstay.archives import ArchiveReader, open_parts
+from backstay.archives.part_stream import read_piece
+from backstay.errors import ArchiveError, StoppedError
 
 _LOOK_SECONDS = 0.02
 _UNFINISHED = ".part"
@@ -44,8 +43,8 @@ class Arrival:
         self._memory[1] = 1
 
 
-class ArrivingParts(PartStream):
-    """The parts of an archive as one stream, some of it not there yet.
+class ArrivingParts:
+    """The parts of an archive, some of it not there yet; a `backstay.archives.PartSource`.
 
     Args:
         folder: where they arrive, each under ``NAME.part`` until it is whole.
@@ -53,34 +52,34 @@ class ArrivingParts(PartStream):
         arrival: tells what is there.
     """
 
+    descriptors: tuple[int, ...] = ()
+    is_remote = False
+
     def __init__(self, folder: Path, parts: Sequence[tuple[str, int]], arrival: Arrival) -> None:
         self._open: tuple[int, int] = (-1, -1)
-        super().__init__([])
-        self.paths = [folder / name for name, _size in parts]
-        for _name, size in parts:
-            self.starts.append(self.length)
-            self.length += size
+        self._paths = [folder / name for name, _size in parts]
+        self.parts = [(str(folder / name), size) for name, size in parts]
+        self._starts = list(accumulate((size for _name, size in parts), initial=0))
         self._arrival = arrival
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Read exactly so many bytes, fewer only where the stream ends; wait for them where they are not there yet.
+    def read(self, part: int, offset: int, size: int) -> bytes:
+        """Read a piece of a part; wait for it where it is not there yet.
 
         Raises:
-            StoppedError: they will not arrive.
+            StoppedError: it will not arrive.
         """
-        wanted = min(offset + size, self.length)
+        wanted = self._starts[part] + offset + size
         while self._arrival.count < wanted:
             if self._arrival.is_over and self._arrival.count < wanted:
                 raise StoppedError("The download was stopped.")
             time.sleep(_LOOK_SECONDS)
-        return super().read(offset, size)
-
-    @contextmanager
-    def _part(self, index: int) -> Iterator[int]:
-        if self._open[0] != index:
-            self.close()
-            self._open = (index, _open(self.paths[index]))
-        yield self._open[1]
+        try:
+            if self._open[0] != part:
+                self.close()
+                self._open = (part, _open(self._paths[part]))
+            return read_piece(self._open[1], offset, size)
+        except OSError as error:
+            raise ArchiveError(f"{self._paths[part]} cannot be read: {error.strerror}.") from error
 
     def close(self) -> None:
         """Close what is open."""
@@ -109,9 +108,4 @@ def open_arriving(
         ArchiveError: it is no archive, or damaged, or the password is wrong.
         StoppedError: not enough of it will arrive.
     """
-    stream = ArrivingParts(folder, parts, arrival)
-    try:
-        return ArchiveReader(stream, make_reader(stream, password), Limits())
-    except BaseException:
-        stream.close()
-        raise
+    return open_parts(ArrivingParts(folder, parts, arrival), password=password)

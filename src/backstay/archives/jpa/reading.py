@@ -17,7 +17,7 @@ from backstay.archives.jpa.layout import (
     parse_entity,
 )
 from backstay.archives.part_stream import PartStream, Window
-from backstay.archives.stored import LONGEST_TARGET, bunzip_pieces, plain, stored_pieces
+from backstay.archives.stored import LONGEST_TARGET, bunzip_pieces, last_entity, plain, stored_pieces
 from backstay.errors import DamagedArchiveError, MissingPartError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class JpaReader:
         offset = self._start + self.header.length
         count = 0
         while offset < self.stream.length:
-            entry, offset = self._entry(window, offset)
+            entry, offset = self.entry_at(window, offset)
             count += 1
             yield entry
         if count & _LOW != self.header.entries:
@@ -98,7 +98,12 @@ class JpaReader:
                 "or never finished."
             )
 
-    def _entry(self, window: Window, offset: int) -> tuple[Entry, int]:
+    def last_entry(self, path: str) -> Entry | None:
+        """Find the last entry from the end; see `FormatReader.last_entry`."""
+        return last_entity(self, path, ENTITY_SIGNATURE, self.stream.length)
+
+    def entry_at(self, window: Window, offset: int, end: int | None = None) -> tuple[Entry, int]:
+        """Read one entity block; see `FormatReader.entry_at`."""
         length_field = window.exactly(offset, 7)
         length = length_field[3] | length_field[4] << 8
         if length_field[:3] != ENTITY_SIGNATURE:

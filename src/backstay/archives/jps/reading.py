@@ -19,7 +19,7 @@ from backstay.archives.jps.layout import (
     parse_entity,
 )
 from backstay.archives.part_stream import PartStream, Window
-from backstay.archives.stored import LONGEST_TARGET
+from backstay.archives.stored import LONGEST_TARGET, last_entity
 from backstay.errors import DamagedArchiveError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -94,17 +94,33 @@ class JpsReader:
         offset = self._start
         count = 0
         while window.exactly(offset, 3) != END_SIGNATURE:
-            header, start = self._entity(window, offset)
-            offset, compressed_size = self._chunks_end(window, start) if header.size else (start, 0)
+            entry, offset = self.entry_at(window, offset)
             count += 1
-            yield self._entry(
-                header, Location(start, offset, DEFLATED if header.compression else STORED), compressed_size
-            )
+            yield entry
         _, _, entries, self._size, _ = END.unpack(window.exactly(offset, END.size))
         if count & _LOW != entries:
             raise DamagedArchiveError(
                 f"{self._name} is damaged: it holds {count} entries where its end tells of {entries}."
             )
+
+    def entry_at(self, window: Window, offset: int, end: int | None = None) -> tuple[Entry, int]:
+        """Read one entity; see `FormatReader.entry_at`."""
+        header, start = self._entity(window, offset)
+        if not header.size:
+            end, compressed_size = start, 0
+        elif end is None:
+            end, compressed_size = self._chunks_end(window, start)
+        else:
+            compressed_size = end - start
+        location = Location(start, end, DEFLATED if header.compression else STORED)
+        return self._entry(header, location, compressed_size), end
+
+    def last_entry(self, path: str) -> Entry | None:
+        """Find the last entry from the end; see `FormatReader.last_entry`."""
+        end = self.stream.length - END.size
+        if self.stream.read(end, 3) != END_SIGNATURE:
+            return None
+        return last_entity(self, path, ENTITY_SIGNATURE, end)
 
     def _chunks_end(self, window: Window, offset: int) -> tuple[int, int]:
         """Walk over an entity's chunks: they end where the next signature stands."""

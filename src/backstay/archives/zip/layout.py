@@ -31,6 +31,8 @@ SHORT = 0xFFFF
 METHODS = {0: STORED, 8: DEFLATED, 12: BZIP2}
 
 _UTF8 = 0x0800
+_LATER = 0x0008
+"""The sizes stand behind the content."""
 _UNIX = 3
 _MADE_BY = _UNIX << 8 | 30
 _LINK_NEEDS = _UNIX << 8 | 10
@@ -237,6 +239,31 @@ def parse_central(record: bytes) -> CentralRecord:
     return CentralRecord(
         name, path, flags, method, size, compressed_size, crc, mode or None, _time_of(clock, day, extras), disk, offset
     )
+
+
+def local_length(fixed: bytes) -> int:
+    """Give the length of a local header from its first 30 bytes."""
+    name, extra = struct.unpack_from("<HH", fixed, 26)
+    return LOCAL.size + int(name) + int(extra)
+
+
+def parse_local(header: bytes) -> CentralRecord:
+    """Read a local header, given whole, that holds all sizes: one that Backstay has written.
+
+    Raises:
+        DamagedArchiveError: if it is none, or contradicts itself.
+    """
+    (signature, _, flags, method, clock, day, crc, compressed_size, size, name_length, _) = LOCAL.unpack_from(header)
+    if signature != LOCAL_SIGNATURE or flags & _LATER:
+        raise DamagedArchiveError("there is no such header as was promised")
+    name = header[LOCAL.size : LOCAL.size + name_length]
+    extras = _parse_extras(header[LOCAL.size + name_length :])
+    wide = extras.get(_WIDE_ID, b"")
+    if len(wide) >= 16 and LOW in {size, compressed_size}:
+        size, compressed_size = struct.unpack_from("<QQ", wide)
+    path = _text_of(name, flags, _UNIX, extras)
+    mtime = _time_of(clock, day, extras)
+    return CentralRecord(name, path, flags, method, size, compressed_size, crc, None, mtime, 0, 0)
 
 
 def _parse_extras(data: bytes) -> dict[int, bytes]:

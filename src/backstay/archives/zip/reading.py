@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import zlib
 from typing import TYPE_CHECKING, ClassVar
@@ -23,7 +24,9 @@ from backstay.archives.zip.layout import (
     CentralRecord,
     central_length,
     is_link,
+    local_length,
     parse_central,
+    parse_local,
 )
 from backstay.errors import DamagedArchiveError
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 _ENCRYPTED = 1
 _UNKNOWN = -1
+_TAIL = 4096
 
 
 class ZipReader:
@@ -88,6 +92,37 @@ class ZipReader:
             raise DamagedArchiveError(
                 f"{self._name} is damaged: it holds {count} entries, {self._count} were promised."
             )
+
+    def entry_at(self, window: Window, offset: int, end: int | None = None) -> tuple[Entry, int]:  # noqa: ARG002 - the header tells the end
+        """Read one local header, which tells no permissions and no kind; see `FormatReader.entry_at`.
+
+        Only archives of Backstay's own are read so: their local headers hold all sizes.
+        """
+        length = local_length(window.exactly(offset, LOCAL.size))
+        try:
+            header = parse_local(window.exactly(offset, length))
+        except DamagedArchiveError as error:
+            raise DamagedArchiveError(f"{self._name} is damaged at byte {offset}: {error}.") from None
+        start = offset + length
+        after = start + header.compressed_size
+        if after > self._directory:
+            raise DamagedArchiveError(f"{self._name} is damaged: the entry at byte {offset} has no end.")
+        return self._entry(header, start, after), after
+
+    def last_entry(self, path: str) -> Entry | None:
+        """Find the last entry by the last record of the directory; see `FormatReader.last_entry`."""
+        base = max(self._end - _TAIL, self._directory)
+        tail = self.stream.read(base, self._end - base)
+        found = tail.rfind(CENTRAL_SIGNATURE)
+        record = tail[found:]
+        if found < 0 or len(record) < CENTRAL.size or central_length(record) != len(record):
+            return None
+        with contextlib.suppress(DamagedArchiveError):
+            parsed = parse_central(record)
+            if parsed.path == path:
+                _, start = self._local(parsed, Window(self.stream))
+                return self._entry(parsed, start, start + parsed.compressed_size)
+        return None
 
     def _local(self, record: CentralRecord, headers: Window) -> tuple[int, int]:
         """Find an entry's local header and the start of its data."""
