@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.catalogue import Backup
-from backstay.engine import outdated
+from backstay.engine import local_rules, outdated
 from backstay.profiles import Settings
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def daily(count: int, size: int = 10) -> list[Backup]:
 
 
 def given_up(candidates: list[Backup], **values: Any) -> list[int]:
-    return [found.id for found in outdated(candidates, Settings(**values), NOW, candidates[0].id)]
+    return [found.id for found in outdated(candidates, local_rules(Settings(**values)), NOW, candidates[0].id)]
 
 
 def test_nothing_is_given_up_until_a_rule_is_set() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from backstay.catalogue import Catalogue, Home, open_catalogue, open_home
 from backstay.engine import apply_retention
+from backstay.engine.retention import forget_obsolete
 from backstay.profiles import Settings
 
 FIRST_DAY = datetime(2025, 1, 1, 3, 0, tzinfo=UTC)
@@ -168,6 +169,7 @@ def test_a_year_of_backups_keeps_what_a_plain_model_keeps(
             current = records.backups.get(number)
             assert current is not None
             apply_retention(records, home, settings, current, now, on_warning=warnings.append)
+            forget_obsolete(records, home, settings, current, now, on_warning=warnings.append)
             taken.insert(0, Taken(number, start, size))
             forget(taken, rule, now, obsolete)
             if frozen:
@@ -253,6 +255,6 @@ def test_parts_that_a_power_cut_left_go_with_the_record(catalogue: tuple[Catalog
     third = take(records, home, FIRST_DAY - timedelta(days=9), 10)
     records.backups.update(third, filesexist=False)
     settings = Settings(obsolete=1)
-    apply_retention(records, home, settings, current, FIRST_DAY, on_warning=pytest.fail)
+    forget_obsolete(records, home, settings, current, FIRST_DAY, on_warning=pytest.fail)
     assert records.backups.get(old) is None
     assert not (home.archives / f"site-{old}.j01").exists()

@@ -203,6 +203,7 @@ class BackupTable:
             "filesexist": False,
             "multipart": 0,
             "instep": False,
+            "proof": {},
         }
         query = update(backups).where(backups.c.id == backup_id, backups.c.status == "run").values(values)
         with self._writer.begin() as connection:

@@ -16,6 +16,7 @@ from typing import Any
 from backstay.archives import Compression
 from backstay.catalogue import Vault
 from backstay.databases import DatabaseAddress, DumpOptions, DumpProgress, DumpSummary, dump
+from backstay.engine.log import log_files
 from backstay.engine.plan import Plan, PlannedDatabase
 from backstay.engine.spool import PlainFolder, Spool, restored, stored
 from backstay.errors import BackstayError, BackupFailedError
@@ -85,7 +86,7 @@ class Dumping:
         self._results = []
         self.finished = 0
         work = _Work(self._plan, self._folder)
-        self._worker = start_background(work.run, keep=_log_files())
+        self._worker = start_background(work.run, keep=log_files())
 
     def running(self) -> bool:
         """Return whether there is more to come.
@@ -227,14 +228,6 @@ class _Work:
     ) -> DumpSummary:
         work = dump(address, sink, name=database.dump_file, options=options, on_warning=partial(self._send, "warning"))
         return finished(work, self._tell_progress)
-
-
-def _log_files() -> list[int]:
-    """Return the open files of the log, which the other process goes on writing to."""
-    handlers = logging.getLogger("backstay").handlers
-    return [
-        handler.stream.fileno() for handler in handlers if isinstance(handler, logging.FileHandler) and handler.stream
-    ]
 
 
 def dump_options(settings: Settings, filters: Filters, database: PlannedDatabase, *, plain: bool) -> DumpOptions:

@@ -1,20 +1,23 @@
-"""The end of a backup: proving the archive, completing its record, retention."""
+"""The end of a backup: proving the archive, sending it elsewhere, completing its record, retention."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backstay.archives import ArchiveSummary, VerifyReport, open_archive
 from backstay.catalogue import Backup, Catalogue, Home
+from backstay.engine.delivery import complete, deliver
+from backstay.engine.parts import WORK, remove_parts
 from backstay.engine.plan import Plan
 from backstay.engine.progress import Progress
-from backstay.engine.retention import apply_retention
+from backstay.engine.remote_retention import apply_remote_retention
+from backstay.engine.retention import Retention, apply_retention, forget_obsolete
 from backstay.engine.warnings import Warnings
 from backstay.errors import BackupFailedError
 from backstay.profiles import VerificationLevel
@@ -37,6 +40,7 @@ class Finalization:
         self._warnings = warnings
         self._report: VerifyReport | None = None
         self._parts: list[dict[str, Any]] = []
+        self._kept_here = True
 
     def run(self, summary: ArchiveSummary | None) -> Iterator[Progress]:
         """Prove the archive and say in the record that the backup is complete.
@@ -47,6 +51,24 @@ class Finalization:
         Raises:
             BackupFailedError: what was read back is not what was written.
         """
+        sends = bool(self._plan.settings.destination_names)
+        proven = self._proven(summary)
+        # Sending takes longer than everything before it.
+        yield from _within(proven, 0.0, 0.3 if sends else 1.0)
+        if sends:
+            yield from self._send()
+        yield Progress("finale", step="Updating backup record information", fraction=0.9)
+        self._complete()
+        yield Progress("finale", step="Applying local quotas", fraction=0.95)
+        self._retain("local", apply_retention)
+        yield Progress("finale", step="Applying remote quotas", fraction=0.97)
+        self._retain("stored", apply_remote_retention)
+        self._forget()
+
+    def _proven(self, summary: ArchiveSummary | None) -> Iterator[Progress]:
+        """Prove the archive, and note so in the record; what was noted before a death counts."""
+        if self._backup.proof.get("ok"):
+            return
         yield Progress("finale", step="Updating file sizes", fraction=0.1)
         paths = [Path(self._plan.archive)] if summary is None else summary.parts
         begun = time.monotonic()
@@ -55,15 +77,22 @@ class Finalization:
             yield from self._verify()
             self._judge(summary)
         yield from self._hash(paths)
-        yield Progress("finale", step="Updating backup record information", fraction=0.9)
-        self._complete(summary, level, time.monotonic() - begun)
-        yield Progress("finale", step="Applying local quotas", fraction=0.95)
-        self._retain()
+        self._note_proof(summary, level, time.monotonic() - begun)
 
-    def _retain(self) -> None:
-        """Apply the rules of retention; whatever happens there, the backup is complete and stays so."""
+    def _send(self) -> Generator[Progress]:
+        """Send the backup to its storages; where all have it, the local archive goes if the profile says so."""
+        work = self._home.job(self._backup.id) / WORK
+        steps = deliver(self._catalogue, self._backup, self._plan, work, self._warnings)
+        everywhere = yield from converted(steps, lambda step: replace(step, fraction=0.3 + 0.6 * step.fraction))
+        if everywhere and self._plan.settings.delete_after:
+            remove_parts(Path(self._plan.archive))
+            self._kept_here = False
+            _log.info("Removed the local archive: it lies at every storage of the profile")
+
+    def _retain(self, which: str, apply: Retention) -> None:
+        """Apply rules of retention; whatever happens there, the backup is complete and stays so."""
         try:
-            apply_retention(
+            apply(
                 self._catalogue,
                 self._home,
                 self._plan.settings,
@@ -73,7 +102,10 @@ class Finalization:
             )
         except Exception as error:  # noqa: BLE001 - no fault there may undo a backup that is proven
             _log.exception("Retention")
-            self._warnings.add(f"The rules of retention could not be applied this time ({error}).")
+            self._warnings.add(f"The rules of retention for {which} backups could not be applied this time ({error}).")
+
+    def _forget(self) -> None:
+        self._retain("obsolete", forget_obsolete)
 
     def _verify(self) -> Generator[Progress]:
         with open_archive(Path(self._plan.archive), password=self._plan.settings.password) as archive:
@@ -109,8 +141,7 @@ class Finalization:
         parts = yield from converted(read_back(paths), lambda done: _proving("Hashing the parts", 0.6, done, size))
         self._parts = [asdict(part) for part in parts]
 
-    def _complete(self, summary: ArchiveSummary | None, level: VerificationLevel, seconds: float) -> None:
-        self._warnings.flush()
+    def _note_proof(self, summary: ArchiveSummary | None, level: VerificationLevel, seconds: float) -> None:
         split = summary is not None and self._plan.settings.split_size > 0
         proof = {
             "level": level,
@@ -121,18 +152,23 @@ class Finalization:
             "manifest": self._manifest(summary),
             "entries": self._report.entries if self._report is not None else 0,
         }
-        self._catalogue.backups.update(
-            self._backup.id,
-            status="complete",
-            backupend=datetime.now(UTC),
-            multipart=len(self._parts) if split else 0,
-            total_size=sum(part["size"] for part in self._parts),
-            filesexist=True,
-            instep=False,
-            error="",
-            proof=proof,
-        )
-        _log.info("The backup is complete: %d bytes in %d parts", sum(p["size"] for p in self._parts), len(self._parts))
+        values = {
+            "multipart": len(self._parts) if split else 0,
+            "total_size": sum(part["size"] for part in self._parts),
+            "proof": proof,
+        }
+        self._catalogue.backups.update(self._backup.id, **values)
+        self._backup = replace(self._backup, **values)
+
+    def _complete(self) -> None:
+        self._warnings.flush()
+        complete(self._catalogue, self._backup.id, kept_here=self._kept_here)
+        _log.info("The backup is complete: %d bytes", self._backup.total_size)
+
+
+def _within(steps: Iterator[Progress], begun: float, share: float) -> Iterator[Progress]:
+    for step in steps:
+        yield replace(step, fraction=begun + share * step.fraction)
 
 
 def _proving(step: str, begun: float, done: int, size: int) -> Progress:

@@ -43,6 +43,14 @@ def open_log(path: Path, level: int) -> logging.Handler:
     return handler
 
 
+def log_files() -> list[int]:
+    """Return the open files of the log, which a process that is forked goes on writing to."""
+    handlers = logging.getLogger("backstay").handlers
+    return [
+        handler.stream.fileno() for handler in handlers if isinstance(handler, logging.FileHandler) and handler.stream
+    ]
+
+
 def log_header(plan: Plan, attempt: int) -> list[str]:
     """Return the lines with which a log begins: what runs, where, and with which settings.
 

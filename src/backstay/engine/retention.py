@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 from backstay.catalogue import Backup, Catalogue, Home
 from backstay.engine.files import backup_files, main_file
@@ -16,67 +18,129 @@ from backstay.storage import remove
 _log = logging.getLogger(__name__)
 
 _PERIODS: tuple[tuple[str, str], ...] = (
-    ("keep_hourly", "%Y-%m-%d %H"),
-    ("keep_daily", "%Y-%m-%d"),
-    ("keep_weekly", "%G-%V"),
-    ("keep_monthly", "%Y-%m"),
-    ("keep_yearly", "%Y"),
+    ("hourly", "%Y-%m-%d %H"),
+    ("daily", "%Y-%m-%d"),
+    ("weekly", "%G-%V"),
+    ("monthly", "%Y-%m"),
+    ("yearly", "%Y"),
 )
 
 
-def outdated(candidates: Sequence[Backup], settings: Settings, now: datetime, current_id: int) -> list[Backup]:
-    """Return the backups whose files the rules of a profile give up.
+class Retention(Protocol):
+    """A step of retention at the end of a backup."""
+
+    def __call__(
+        self,
+        catalogue: Catalogue,
+        home: Home,
+        settings: Settings,
+        current: Backup,
+        now: datetime,
+        *,
+        on_warning: Callable[[str], None],
+    ) -> None:
+        """Remove what the rules no longer keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of retention for one kind of place; a rule that is None, or 0, is off.
+
+    Attributes:
+        keep: for each form of a period (``strftime``), of how many such periods the newest backup is kept.
+        maximum_age: what is older is not kept.
+        keep_day: day of the month whose backups are kept for ever where there is a maximum age.
+        count: backups that are kept.
+        size: bytes that are kept.
+    """
+
+    keep: tuple[tuple[str, int], ...] = ()
+    maximum_age: timedelta | None = None
+    keep_day: int = 0
+    count: int | None = None
+    size: int | None = None
+
+
+def local_rules(settings: Settings) -> Rules:
+    """Return the rules of a profile for archives in its output folder."""
+    return _rules(settings, "")
+
+
+def remote_rules(settings: Settings) -> Rules:
+    """Return the rules of a profile for copies at each of its storages; all are off where it has none."""
+    own = _rules(settings, "remote_")
+    if own == Rules() and settings.remote_as_local:
+        return local_rules(settings)
+    return own
+
+
+def _rules(settings: Settings, prefix: str) -> Rules:
+    def value(name: str) -> Any:
+        return getattr(settings, prefix + name)
+
+    keep = tuple((form, int(value(f"keep_{name}"))) for name, form in _PERIODS)
+    aged = bool(value("maximum_age_enabled"))
+    return Rules(
+        keep=keep if any(count for _form, count in keep) else (),
+        maximum_age=timedelta(days=value("maximum_age_days")) if aged else None,
+        keep_day=value("maximum_age_keep_day") if aged else 0,
+        count=value("count") if value("count_enabled") else None,
+        size=value("size") if value("size_enabled") else None,
+    )
+
+
+def outdated(candidates: Sequence[Backup], rules: Rules, now: datetime, current_id: int) -> list[Backup]:
+    """Return the backups whose files the rules no longer keep.
 
     Args:
         candidates: complete backups of the profile that have files and are not frozen, newest first.
-        settings: of the profile.
+        rules: of the profile, for the place where the files lie.
         now: this moment.
-        current_id: the backup that was just taken: it is never given up.
+        current_id: the backup that was just taken: it is always kept.
 
     Returns:
         Those to remove, newest first. Where a rule ``keep_…`` is set, these rules alone decide; else where the
         maximum age is, it alone; else the count, and then the size over what the count keeps.
     """
-    if any(getattr(settings, name) for name, _form in _PERIODS):
-        kept = _periodic(candidates, settings)
-    elif settings.maximum_age_enabled:
-        oldest = now - timedelta(days=settings.maximum_age_days)
+    if rules.keep:
+        kept = _periodic(candidates, rules)
+    elif rules.maximum_age is not None:
+        oldest = now - rules.maximum_age
         kept = {
             backup.id
             for backup in candidates
-            if backup.backupstart >= oldest or backup.backupstart.day == settings.maximum_age_keep_day
+            if backup.backupstart >= oldest or backup.backupstart.day == rules.keep_day
         }
     else:
-        counted = list(candidates[: settings.count]) if settings.count_enabled else list(candidates)
-        kept = {backup.id for backup in _within_size(counted, settings, current_id)}
+        kept = {backup.id for backup in _within_size(candidates[: rules.count], rules, current_id)}
     kept.add(current_id)
     return [backup for backup in candidates if backup.id not in kept]
 
 
-def _periodic(candidates: Sequence[Backup], settings: Settings) -> set[int]:
+def _periodic(candidates: Sequence[Backup], rules: Rules) -> set[int]:
     """Keep the newest backup of each of the newest N hours, days … that have one."""
     kept: set[int] = set()
-    for name, form in _PERIODS:
+    for form, count in rules.keep:
         seen: set[str] = set()
         for backup in candidates:
             period = backup.backupstart.strftime(form)
             if period in seen:
                 continue
-            if len(seen) == getattr(settings, name):
+            if len(seen) == count:
                 break
             seen.add(period)
             kept.add(backup.id)
     return kept
 
 
-def _within_size(candidates: Sequence[Backup], settings: Settings, current_id: int) -> list[Backup]:
+def _within_size(candidates: Sequence[Backup], rules: Rules, current_id: int) -> list[Backup]:
     """Keep from the newest on, up to and including the one that reaches the limit; the current one does not count."""
-    if not settings.size_enabled:
+    if rules.size is None:
         return list(candidates)
     kept = []
     total = 0
     for backup in candidates:
-        if total >= settings.size:
+        if total >= rules.size:
             break
         kept.append(backup)
         total += backup.total_size if backup.id != current_id else 0
@@ -92,7 +156,7 @@ def apply_retention(
     *,
     on_warning: Callable[[str], None],
 ) -> None:
-    """Give up what the rules of a profile give up; what cannot be removed is a warning, the backup stays good.
+    """Remove local files that the rules of a profile no longer keep; what cannot be removed is a warning.
 
     Args:
         catalogue: of the installation.
@@ -102,16 +166,14 @@ def apply_retention(
         now: this moment.
         on_warning: told of what could not be removed.
     """
-    for backup in outdated(_candidates(catalogue, home, current), settings, now, current.id):
+    for backup in outdated(_candidates(catalogue, home, current), local_rules(settings), now, current.id):
         try:
             remove_files(catalogue, home, backup)
         except BackstayError as error:
-            on_warning(f"Backup {backup.id} is given up by the retention rules, but {error}")
+            on_warning(f"Backup {backup.id} is no longer kept by the retention rules, but {error}")
             continue
         catalogue.backups.update(backup.id, filesexist=False)
-        _log.info("Removed the files of backup %d: the retention rules give it up", backup.id)
-    if settings.obsolete:
-        _forget_obsolete(catalogue, home, settings, current, on_warning=on_warning)
+        _log.info("Removed the files of backup %d: the retention rules no longer keep it", backup.id)
 
 
 def _candidates(catalogue: Catalogue, home: Home, current: Backup) -> list[Backup]:
@@ -127,16 +189,30 @@ def _candidates(catalogue: Catalogue, home: Home, current: Backup) -> list[Backu
     return found
 
 
-def _forget_obsolete(
-    catalogue: Catalogue, home: Home, settings: Settings, current: Backup, *, on_warning: Callable[[str], None]
+def forget_obsolete(
+    catalogue: Catalogue,
+    home: Home,
+    settings: Settings,
+    current: Backup,
+    now: datetime,
+    *,
+    on_warning: Callable[[str], None],
 ) -> None:
+    """Remove the oldest records that have no files anywhere; see ``apply_retention``."""
+    del now
+    if not settings.obsolete:
+        return
     complete = catalogue.backups.newest(status="complete", profile_id=current.profile_id)
-    obsolete = [backup for backup in complete if backup.meta == "obsolete" and not backup.frozen]
+    # A copy whose deletion is still to be finished is known by its record alone.
+    unfinished = {copy.backup_id for copy in catalogue.copies.all()}
+    obsolete = [
+        backup for backup in complete if backup.meta == "obsolete" and not backup.frozen and backup.id not in unfinished
+    ]
     for backup in obsolete[settings.obsolete :]:
         try:
             remove_files(catalogue, home, backup)
         except BackstayError as error:
-            on_warning(f"The record of backup {backup.id} is given up by the retention rules, but {error}")
+            on_warning(f"The record of backup {backup.id} is no longer kept by the retention rules, but {error}")
             continue
         catalogue.backups.delete(backup.id)
 

@@ -40,11 +40,13 @@ from backstay.engine.contents import (
     trees,
 )
 from backstay.engine.dumping import Dumped, Dumping, keep_dumps, kept_dumps
+from backstay.engine.early_sending import EarlySending
 from backstay.engine.finalization import Finalization
 from backstay.engine.parts import WORK, discard, parts_of, remove_parts, summary_of_closed
 from backstay.engine.plan import Plan
 from backstay.engine.progress import CHAINS, Domain, Progress, shown
 from backstay.engine.scanner import Scanner, Tree, position
+from backstay.engine.sending import withdraw_copies
 from backstay.engine.space import check_space
 from backstay.engine.warnings import Warnings
 from backstay.errors import ArchiveError, BackstayError, BackupFailedError, DiskFullError, StorageError
@@ -81,6 +83,8 @@ class BackupRun:
         self._writer: ArchiveWriter | None = None
         self._dumping: Dumping | None = None
         self._dumps: list[Dumped] | None = None
+        early = self._settings.destination_names if self._settings.after_part else ()
+        self._early = EarlySending(home, backup.id, early)
         self._survey = Survey()
         self._trees: list[Tree] = []
         self._saved_at = time.monotonic()
@@ -119,11 +123,14 @@ class BackupRun:
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync([self._work.parent, self._folder.parent, archive.parent.parent])
         self._catalogue.backups.claim(self._backup.id, archive.name, str(archive))
-        if self._settings.backup_type == "dbonly":
+        if self._backup.proof.get("ok"):
+            _log.info("The archive was proven before: what is left is sending it")
+        elif self._settings.backup_type == "dbonly":
             yield from self._dump_only()
         elif "closed" not in self._checkpoint:
             yield from self._write_archive()
         # What follows needs the archive alone; what it was made from is gone before anything says "complete".
+        self._early.end()
         shutil.rmtree(self._work, ignore_errors=True)
         closed = self._checkpoint.get("closed")
         summary = _summary(closed) if closed else None
@@ -331,6 +338,7 @@ class BackupRun:
         )
         self._catalogue.jobs.update(self._backup.id, checkpoint=self._checkpoint)
         self._saved_at = time.monotonic()
+        self._early.offer(self._writer.finished_parts)
 
     def _place(self, domain: Domain, path: str) -> str:
         """Return the folder that is being packed, as an absolute path where it is the site's."""
@@ -362,6 +370,7 @@ class BackupRun:
         )
 
     def _let_go(self) -> None:
+        self._early.end()
         if self._dumping is not None:
             self._dumping.stop()
             self._dumping = None
@@ -371,7 +380,7 @@ class BackupRun:
         _log.error("%s", message, exc_info=None if isinstance(error, BackstayError) else error)
         if self._writer is not None:
             self._writer.release()
-        left = discard(self._plan, self._folder)
+        left = discard(self._plan, self._folder) + withdraw_copies(self._catalogue, self._backup.id, stored_too=True)
         self._catalogue.backups.end(self._backup.id, error=" ".join([message, *left]))
 
 

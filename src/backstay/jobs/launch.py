@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from backstay.catalogue import Backup
-from backstay.engine import WORK, Plan, discard
+from backstay.engine import WORK, Plan, complete_unsent, discard, withdraw_copies
 from backstay.errors import BackupRunningError
 from backstay.jobs import lock, report
 from backstay.jobs.installation import SECRET_VARIABLE, Installation
@@ -118,8 +118,14 @@ def end(installation: Installation, backup_id: int, reason: str) -> bool:
     backup, job = installation.catalogue.backups.get(backup_id), installation.catalogue.jobs.get(backup_id)
     if backup is None or backup.status != "run":
         return False
-    left = discard(Plan.from_json(job.plan), installation.home.job(backup_id)) if job and job.plan else []
-    installation.catalogue.backups.end(backup_id, error=" ".join([reason, *left]))
+    plan = Plan.from_json(job.plan) if job and job.plan else None
+    if plan is not None and backup.proof.get("ok") and not plan.settings.abort_on_fail:
+        # What is proven is not lost because it could not be sent.
+        complete_unsent(installation.catalogue, installation.home, backup, reason)
+    else:
+        left = discard(plan, installation.home.job(backup_id)) if plan is not None else []
+        left += withdraw_copies(installation.catalogue, backup_id, stored_too=True)
+        installation.catalogue.backups.end(backup_id, error=" ".join([reason, *left]))
     installation.catalogue.jobs.wipe(backup_id)
     return True
 

@@ -167,8 +167,37 @@ class Settings(BaseModel):
         "Leave the database user and password out of databases.json.",
     )
 
-    # Retention. Nothing is deleted until a rule is switched on. The rules are about the archives in the output folder:
-    # Backstay keeps them nowhere else, so that the reference engine's rules for remote files have no place here.
+    # Copies elsewhere. The reference engine deletes the local files by default; Backstay's own profiles keep them.
+    destinations: str = _setting(
+        "backstay.storage.destinations",
+        "",
+        "Names of the storages each backup is sent to, separated by commas; see 'backstay storage list'.",
+    )
+    after_part: bool = _setting(
+        "engine.postproc.common.after_part",
+        False,
+        "Send each part but the first as soon as it is closed, while the backup goes on.",
+    )
+    delete_after: bool = _setting(
+        "engine.postproc.common.delete_after",
+        False,
+        "Remove the local archive once it has arrived, proven, at every storage of the profile.",
+    )
+    abort_on_fail: bool = _setting(
+        "engine.postproc.common.abort_on_fail",
+        False,
+        "A backup that does not arrive at every storage has failed, and nothing of it is kept; else that is a warning, "
+        "and the local archive stays.",
+    )
+    storage_patience: int = _setting(
+        "backstay.storage.patience",
+        360,
+        "Minutes for which an upload that does not get on is tried again.",
+        ge=0,
+        le=100000,
+    )
+
+    # Retention. Nothing is deleted until a rule is switched on. First the archives in the output folder.
     maximum_age_enabled: bool = _setting("akeeba.quota.maxage.enable", False, "Delete by age, and only by age.")
     maximum_age_days: int = _setting("akeeba.quota.maxage.maxdays", 31, "Days a backup is kept.", ge=1, le=3650)
     maximum_age_keep_day: int = _setting(
@@ -187,6 +216,59 @@ class Settings(BaseModel):
     keep_weekly: int = _setting("backstay.retention.weekly", 0, "Weeks of which the newest backup is kept.", ge=0)
     keep_monthly: int = _setting("backstay.retention.monthly", 0, "Months of which the newest backup is kept.", ge=0)
     keep_yearly: int = _setting("backstay.retention.yearly", 0, "Years of which the newest backup is kept.", ge=0)
+    # The rules for copies, applied at each storage by itself.
+    remote_as_local: bool = _setting(
+        "akeeba.quota.remote",
+        False,
+        "Apply the rules for local archives to the copies at each storage, unless rules of their own are set below.",
+    )
+    remote_latest: bool = _setting(
+        "akeeba.quota.remote_latest", True, "Count the backup just taken when the rules are applied to copies."
+    )
+    remote_maximum_age_enabled: bool = _setting(
+        "akeeba.quota.remotely.maxage.enable", False, "Delete copies by age, and only by age."
+    )
+    remote_maximum_age_days: int = _setting(
+        "akeeba.quota.remotely.maxage.maxdays", 31, "Days a copy is kept.", ge=1, le=3650
+    )
+    remote_maximum_age_keep_day: int = _setting(
+        "akeeba.quota.remotely.maxage.keepday",
+        1,
+        "Day of the month whose copies are kept for ever; 0: none.",
+        ge=0,
+        le=31,
+    )
+    remote_count_enabled: bool = _setting(
+        "akeeba.quota.remotely.enable_count_quota", False, "Keep a number of copies at each storage."
+    )
+    remote_count: int = _setting(
+        "akeeba.quota.remotely.count_quota", 3, "Copies that are kept at each storage.", ge=1, le=100000
+    )
+    remote_size_enabled: bool = _setting(
+        "akeeba.quota.remotely.enable_size_quota", False, "Keep a total size of copies at each storage."
+    )
+    remote_size: int = _setting(
+        "akeeba.quota.remotely.size_quota",
+        15728640,
+        "Bytes of copies that are kept at each storage.",
+        ge=1,
+        le=1 << 50,
+    )
+    remote_keep_hourly: int = _setting(
+        "backstay.retention.remote.hourly", 0, "Hours of which the newest copy is kept.", ge=0
+    )
+    remote_keep_daily: int = _setting(
+        "backstay.retention.remote.daily", 0, "Days of which the newest copy is kept.", ge=0
+    )
+    remote_keep_weekly: int = _setting(
+        "backstay.retention.remote.weekly", 0, "Weeks of which the newest copy is kept.", ge=0
+    )
+    remote_keep_monthly: int = _setting(
+        "backstay.retention.remote.monthly", 0, "Months of which the newest copy is kept.", ge=0
+    )
+    remote_keep_yearly: int = _setting(
+        "backstay.retention.remote.yearly", 0, "Years of which the newest copy is kept.", ge=0
+    )
     obsolete: int = _setting(
         "akeeba.quota.obsolete_quota", 0, "Records without files that are kept; 0: all.", ge=0, le=100000
     )
@@ -228,6 +310,11 @@ class Settings(BaseModel):
     def split_size(self) -> int:
         """Size of a part in bytes; 0: the archive is one file."""
         return self.part_size if self.part_size >= _LEAST_PART else 0
+
+    @property
+    def destination_names(self) -> tuple[str, ...]:
+        """Names of the storages a backup is sent to, each once, in their order."""
+        return tuple(dict.fromkeys(name for part in self.destinations.split(",") if (name := part.strip())))
 
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Self:
