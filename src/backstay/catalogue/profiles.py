@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, Row, delete, insert, select, update
 
 from backstay.catalogue.schema import profiles
 from backstay.catalogue.vault import Vault
 from backstay.errors import NotFoundError
-from backstay.profiles import Filters, Settings
+from backstay.profiles import Filters
+
+if TYPE_CHECKING:
+    from backstay.profiles import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class Profile:
 
     def settings(self, overrides: Mapping[str, object] | None = None) -> Settings:
         """Return the typed settings, with a call's overrides on top."""
+        # Imported here: a list of backups needs no settings, and their models take long to load.
+        from backstay.profiles import Settings
+
         return Settings.from_values({**self.configuration, **(overrides or {})})
 
     def with_values(self, values: Mapping[str, str]) -> Profile:

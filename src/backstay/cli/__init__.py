@@ -47,32 +47,71 @@ def _main(
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """Where a command is: its module in this room, and the name of its function, or of its group of commands."""
+    """Where a command is.
+
+    Attributes:
+        module: of this room.
+        name: of its function, or of its group of commands.
+        summary: the first line of its help: the list of all commands is shown without loading their modules.
+        group: it is a group of commands.
+    """
 
     module: str
     name: str
+    summary: str
     group: bool = False
 
 
 # In the order the help shows them.
 _COMMANDS = {
-    "backup": _Command("backup", "backup"),
-    "list": _Command("records", "list_command"),
-    "show": _Command("records", "show"),
-    "log": _Command("records", "log"),
-    "verify": _Command("records", "verify"),
-    "delete": _Command("records", "delete"),
-    "freeze": _Command("records", "freeze"),
-    "restore": _Command("restore", "restore"),
-    "drill": _Command("drill", "drill"),
-    "migrate": _Command("migrate", "migrate"),
-    "serve": _Command("serve", "serve"),
-    "archive": _Command("archive", "app", group=True),
-    "profile": _Command("profile", "app", group=True),
-    "secret": _Command("secret", "app", group=True),
-    "token": _Command("token", "app", group=True),
-    "remote": _Command("remote", "app", group=True),
-    "conformance": _Command("conformance", "conformance"),
+    "backup": _Command(
+        "backup", "backup", "Take a backup of a site: its files and its database, in one archive, proven."
+    ),
+    "list": _Command("records", "list_command", "List the backups that were taken, newest first."),
+    "show": _Command("records", "show", "Show all that is known of one backup: its files, its proof, its warnings."),
+    "log": _Command("records", "log", "Print the log of a backup."),
+    "verify": _Command(
+        "records", "verify", "Read a backup's archive from the disk and prove that it is what was written."
+    ),
+    "delete": _Command(
+        "records", "delete", "Delete a backup: its archive, its log and its record. One that is running is stopped."
+    ),
+    "freeze": _Command("records", "freeze", "Protect a backup from being deleted, by hand or by retention."),
+    "restore": _Command(
+        "restore",
+        "restore",
+        "Bring a site back: its files into a folder, its databases into servers, its configuration to fit.",
+    ),
+    "drill": _Command(
+        "drill",
+        "drill",
+        "Restore a backup into a scratch folder and a scratch database, compare everything, and remove them again.",
+    ),
+    "migrate": _Command(
+        "migrate",
+        "migrate",
+        "Move a site here: back it up on its server, download, restore, and replace its old folder and address.",
+    ),
+    "serve": _Command("serve", "serve", "Answer clients of the Akeeba Backup JSON API, versions 1, 2 and 3."),
+    "archive": _Command(
+        "archive", "app", "List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.", group=True
+    ),
+    "profile": _Command("profile", "app", "Make and change profiles: one for each site.", group=True),
+    "secret": _Command("secret", "app", "Show or replace the secret word that opens the API.", group=True),
+    "token": _Command(
+        "token", "app", "Make, list and revoke tokens: credentials that may do some things and not others.", group=True
+    ),
+    "remote": _Command(
+        "remote",
+        "app",
+        "Drive any server of the Akeeba Backup JSON API: Backstay's own, Joomla, WordPress, Solo.",
+        group=True,
+    ),
+    "conformance": _Command(
+        "conformance",
+        "conformance",
+        "Put a server to the rules of the API and tell which of them it keeps; without --changes, only by reading.",
+    ),
 }
 
 
@@ -80,8 +119,8 @@ def application(only: str | None = None) -> typer.Typer:
     """Return the command line.
 
     Args:
-        only: the one command that is needed: the modules of the others are not loaded, which halves the time a
-            command takes to start. None, or what is no command: all of them.
+        only: the one command that is needed: the modules of the others are not loaded. Empty: the commands' names and
+            summaries alone, for help. None, or what is no command: all of them.
     """
     app = typer.Typer(
         name="backstay",
@@ -94,6 +133,9 @@ def application(only: str | None = None) -> typer.Typer:
     app.callback()(_main)
     for name, command in _COMMANDS.items():
         if only in _COMMANDS and name != only:
+            continue
+        if only == "":
+            app.command(name, help=command.summary)(lambda: None)
             continue
         found = getattr(importlib.import_module(f"backstay.cli.{command.module}"), command.name)
         if command.group:
@@ -109,7 +151,7 @@ def main() -> None:
         try:
             # Imports make no garbage, but looking for it takes a tenth of their time.
             gc.disable()
-            command = application(sys.argv[1] if len(sys.argv) > 1 else None)
+            command = application(_needed(sys.argv[1:]))
             gc.enable()
             command()
         finally:
@@ -130,6 +172,13 @@ def main() -> None:
         stderr.print(f"Error: The system refused: {error.strerror or error}{name}.", markup=False, style="red")
         _drop_output()
         sys.exit(1)
+
+
+def _needed(arguments: list[str]) -> str | None:
+    """Return what of the command line these arguments need; see ``application``."""
+    if "_BACKSTAY_COMPLETE" in os.environ:
+        return None
+    return arguments[0] if arguments and arguments[0] in _COMMANDS else ""
 
 
 def _drop_output() -> None:

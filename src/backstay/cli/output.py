@@ -11,21 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Column, Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+    from rich.table import Table
 
 # Standard output may be closed, and a terminal may know fewer letters than a name has: neither stops a command.
 sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - open as long as the program runs
@@ -73,6 +66,8 @@ def table(*columns: str, right: Sequence[str] = ()) -> Table:
         columns: the headings, in order.
         right: those of columns of numbers.
     """
+    from rich.table import Table
+
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -144,6 +139,18 @@ def bar(title: str, *, transfer: bool = False, quiet: bool = False) -> Iterator[
             silent.update = lambda *_arguments, **_named: None  # type: ignore[method-assign]  # one bar, made mute
         yield silent
         return
+    # Imported here: commands without a bar start faster.
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.table import Column
+
     columns: list[ProgressColumn] = [
         SpinnerColumn(),
         TextColumn(f"[bold]{title}", table_column=Column(no_wrap=True)),

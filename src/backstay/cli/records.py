@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from backstay.archives import open_archive
 from backstay.catalogue import Backup
 from backstay.cli import options
 from backstay.cli.output import bar, console, moment, print_json, shown, size, table
@@ -170,6 +169,9 @@ def verify(
     Example:
         backstay verify 12
     """
+    # Imported here: the other commands of this module read no archive.
+    from backstay.archives import open_archive
+
     with options.opened(home) as installation:
         backup = get_backup(installation, number)
         files = backup_files(installation, backup)

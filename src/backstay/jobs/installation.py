@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from backstay.catalogue import Catalogue, Home, open_catalogue, open_home, write_private
 from backstay.errors import ConfigurationError
-from backstay.jobs.configuration import Configuration, read_configuration
+
+if TYPE_CHECKING:
+    from backstay.jobs.configuration import Configuration
 
 SECRET_VARIABLE = "BACKSTAY_SECRET"  # noqa: S105 - the name of a variable, not a secret
 
 
-@dataclass(frozen=True, slots=True)
 class Installation:
     """A home with its catalogue and settings; safe to share between threads.
 
     Attributes:
         home: where things lie.
         catalogue: profiles, records, tokens, jobs.
-        configuration: of ``backstay.toml`` and the environment.
     """
 
-    home: Home
-    catalogue: Catalogue
-    configuration: Configuration
+    def __init__(self, home: Home, catalogue: Catalogue) -> None:
+        self.home = home
+        self.catalogue = catalogue
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """The settings of ``backstay.toml`` and the environment, read when they are first asked for.
+
+        Raises:
+            ConfigurationError: they cannot be used.
+        """
+        # Imported here: what only lists or shows needs no settings, and starts a quarter faster without them.
+        from backstay.jobs.configuration import read_configuration
+
+        return read_configuration(self.home.configuration)
 
     def now(self) -> datetime:
         """Return this moment in the time zone of names.
@@ -60,11 +72,10 @@ def open_installation(path: Path | None = None) -> Installation:
         path: the folder; None: ``BACKSTAY_HOME``, or the platform's place for such state.
 
     Raises:
-        ConfigurationError: the home, its settings or its catalogue cannot be used.
+        ConfigurationError: the home or its catalogue cannot be used.
     """
     home = open_home(path)
-    configuration = read_configuration(home.configuration)
-    return Installation(home, open_catalogue(home), configuration)
+    return Installation(home, open_catalogue(home))
 
 
 def api_secret(installation: Installation) -> str:

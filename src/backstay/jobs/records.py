@@ -10,7 +10,7 @@ from backstay import engine
 from backstay.catalogue import Backup
 from backstay.engine import BackupFile
 from backstay.errors import NotFoundError, UsageError
-from backstay.jobs import launch, lock
+from backstay.jobs import lock
 from backstay.jobs.installation import Installation
 
 
@@ -86,6 +86,9 @@ def delete_backup(installation: Installation, backup_id: int) -> None:
         UsageError: the record is frozen.
         StorageError: a file could not be removed; the record is kept.
     """
+    # Imported here: what lists and shows records starts no process, and need not load what does.
+    from backstay.jobs import launch
+
     _deletable(installation, backup_id)
     with launch.stopped(installation, backup_id):
         launch.end(installation, backup_id, "It was deleted while it ran.")

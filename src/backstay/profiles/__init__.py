@@ -1,30 +1,5 @@
 """Every setting once, filters, import and export of profiles."""
 
-from backstay.profiles.filters import SITE_DATABASE, SITE_ROOT, ExtraDatabase, ExtraDirectory, Filters, virtual_folder
-from backstay.profiles.settings import (
-    ArchiveFormat,
-    BackupType,
-    CompressionProfile,
-    SettingFact,
-    Settings,
-    VerificationLevel,
-    as_stored,
-    setting_facts,
-)
+import lazy_loader
 
-__all__ = [
-    "SITE_DATABASE",
-    "SITE_ROOT",
-    "ArchiveFormat",
-    "BackupType",
-    "CompressionProfile",
-    "ExtraDatabase",
-    "ExtraDirectory",
-    "Filters",
-    "SettingFact",
-    "Settings",
-    "VerificationLevel",
-    "as_stored",
-    "setting_facts",
-    "virtual_folder",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,37 @@
+# The public names of this package; each module is loaded when a name of it is first used.
+
+from .contents import Survey, survey, trees
+from .delivery import complete_unsent
+from .files import BackupFile, backup_files, main_file
+from .log import log_header, open_log
+from .parts import WORK, discard
+from .plan import Plan, address_of, make_plan
+from .progress import Progress, percent
+from .retention import apply_retention, local_rules, outdated, remove_files
+from .run import BackupRun
+from .sending import withdraw_copies
+
+__all__ = [
+    "WORK",
+    "BackupFile",
+    "BackupRun",
+    "Plan",
+    "Progress",
+    "Survey",
+    "address_of",
+    "apply_retention",
+    "backup_files",
+    "complete_unsent",
+    "discard",
+    "local_rules",
+    "log_header",
+    "main_file",
+    "make_plan",
+    "open_log",
+    "outdated",
+    "percent",
+    "remove_files",
+    "survey",
+    "trees",
+    "withdraw_copies",
+]
