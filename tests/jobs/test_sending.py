@@ -64,7 +64,7 @@ def test_a_backup_arrives_whole_with_its_document_and_the_record_says_how_that_w
     assert (backup.meta, backup.warning_count) == ("ok", 0)
     assert backup.remote_filename == f"folder://{nas}/{backup.archivename}"
     (copy,) = installation.catalogue.copies.of(backup.id)
-    assert (copy.state, copy.proven_how, copy.error) == ("stored", "read back", "")
+    assert (copy.state, copy.proven_how, copy.error) == ("stored", "reading it back", "")
     assert [part.blake3 for part in copy.parts] == [part["blake3"] for part in backup.proof["parts"]]
     assert copy.proven_at is not None
     read = read_document(document.read_bytes(), "x")

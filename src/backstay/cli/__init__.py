@@ -74,9 +74,16 @@ _COMMANDS = {
         "records", "verify", "Read a backup's archive from the disk and prove that it is what was written."
     ),
     "delete": _Command(
-        "records", "delete", "Delete a backup: its archive, its log and its record. One that is running is stopped."
+        "records",
+        "delete",
+        "Delete a backup: its archive here, its log and its record. One that is running is stopped.",
     ),
     "freeze": _Command("records", "freeze", "Protect a backup from being deleted, by hand or by retention."),
+    "copy": _Command(
+        "copy",
+        "copy",
+        "Send a backup that exists to a storage, and prove that it arrived. Where it was cut, it goes on.",
+    ),
     "restore": _Command(
         "restore",
         "restore",
@@ -97,6 +104,9 @@ _COMMANDS = {
         "archive", "app", "List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.", group=True
     ),
     "profile": _Command("profile", "app", "Make and change profiles: one for each site.", group=True),
+    "storage": _Command(
+        "storage", "app", "Name the places that backups are sent to: folders, S3, SFTP, WebDAV …", group=True
+    ),
     "secret": _Command("secret", "app", "Show or replace the secret word that opens the API.", group=True),
     "token": _Command(
         "token", "app", "Make, list and revoke tokens: credentials that may do some things and not others.", group=True

@@ -13,6 +13,7 @@ import typer
 from backstay.archives.parts import MINIMUM_PART_SIZE
 from backstay.catalogue import Backup, Profile
 from backstay.cli import options
+from backstay.cli.copies import copy_json
 from backstay.cli.output import bar, console, print_json, say, shown, size, warn
 from backstay.engine import Plan, Survey
 from backstay.errors import BackupFailedError, UsageError
@@ -63,6 +64,10 @@ def backup(
         Path | None,
         typer.Option("--output", metavar="DIR", help="Folder for the archive.", show_default="archives in the home"),
     ] = None,
+    storage: Annotated[
+        list[str] | None,
+        typer.Option("--storage", metavar="NAME", help="Send it to this storage; give it several times."),
+    ] = None,
     password: options.Password = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would be taken and what each filter leaves out.")
@@ -80,6 +85,8 @@ def backup(
         backstay backup /var/www/site --database mysql://user@localhost/site --exclude 'cache/'
 
         backstay backup --profile 2 --format zip --part-size 50MiB
+
+        backstay backup /var/www/site --storage nas --storage offsite
     """
     with options.opened(home) as installation:
         if resume is not None:
@@ -98,6 +105,7 @@ def backup(
                     "akeeba.basic.output_directory": str(output.absolute()) if output else None,
                     "engine.archiver.jps.key": password,
                     "backstay.site.database": database or None,
+                    "backstay.storage.destinations": _destinations(installation, storage),
                 }
             )
             if dry_run:
@@ -148,6 +156,12 @@ def _profile(installation: Installation, path: Path | None, number: int | None, 
     if path is not None:
         return profile_of_site(installation, path, database)
     return installation.catalogue.profiles.get(number or 1)
+
+
+def _destinations(installation: Installation, names: list[str] | None) -> str | None:
+    for name in names or []:
+        installation.catalogue.destinations.get(name)
+    return ",".join(names) if names else None
 
 
 def _overrides(values: dict[str, Any]) -> dict[str, object]:
@@ -214,6 +228,7 @@ def _tell(installation: Installation, state: StepState, *, as_json: bool) -> Non
         raise BackupFailedError(f"Backup {state.backup_id} failed. {state.error}")
     record = get_backup(installation, state.backup_id)
     files = backup_files(installation, record)
+    copies = installation.catalogue.copies.of(record.id)
     seconds = (record.backupend - record.backupstart).total_seconds() if record.backupend else 0.0
     if as_json:
         print_json(
@@ -224,6 +239,7 @@ def _tell(installation: Installation, state: StepState, *, as_json: bool) -> Non
                 "archive": str(files[-1].path) if files else "",
                 "parts": [str(file.path) for file in files],
                 "size": record.total_size,
+                "copies": [copy_json(copy) for copy in copies],
                 "seconds": round(seconds, 3),
                 "warnings": [message for _number, message in installation.catalogue.backups.warnings(record.id)],
                 "proof": record.proof,
@@ -233,6 +249,9 @@ def _tell(installation: Installation, state: StepState, *, as_json: bool) -> Non
     console.print(f"Backup {record.id} is complete: {_proven(record)}.", markup=False)
     for file in files:
         console.print(f"  {file.path}  {size(file.size)}", markup=False)
+    for copy in copies:
+        if copy.state == "stored":
+            console.print(f"  Stored at {copy.destination}, proven by {copy.proven_how}", markup=False)
     console.print(f"  {_rate(seconds, state)}", markup=False)
     if record.warning_count:
         say(f"{record.warning_count} warnings: see them with 'backstay show {record.id}'.")

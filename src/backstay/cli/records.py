@@ -11,6 +11,7 @@ from rich.text import Text
 
 from backstay.catalogue import Backup
 from backstay.cli import options
+from backstay.cli.copies import copy_json, copy_line
 from backstay.cli.output import bar, console, moment, print_json, shown, size, table
 from backstay.errors import NotFoundError, VerificationError
 from backstay.jobs.records import (
@@ -97,10 +98,11 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         backup = get_backup(installation, number)
         files = backup_files(installation, backup)
         warnings = [message for _number, message in installation.catalogue.backups.warnings(number)]
+        copies = installation.catalogue.copies.of(number)
     if json_output:
         record = as_json(ListedBackup(backup, backup.total_size if files else None))
         record["filenames"] = [{"part": file.part, "name": file.name, "size": file.size} for file in files]
-        print_json({**record, "warnings": warnings})
+        print_json({**record, "copies": [copy_json(copy) for copy in copies], "warnings": warnings})
         return
     rows = table("", "")
     rows.show_header = False
@@ -125,6 +127,8 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
     console.print(rows)
     for file in files:
         console.print(f"Part {file.part}: {shown(str(file.path))}  {size(file.size)}", markup=False)
+    for copy in copies:
+        console.print(copy_line(copy), markup=False)
     for warning in warnings:
         console.print(Text("Warning: ", style="yellow") + Text(shown(warning)))
 
@@ -218,20 +222,34 @@ def freeze(
 def delete(
     number: Number,
     files_only: Annotated[bool, typer.Option("--files-only", help="Keep the record.")] = False,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="Delete its copies at storages too.")] = False,
     yes: options.Yes = False,
     home: options.Home = None,
 ) -> None:
-    """Delete a backup: its archive, its log and its record. One that is running is stopped.
+    """Delete a backup: its archive here, its log and its record. One that is running is stopped.
 
-    Example:
+    Its copies at storages stay, unless --everywhere says otherwise.
+
+    Examples:
         backstay delete 12 --files-only
+
+        backstay delete 12 --everywhere
     """
     with options.opened(home) as installation:
         backup = get_backup(installation, number)
         if not yes and sys.stdin.isatty():
             what = "the files of backup" if files_only else "backup"
             typer.confirm(f"Delete {what} {number} ({shown(backup.description)})?", abort=True)
+        if everywhere:
+            # Imported here: what sends and reads stored backups is slow to load.
+            from backstay.jobs.storage import delete_copies
+
+            delete_copies(installation, number)
+        left = [copy.destination for copy in installation.catalogue.copies.of(number) if copy.state == "stored"]
         (delete_backup_files if files_only else delete_backup)(installation, number)
+    again = "--everywhere deletes them too" if files_only else "'backstay storage import' finds them again"
     console.print(
         f"{'The files of backup' if files_only else 'Backup'} {number} {'are' if files_only else 'is'} deleted."
+        + (f" Its copies stay at {', '.join(left)}: {again}." if left else ""),
+        markup=False,
     )

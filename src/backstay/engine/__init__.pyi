@@ -1,7 +1,7 @@
 # The public names of this package; each module is loaded when a name of it is first used.
 
 from .contents import Survey, survey, trees
-from .delivery import complete_unsent
+from .delivery import complete_unsent, document_of
 from .files import BackupFile, backup_files, main_file
 from .log import log_header, open_log
 from .parts import WORK, discard
@@ -9,7 +9,7 @@ from .plan import Plan, address_of, make_plan
 from .progress import Progress, percent
 from .retention import apply_retention, local_rules, outdated, remove_files
 from .run import BackupRun
-from .sending import withdraw_copies
+from .sending import Sent, refresh_remote_filename, remove_copy, send_copy, withdraw_copies
 
 __all__ = [
     "WORK",
@@ -17,12 +17,14 @@ __all__ = [
     "BackupRun",
     "Plan",
     "Progress",
+    "Sent",
     "Survey",
     "address_of",
     "apply_retention",
     "backup_files",
     "complete_unsent",
     "discard",
+    "document_of",
     "local_rules",
     "log_header",
     "main_file",
@@ -30,7 +32,10 @@ __all__ = [
     "open_log",
     "outdated",
     "percent",
+    "refresh_remote_filename",
+    "remove_copy",
     "remove_files",
+    "send_copy",
     "survey",
     "trees",
     "withdraw_copies",

@@ -33,7 +33,7 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _STOP_SECONDS = 10.0
 _PIECE = 1 << 20
-READ_BACK = "read back"
+READ_BACK = "reading it back"
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,311 @@
+"""``backstay storage``: the places outside this machine that backups are sent to."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from backstay.catalogue import NamedDestination
+from backstay.catalogue.destinations import DestinationOptions
+from backstay.cli import options
+from backstay.cli.backup import parse_size
+from backstay.cli.copies import copy_json
+from backstay.cli.output import console, moment, print_json, say, shown, size, table
+from backstay.errors import UsageError
+from backstay.jobs.storage import (
+    add_destination,
+    edit_destination,
+    environment_secrets,
+    measure_destination,
+    remove_destination,
+)
+from backstay.storage import parse_address, secret_fields
+
+app = typer.Typer(help="Name the places that backups are sent to: folders, S3, SFTP, WebDAV …", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the storage, for example nas or offsite.")]
+SecretFile = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret-file",
+        metavar="SECRET=PATH",
+        help="Read a secret from a file, for example password=/root/nas.txt; give it several times.",
+    ),
+]
+Ask = Annotated[bool, typer.Option("--ask", help="Ask for each secret, or read them from standard input.")]
+Bandwidth = Annotated[
+    str | None,
+    typer.Option("--bandwidth", metavar="SIZE", help="Bytes a second at most, for example 5MiB; 0: no limit."),
+]
+PartsAtOnce = Annotated[
+    int | None, typer.Option("--parts-at-once", min=1, max=32, help="Parts sent at the same time.", show_default="2")
+]
+LockDays = Annotated[
+    int | None,
+    typer.Option("--lock-days", min=0, max=3650, help="Days for which nothing can be deleted there (S3 object lock)."),
+]
+ReadBack = Annotated[
+    bool | None,
+    typer.Option("--read-back/--checksum", help="Prove each part by reading it back, not by the service's checksum."),
+]
+
+
+@app.command()
+def add(
+    name: Name,
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL", help="folder:///mnt/nas, s3://bucket/prefix?endpoint=…, sftp://user@host/path, rclone:…"
+        ),
+    ],
+    *,
+    secret_file: SecretFile = None,
+    ask: Ask = False,
+    bandwidth: Bandwidth = None,
+    parts_at_once: PartsAtOnce = None,
+    lock_days: LockDays = None,
+    read_back: ReadBack = None,
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
+    """Add a storage. Its secrets come from the usual variables (AWS_ACCESS_KEY_ID …), files or a prompt.
+
+    Examples:
+        backstay storage add nas folder:///mnt/nas/backups
+
+        backstay storage add offsite 's3://bucket/site?endpoint=https://s3.example.com&region=eu' --lock-days 30
+
+        backstay storage add box sftp://u1234@u1234.example.com:23/backups --secret-file password=/root/box.txt
+    """
+    with options.opened(home) as installation:
+        secrets = _secrets(url, secret_file, ask=ask, known={})
+        made = add_destination(
+            installation,
+            name,
+            url,
+            secrets,
+            _options(DestinationOptions(), bandwidth, parts_at_once, lock_days, read_back),
+        )
+    if json_output:
+        print_json(_json(made))
+    else:
+        console.print(f"The storage {name} is added: {shown(made.url)}.", markup=False)
+        say(f"See that it works with 'backstay storage test {name}'.")
+
+
+@app.command("list")
+def list_command(home: options.Home = None, json_output: options.Json = False) -> None:
+    """List the storages, and how many backups lie at each.
+
+    Example:
+        backstay storage list --json
+    """
+    with options.opened(home) as installation:
+        found = [
+            (destination, _counts(installation.catalogue.copies.at(destination.name)))
+            for destination in installation.catalogue.destinations.all()
+        ]
+    if json_output:
+        print_json([{**_json(destination), "copies": counts} for destination, counts in found])
+        return
+    if not found:
+        console.print("There is no storage yet: add one with 'backstay storage add NAME URL'.")
+        return
+    rows = table("Name", "Address", "Backups", "Unfinished", "Added (UTC)", right=["Backups", "Unfinished"])
+    for destination, counts in found:
+        rows.add_row(
+            destination.name,
+            Text(shown(destination.url)),
+            str(counts["stored"]),
+            str(counts["sending"] + counts["failed"] + counts["deleting"]),
+            moment(destination.created),
+        )
+    console.print(rows)
+
+
+@app.command()
+def show(name: Name, home: options.Home = None, json_output: options.Json = False) -> None:
+    """Show a storage and the backups that lie there; secrets are not shown.
+
+    Example:
+        backstay storage show nas
+    """
+    with options.opened(home) as installation:
+        destination = installation.catalogue.destinations.get(name)
+        copies = installation.catalogue.copies.at(name)
+    if json_output:
+        print_json({**_json(destination), "copies": [copy_json(copy) for copy in copies]})
+        return
+    console.print(Text(f"{destination.name}: {shown(destination.url)}", style="bold"))
+    used = destination.options
+    console.print(
+        f"Bandwidth: {size(used.bandwidth) + '/s' if used.bandwidth else 'no limit'}; "
+        f"{used.parts_at_once} parts at once; "
+        f"{f'locked for {used.lock_days} days' if used.lock_days else 'not locked'}; "
+        f"proven by {'reading back' if used.read_back else 'checksum where the service has one'}.",
+        markup=False,
+    )
+    rows = table(
+        "Backup", "State", "Size", "Arrived (UTC)", "Proven by", "Locked until", "Error", right=["Backup", "Size"]
+    )
+    for copy in copies:
+        rows.add_row(
+            str(copy.backup_id),
+            copy.state,
+            size(sum(part.size for part in copy.parts)),
+            moment(copy.sent_at),
+            copy.proven_how,
+            moment(copy.locked_until),
+            Text(shown(copy.error)),
+        )
+    if copies:
+        console.print(rows)
+
+
+@app.command("test")
+def measure(name: Name, home: options.Home = None, json_output: options.Json = False) -> None:
+    """Write a file of 4 MiB at a storage, read it back, delete it, and say how long each took.
+
+    Example:
+        backstay storage test nas
+    """
+    with options.opened(home) as installation:
+        found = measure_destination(installation, name)
+    if json_output:
+        print_json({"name": name, "ok": True, **asdict(found)})
+        return
+    console.print(
+        f"The storage {name} works: {size(found.size)} sent in {found.sent:.2f} s ({size(found.size / found.sent)}/s), "
+        f"read back equal in {found.read:.2f} s ({size(found.size / found.read)}/s), deleted in {found.deleted:.2f} s; "
+        f"copies are proven by {found.proof or 'reading them back'}.",
+        markup=False,
+    )
+
+
+@app.command()
+def edit(
+    name: Name,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Another address of the same place.")] = None,
+    *,
+    secret_file: SecretFile = None,
+    ask: Ask = False,
+    from_environment: Annotated[
+        bool, typer.Option("--environment", help="Take new secrets from the usual variables.")
+    ] = False,
+    bandwidth: Bandwidth = None,
+    parts_at_once: PartsAtOnce = None,
+    lock_days: LockDays = None,
+    read_back: ReadBack = None,
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
+    """Change a storage; what is not given stays.
+
+    Examples:
+        backstay storage edit offsite --bandwidth 2MiB
+
+        backstay storage edit box --secret-file password=/root/new.txt
+    """
+    with options.opened(home) as installation:
+        found = installation.catalogue.destinations.get(name)
+        given = _secrets(url or found.url, secret_file, ask=ask, known=found.secrets, environment=from_environment)
+        edited = edit_destination(
+            installation,
+            name,
+            url=url,
+            secrets=given,
+            options=_options(found.options, bandwidth, parts_at_once, lock_days, read_back),
+        )
+    if json_output:
+        print_json(_json(edited))
+    else:
+        console.print(f"The storage {name} is changed: {shown(edited.url)}.", markup=False)
+
+
+@app.command()
+def remove(
+    name: Name,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Also where backups are stored there, or profiles send to it.")
+    ] = False,
+    home: options.Home = None,
+) -> None:
+    """Remove a storage from the catalogue; what is stored there stays.
+
+    Example:
+        backstay storage remove nas
+    """
+    with options.opened(home) as installation:
+        copies = remove_destination(installation, name, forget=forget)
+    stay = f" {copies} backups stay there: 'backstay storage import' finds them again." if copies else ""
+    console.print(f"The storage {name} is removed.{stay}", markup=False)
+
+
+def _counts(copies: list[Any]) -> dict[str, int]:
+    return {state: sum(copy.state == state for copy in copies) for state in ("stored", "sending", "failed", "deleting")}
+
+
+def _json(destination: NamedDestination) -> dict[str, Any]:
+    return {
+        "name": destination.name,
+        "url": destination.url,
+        "secrets": sorted(destination.secrets),
+        "created": moment(destination.created),
+        **asdict(destination.options),
+    }
+
+
+def _options(
+    used: DestinationOptions,
+    bandwidth: str | None,
+    parts_at_once: int | None,
+    lock_days: int | None,
+    read_back: bool | None,
+) -> DestinationOptions:
+    given = {
+        "bandwidth": None if bandwidth is None else parse_size(bandwidth),
+        "parts_at_once": parts_at_once,
+        "lock_days": lock_days,
+        "read_back": read_back,
+    }
+    return replace(used, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # by name
+
+
+def _secrets(url: str, files: list[str] | None, *, ask: bool, known: Any, environment: bool = True) -> dict[str, str]:
+    """Return the secrets that were given: of files first, then of a prompt, then of the environment."""
+    address, in_url = parse_address(url)
+    fields = {field.name: field for field in secret_fields(address)}
+    given: dict[str, str] = {}
+    for text in files or []:
+        name, separator, path = text.partition("=")
+        if not separator or name not in fields:
+            names = ", ".join(fields) or "none"
+            raise UsageError(f"--secret-file takes SECRET=PATH with one of these secrets: {names}.")
+        try:
+            given[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} can't be read: check its path.") from error
+    found = environment_secrets(url) if environment else {}
+    for field in fields.values():
+        if field.name in given:
+            continue
+        if ask:
+            value = _asked(field.label)
+            given.update({field.name: value} if value else {})
+        elif field.name in found and field.name not in in_url:
+            given[field.name] = found[field.name]
+        elif field.required and field.name not in in_url and field.name not in known and sys.stdin.isatty():
+            given[field.name] = _asked(field.label)
+    return given
+
+
+def _asked(label: str) -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt(label, hide_input=True, default="", show_default=False))
+    return sys.stdin.readline().rstrip("\r\n")
