@@ -59,6 +59,10 @@ def definitions(server: MySQLServer, database: str) -> dict[tuple[str, str], str
                 at = next(i for i, c in enumerate(columns) if c.startswith(("Create", "SQL Original Statement")))
                 mode = f" /* {row[columns.index('sql_mode')]} */" if "sql_mode" in columns else ""
                 text = _LEFT_OUT.sub("", row[at]).replace(f"{quote(database)}.", "")
+                if kind == "TRIGGER":
+                    # A dump writes the names in a trigger's header in backticks, whatever stood around them.
+                    header, each, body = text.partition("FOR EACH ROW")
+                    text = re.sub('[`"]', "", header) + each + body
                 shown[kind, name] = text + mode
     return shown
 

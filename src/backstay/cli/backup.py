@@ -69,6 +69,9 @@ def backup(
         typer.Option("--storage", metavar="NAME", help="Send it to this storage; give it several times."),
     ] = None,
     password: options.Password = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where a database does not give one object, rather than warn.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would be taken and what each filter leaves out.")
     ] = False,
@@ -106,6 +109,7 @@ def backup(
                     "engine.archiver.jps.key": password,
                     "backstay.site.database": database or None,
                     "backstay.storage.destinations": _destinations(installation, storage),
+                    "backstay.database.strict": True if strict else None,
                 }
             )
             if dry_run:

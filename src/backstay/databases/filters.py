@@ -11,7 +11,7 @@ from backstay.errors import ConfigurationError
 
 _PCRE_PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _PCRE_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE, "u": re.NOFLAG}
-_ROWLESS_ENGINES = frozenset({"MEMORY", "FEDERATED", "BLACKHOLE", "MRG_MYISAM"})
+_ROWLESS_ENGINES = frozenset({"FEDERATED", "BLACKHOLE", "MRG_MYISAM"})
 _ROWLESS_NAMES = frozenset({"bf_core_hashes", "bf_files", "bf_files_last", "bf_folders", "bf_folders_to_scan"})
 # What an unfinished load of Backstay's own leaves beside the tables of the site.
 STAGING_NAME = re.compile(r"backstay_[0-9a-f]{8}_(?:new|old)_\d+\Z")

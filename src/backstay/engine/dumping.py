@@ -49,12 +49,14 @@ class Dumped:
         metadata: its entry in ``databases.json``.
         rows: how many were dumped.
         parts: names and deflated files, as plain JSON (see ``spool.stored``).
+        skipped: objects that the server did not give.
     """
 
     dump_file: str
     metadata: dict[str, Any]
     rows: int
     parts: list[dict[str, Any]] = field(repr=False)
+    skipped: int = 0
 
 
 class _Unheard(Exception):  # noqa: N818 - not an error: the backup ends, and the dump with it
@@ -221,7 +223,7 @@ class _Work:
             parts = stored(sink.finished()) if isinstance(sink, Spool) else []
         finally:
             sink.close()
-        return Dumped(database.dump_file, dict(summary.metadata), summary.rows, parts)
+        return Dumped(database.dump_file, dict(summary.metadata), summary.rows, parts, len(summary.skipped))
 
     def _drive(
         self, address: DatabaseAddress, sink: Spool | PlainFolder, database: PlannedDatabase, options: DumpOptions
@@ -245,6 +247,7 @@ def dump_options(settings: Settings, filters: Filters, database: PlannedDatabase
         "extended_inserts": settings.dump_extended_inserts,
         "entities": settings.dump_entities,
         "strip_engine_options": settings.dump_strip_engine_options,
+        "strict": settings.strict_database,
         "blank_credentials": settings.blank_out_password,
         "skip_tables": frozenset(filters.nodes("tables", root)),
         "skip_table_data": frozenset(filters.nodes("tabledata", root)),

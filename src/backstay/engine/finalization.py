@@ -42,17 +42,18 @@ class Finalization:
         self._parts: list[dict[str, Any]] = []
         self._kept_here = True
 
-    def run(self, summary: ArchiveSummary | None) -> Iterator[Progress]:
+    def run(self, summary: ArchiveSummary | None, *, skipped: int = 0) -> Iterator[Progress]:
         """Prove the archive and say in the record that the backup is complete.
 
         Args:
             summary: of the closed archive; None for a database-only backup, which is one plain file.
+            skipped: objects that database servers did not give.
 
         Raises:
             BackupFailedError: what was read back is not what was written.
         """
         sends = bool(self._plan.settings.destination_names)
-        proven = self._proven(summary)
+        proven = self._proven(summary, skipped)
         # Sending takes longer than everything before it.
         yield from _within(proven, 0.0, 0.3 if sends else 1.0)
         if sends:
@@ -65,7 +66,7 @@ class Finalization:
         self._retain("stored", apply_remote_retention)
         self._forget()
 
-    def _proven(self, summary: ArchiveSummary | None) -> Iterator[Progress]:
+    def _proven(self, summary: ArchiveSummary | None, skipped: int) -> Iterator[Progress]:
         """Prove the archive, and note so in the record; what was noted before a death counts."""
         if self._backup.proof.get("ok"):
             return
@@ -77,7 +78,7 @@ class Finalization:
             yield from self._verify()
             self._judge(summary)
         yield from self._hash(paths)
-        self._note_proof(summary, level, time.monotonic() - begun)
+        self._note_proof(summary, level, time.monotonic() - begun, skipped)
 
     def _send(self) -> Generator[Progress]:
         """Send the backup to its storages; where all have it, the local archive goes if the profile says so."""
@@ -141,9 +142,11 @@ class Finalization:
         parts = yield from converted(read_back(paths), lambda done: _proving("Hashing the parts", 0.6, done, size))
         self._parts = [asdict(part) for part in parts]
 
-    def _note_proof(self, summary: ArchiveSummary | None, level: VerificationLevel, seconds: float) -> None:
+    def _note_proof(
+        self, summary: ArchiveSummary | None, level: VerificationLevel, seconds: float, skipped: int
+    ) -> None:
         split = summary is not None and self._plan.settings.split_size > 0
-        proof = {
+        proof: dict[str, Any] = {
             "level": level,
             "ok": True,
             "at": datetime.now(UTC).isoformat(),
@@ -152,6 +155,8 @@ class Finalization:
             "manifest": self._manifest(summary),
             "entries": self._report.entries if self._report is not None else 0,
         }
+        if skipped:
+            proof["skipped_objects"] = skipped
         values = {
             "multipart": len(self._parts) if split else 0,
             "total_size": sum(part["size"] for part in self._parts),

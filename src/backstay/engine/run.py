@@ -138,7 +138,7 @@ class BackupRun:
             self._files, self._bytes_read = summary.entries, summary.uncompressed_size
             self._bytes_written = summary.total_size
         finalization = Finalization(self._catalogue, self._home, self._backup, self._plan, self.warnings)
-        for progress in finalization.run(summary):
+        for progress in finalization.run(summary, skipped=self._checkpoint.get("skipped", 0)):
             yield self._with_counts(progress)
 
     def _write_archive(self) -> Iterator[Progress]:
@@ -184,7 +184,9 @@ class BackupRun:
                     self._checkpoint["closed"] = summary_of_closed(archive)
                     return
                 _log.warning("The archive is begun anew: %s", error)
-                self._checkpoint = {"dump": True} if self._dumps is not None else {}
+                self._checkpoint = {
+                    key: self._checkpoint[key] for key in ("dump", "skipped") if key in self._checkpoint
+                }
         remove_parts(archive)
         self._writer = create_archive(
             archive,
@@ -297,6 +299,7 @@ class BackupRun:
             self._dumping = None
             keep_dumps(self._kept_dumps, self._dumps, self._catalogue.vault)
             self._checkpoint["dump"] = True
+            self._checkpoint["skipped"] = sum(dumped.skipped for dumped in self._dumps)
 
     def _wait_for_dump(self) -> Iterator[Progress]:
         while self._dumping is not None:
@@ -311,7 +314,7 @@ class BackupRun:
         while self._dumping.running():
             self._dumping.wait(0.1)
             yield self._progress("PackDB", "")
-        self._dumping.results()
+        self._checkpoint["skipped"] = sum(dumped.skipped for dumped in self._dumping.results())
         self._dumping = None
 
     def _close(self) -> Iterator[Progress]:

@@ -161,6 +161,12 @@ class Settings(BaseModel):
         False,
         "Leave engine-specific index and row options out of CREATE statements.",
     )
+    strict_database: bool = _setting(
+        "backstay.database.strict",
+        False,
+        "Fail where a database server does not give one object (a view whose definer is gone, a crashed table), "
+        "rather than warn and back up the rest.",
+    )
     blank_out_password: bool = _setting(
         "engine.dump.common.blankoutpass",
         False,

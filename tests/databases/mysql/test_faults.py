@@ -13,7 +13,7 @@ import pytest
 
 from backstay.databases import DatabaseAddress, DumpOptions, ExistingTables, dump, load
 from backstay.databases import test_connection as log_in
-from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
+from backstay.errors import DatabaseConnectionError, DumpError, LoadError, TablesExistError
 from support import compare
 from support.missing import skip_or_fail
 from support.mysql import MySQLServer, start_private_server
@@ -204,26 +204,77 @@ def test_a_user_without_rights_gets_warnings_and_the_rest(
     reader = replace(mysql_database, user="backstay_reader", password="pw")
     sink, summary = dump_to(tmp_path, reader, warnings=warnings)
     mysql_server.execute("DROP USER backstay_reader@localhost")
-    assert summary.metadata["tables"] == {"table": ["t"]}
+    assert summary.metadata["tables"] == {"table": ["hidden", "t"]}
     assert len(warnings) == 3
     assert "no right to see procedures and functions or triggers or events" in warnings[0]
-    assert warnings[1:] == [
-        "The user 'backstay_reader' may not read the table hidden: it is not in the dump.",
-        "The user 'backstay_reader' may not see the view v: it is not in the dump.",
-    ]
+    assert warnings[1].startswith("The rows of the table hidden could not be dumped: SELECT command denied")
+    assert warnings[2].startswith("The view v could not be dumped: SHOW VIEW command denied")
+    assert [(one.kind, one.name) for one in summary.skipped] == [("rows of the table", "hidden"), ("view", "v")]
+    assert [one["name"] for one in summary.metadata["backstay"]["skipped"]] == ["hidden", "v"]
     assert b"INSERT INTO `t`" in sink.text()
 
 
-def test_an_invalid_view_is_left_out_with_a_warning(
+def test_the_definition_of_an_invalid_view_is_dumped_with_a_warning(
     mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
 ) -> None:
     mysql_server.execute(
         ["CREATE TABLE t (a int)", "CREATE VIEW v AS SELECT a FROM t", "DROP TABLE t"], mysql_database.name
     )
     warnings: list[str] = []
-    dump_to(tmp_path, mysql_database, warnings=warnings)
+    sink, summary = dump_to(tmp_path / "dump", mysql_database, warnings=warnings)
     assert len(warnings) == 1
-    assert warnings[0].startswith("The view v is not in the dump, for it does not work:")
+    assert warnings[0].startswith("The view v does not work:")
+    assert b"CREATE VIEW `v` AS" in sink.text()
+    assert summary.skipped == ()
+    with pytest.raises(DumpError, match="The view v does not work"):
+        dump_to(tmp_path / "strict", mysql_database, options=DumpOptions(strict=True))
+
+
+def test_one_object_that_the_server_does_not_give_never_fails_the_dump(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    mysql_server.execute(
+        [
+            "CREATE TABLE good (a int)",
+            "INSERT INTO good VALUES (1)",
+            "CREATE TABLE part (a int) ENGINE=MyISAM",
+            "CREATE TABLE united (a int) ENGINE=MERGE UNION=(part)",
+            "DROP TABLE part",
+            "CREATE DEFINER='nobody'@'nowhere' VIEW orphan AS SELECT a FROM good",
+            "CREATE FUNCTION seven() RETURNS int DETERMINISTIC RETURN 7",
+            "CREATE VIEW counted AS SELECT seven() AS x",
+        ],
+        mysql_database.name,
+    )
+    warnings: list[str] = []
+    sink, summary = dump_to(tmp_path / "dump", mysql_database, warnings=warnings)
+    assert summary.tables["good"].rows == 1
+    assert any(one.startswith("The view orphan does not work: ") and "nobody" in one for one in warnings)
+    assert any("united" in one for one in warnings)
+    text = sink.text()
+    places = [
+        text.index(one) for one in (b"INSERT INTO `good`", b"VIEW `orphan`", b"FUNCTION `seven`", b"VIEW `counted`")
+    ]
+    assert places == sorted(places)
+    with pytest.raises(DumpError):
+        dump_to(tmp_path / "strict", mysql_database, options=DumpOptions(strict=True))
+
+
+def test_names_of_routines_are_in_backticks_whatever_their_mode(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    mysql_server.execute(
+        [
+            "SET sql_mode = 'ANSI_QUOTES'",
+            'CREATE PROCEDURE "jos_p"() SELECT 1 AS "x"',
+            'CREATE TABLE "jos_t" (a int)',
+            "CREATE TRIGGER jos_g BEFORE INSERT ON jos_t FOR EACH ROW SET NEW.a = 1",
+        ],
+        mysql_database.name,
+    )
+    sink, _ = dump_to(tmp_path, replace(mysql_database, prefix="jos_"))
+    assert b"PROCEDURE `#__p`()" in sink.text()
+    assert b"TRIGGER `#__g` BEFORE INSERT ON `#__t` FOR EACH ROW" in sink.text()
 
 
 OLD = [

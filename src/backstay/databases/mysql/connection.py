@@ -22,6 +22,8 @@ _GONE = frozenset({2003, 2006, 2013, 2014, 2055, 1053, 1077, 1080, 1927, 0})
 _REFUSED = frozenset({1040, 1044, 1045, 1049, 1129, 1130, 1203, 1226, 1251, 1698, 2002, 2005, 2059, 3159, 4031})
 # Unknown variable; rights missing that MySQL 8 asks for some variables of a session.
 _NOT_SET = frozenset({1193, 1227})
+# No memory, no disk, no lock, killed, out of time, too many connections: another try may well succeed.
+_OF_THE_SERVER = frozenset({1021, 1037, 1038, 1041, 1114, 1135, 1203, 1205, 1213, 1226, 1317, 1969, 3024})
 _LONG = 86_400
 _USUAL_SOCKETS = (
     "/run/mysqld/mysqld.sock",
@@ -183,6 +185,11 @@ def code_of(error: BaseException) -> int:
 def message_of(error: BaseException) -> str:
     """Return the server's sentence of an error."""
     return str(error.args[1] if len(error.args) > 1 else error).rstrip(".")
+
+
+def is_of_one_object(error: BaseException) -> bool:
+    """Whether an error says something of the object that was asked for, and not of the server as a whole."""
+    return isinstance(error, pymysql.err.Error) and not is_lost(error) and code_of(error) not in _OF_THE_SERVER
 
 
 def is_lost(error: BaseException) -> bool:

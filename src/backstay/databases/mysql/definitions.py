@@ -115,7 +115,10 @@ class Definitions:
             row["charset"] or LOAD_CHARSET,
         )
         literal = self._naming.literal(identifiers(text, dialect))
-        return Definition(self._naming.in_body(text, dialect), session.of(text), literal=literal)
+        text = self._naming.in_body(text, dialect)
+        if self._naming.enabled:
+            text = _names_in_backticks(text, kind, dialect)
+        return Definition(text, session.of(text), literal=literal)
 
     def _trigger_header(self, text: str, dialect: Dialect) -> str:
         """Take the database's name off the trigger's and its table's; the body stays as it was written."""
@@ -127,6 +130,28 @@ class Definitions:
                 return strip_qualifier("".join(header), self._naming.database, self._naming.names, dialect) + rest
             header.append(token.text)
         return text
+
+
+def _names_in_backticks(text: str, kind: str, dialect: Dialect) -> str:
+    """Return a CREATE statement whose own name, and a trigger's table's, are in backticks whatever its SQL mode.
+
+    The vendor's restoration script looks for ``#__`` in backticks only (clients.md).
+    """
+    out: list[str] = []
+    # The keywords behind each of which a name stands.
+    waiting = [kind.rpartition(" ")[2]] + (["ON"] if kind == "TRIGGER" else [])
+    named = False
+    for token in tokens(text, dialect, abstract=True):
+        word = token.text.upper()
+        if token.kind == "identifier" and named and word not in {"IF", "NOT", "EXISTS"}:
+            out.append(quote(token.name))
+            named = False
+            continue
+        if token.kind == "identifier" and waiting and word == waiting[0]:
+            named = True
+            waiting.pop(0)
+        out.append(token.text)
+    return "".join(out)
 
 
 def strip_engine_options(text: str) -> str:

@@ -16,7 +16,7 @@ from backstay.databases import metadata
 from backstay.databases.address import DatabaseAddress
 from backstay.databases.filters import TableFilter
 from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
-from backstay.databases.mysql.connection import Connection, code_of, connect, message_of, reported_as
+from backstay.databases.mysql.connection import Connection, code_of, connect, is_of_one_object, message_of, reported_as
 from backstay.databases.mysql.definitions import LOAD_MODE, Definition, Definitions, Session
 from backstay.databases.mysql.inserts import TableReader, begin_snapshot
 from backstay.databases.mysql.naming import Naming
@@ -24,14 +24,13 @@ from backstay.databases.mysql.schema import Schema, Table, hidden_kinds, in_orde
 from backstay.databases.mysql.tokens import quote
 from backstay.databases.mysql.writer import StatementWriter
 from backstay.databases.parts import MARKER, PartWriter
+from backstay.databases.skipped import Omissions
 from backstay.errors import DumpError
 
 _GONE = frozenset({1051, 1146})
 _ALTERED = 1412
-_DENIED = frozenset({1142, 1143, 1227, 1370})
-_INVALID_VIEW = 1356
-_BEFORE_TABLES = ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY")
-_AFTER_VIEWS = ("TRIGGER", "EVENT")
+_ROUTINES = ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY")
+_LAST = ("TRIGGER", "EVENT")
 
 
 def dump(
@@ -62,6 +61,7 @@ class _Dump:
         self._address = address
         self._options = options
         self._warn = on_warning
+        self._omissions = Omissions(on_warning, strict=options.strict)
         self._connection = connection
         self._writer = writer
         self._table = ""
@@ -100,7 +100,7 @@ class _Dump:
         try:
             text = self._definitions.table(self._connection, table).text or ""
         except pymysql.err.Error as error:
-            if code_of(error) not in _DENIED | _GONE:
+            if not is_of_one_object(error):
                 raise
             return ""
         finally:
@@ -133,9 +133,6 @@ class _Dump:
         if not self._options.markers:
             self._writer.preamble(LOAD_MODE)
         yield self._progress()
-        for kind in _BEFORE_TABLES:
-            self._entities(kind)
-        self._writer.session(Session())
         for sequence in self._schema.sequences:
             self._sequence(sequence)
         for table in self._schema.tables:
@@ -144,8 +141,13 @@ class _Dump:
             yield from self._one_table(table)
             self._tables_done += 1
         self._table = ""
-        self._views()
-        for kind in _AFTER_VIEWS:
+        # Rows first: who restores with a program that stops at the first refusal has them all.
+        late = self._views()
+        for kind in _ROUTINES:
+            self._entities(kind)
+        for name, definition in late.items():
+            self._write_view(name, definition)
+        for kind in _LAST:
             self._entities(kind)
         self._writer.session(Session())
         self._writer.finish()
@@ -168,15 +170,12 @@ class _Dump:
                 # Reading one row locks the definition until the snapshot's savepoint is rolled back to.
                 self._connection.rows(f"SELECT 1 FROM {quote(table.name)} LIMIT 1")  # noqa: S608 - a quoted name
             except pymysql.err.Error as error:
-                code = code_of(error)
-                if code in _GONE:
-                    self._warn(f"The table {table.name} was dropped during the dump and is not in it.")
-                elif code in _DENIED:
-                    self._warn(
-                        f"The user {self._address.user!r} may not read the table {table.name}: it is not in the dump."
-                    )
-                elif code == _ALTERED:
+                if code_of(error) == _ALTERED:
                     yield from self._altered_table(table)
+                elif code_of(error) in _GONE:
+                    self._warn(f"The table {table.name} was dropped during the dump and is not in it.")
+                elif is_of_one_object(error):
+                    self._define_only(table, message_of(error))
                 else:
                     raise
                 return
@@ -189,39 +188,75 @@ class _Dump:
             begin_snapshot(later)
             yield from self._write_table(later, table)
 
-    def _write_table(self, connection: Connection, table: Table) -> Generator[DumpProgress]:
+    def _define_only(self, table: Table, reason: str) -> None:
+        """Write the definition of a table whose rows the server does not give; without one, all of it is missing."""
+        definition = self._table_definition(self._connection, table)
+        if definition is not None:
+            self._omissions.add("rows of the table", table.name, reason)
+            self._write_definition(table, definition)
+        self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
+
+    def _table_definition(self, connection: Connection, table: Table) -> str | None:
         try:
-            definition = self._definitions.table(connection, table.name)
+            return self._definitions.table(connection, table.name).text
         except pymysql.err.Error as error:
-            if code_of(error) not in _DENIED:
+            if not is_of_one_object(error):
                 raise
-            self._warn(f"The user {self._address.user!r} may not see how {table.name} is defined: it is not dumped.")
+            self._omissions.add("table", table.name, message_of(error))
+            return None
+
+    def _write_definition(self, table: Table, definition: str) -> str:
+        abstract = self._naming.abstract(table.name)
+        if self._options.drop_statements:
+            self._writer.statement(f"DROP TABLE IF EXISTS {quote(abstract)}")
+        self._writer.statement(definition)
+        self._dumped["table"].append(abstract)
+        return abstract
+
+    def _write_table(self, connection: Connection, table: Table) -> Generator[DumpProgress]:
+        definition = self._table_definition(connection, table)
+        if definition is None:
             return
-        assert definition.text is not None  # noqa: S101 - a table's definition is never withheld without an error
-        if re.sub(r" AUTO_INCREMENT=\d+", "", definition.text) != self._defined[table.name]:
+        if re.sub(r" AUTO_INCREMENT=\d+", "", definition) != self._defined[table.name]:
             self._warn(
                 f"The table {table.name} was altered during the dump: it is dumped as it is now, "
                 "and may not fit the other tables."
             )
-        abstract = self._naming.abstract(table.name)
-        if self._options.drop_statements:
-            self._writer.statement(f"DROP TABLE IF EXISTS {quote(abstract)}")
-        self._writer.statement(definition.text)
-        columns = read_columns(connection, table.name)
-        self._literal |= {column.name for column in columns if column.name.startswith("#__")}
-        self._dumped["table"].append(abstract)
-        reader = TableReader(connection, table, columns, definition.text, self._writer, self._options, self._warn)
+        abstract = self._write_definition(table, definition)
         if self._filter.has_rows(table.name, table.engine):
+            yield from self._write_rows(connection, table, definition, abstract)
+
+    def _write_rows(
+        self, connection: Connection, table: Table, definition: str, abstract: str
+    ) -> Generator[DumpProgress]:
+        before = self._rows_done
+        try:
+            columns = read_columns(connection, table.name)
+            self._literal |= {column.name for column in columns if column.name.startswith("#__")}
+            reader = TableReader(connection, table, columns, definition, self._writer, self._options, self._warn)
             for rows in reader.write_rows(abstract):
                 self._rows_done += rows
                 yield self._progress()
-            self._summaries[abstract] = reader.summary
+        except pymysql.err.Error as error:
+            if not is_of_one_object(error):
+                raise
+            read = self._rows_done - before
+            reason = f"{message_of(error)}; {read} of them were read and are in the dump"
+            self._omissions.add("rows of the table", table.name, reason)
+            return
+        self._summaries[abstract] = reader.summary
 
     def _sequence(self, sequence: Table) -> None:
         with self._reading(f"the sequence {sequence.name}"):
-            definition = self._definitions.sequence(self._connection, sequence.name)
-            state = self._connection.rows(f"SELECT * FROM {quote(sequence.name)}")[0]  # noqa: S608 - a quoted name
-        assert definition.text is not None  # noqa: S101 - as for tables
+            try:
+                definition = self._definitions.sequence(self._connection, sequence.name)
+                state = self._connection.rows(f"SELECT * FROM {quote(sequence.name)}")[0]  # noqa: S608 - a quoted name
+            except pymysql.err.Error as error:
+                if not is_of_one_object(error):
+                    raise
+                self._omissions.add("sequence", sequence.name, message_of(error))
+                return
+        assert definition.text is not None  # noqa: S101 - a definition is never withheld without an error
         name = self._naming.abstract(sequence.name)
         if self._options.drop_statements:
             self._writer.statement(f"DROP SEQUENCE IF EXISTS {quote(name)}")
@@ -230,33 +265,47 @@ class _Dump:
         self._writer.statement(f"INSERT INTO {quote(name)}  VALUES \n({values})")  # noqa: S608 - a quoted name, numbers
         self._dumped["sequence"].append(name)
 
-    def _views(self) -> None:
+    def _views(self) -> dict[str, Definition]:
+        """Write the views, each behind those it reads from; return those that need a routine, in that order."""
         found: dict[str, Definition] = {}
         for name in self._schema.views:
             with self._reading(f"the view {name}"):
                 try:
                     found[name] = self._definitions.view(self._connection, name)
-                    self._connection.rows(f"SELECT 1 FROM {quote(name)} LIMIT 0")  # noqa: S608 - a quoted name
                 except pymysql.err.Error as error:
-                    if not self._view_left_out(name, error):
+                    if not is_of_one_object(error):
                         raise
-                    found.pop(name, None)
+                    if code_of(error) in _GONE:
+                        self._warn(f"The view {name} was dropped during the dump and is not in it.")
+                    else:
+                        self._omissions.add("view", name, message_of(error))
+                    continue
+                self._try_view(name)
+        waiting = {name for kind in _ROUTINES for name in self._schema.entities.get(kind, ())}
+        late: dict[str, Definition] = {}
         for name in in_order(found, {name: definition.uses for name, definition in found.items()}):
-            self._write_entity("VIEW", name, found[name])
-            self._tables_done += 1
+            if found[name].uses & waiting:
+                waiting.add(name)
+                late[name] = found[name]
+            else:
+                self._write_view(name, found[name])
+        return late
 
-    def _view_left_out(self, name: str, error: pymysql.err.Error) -> bool:
-        """Warn of a view that cannot be dumped; return whether that is all there is to it."""
-        code = code_of(error)
-        if code in _GONE:
-            self._warn(f"The view {name} was dropped during the dump and is not in it.")
-        elif code in _DENIED:
-            self._warn(f"The user {self._address.user!r} may not see the view {name}: it is not in the dump.")
-        elif code == _INVALID_VIEW:
-            self._warn(f"The view {name} is not in the dump, for it does not work: {message_of(error)}.")
-        else:
-            return False
-        return True
+    def _try_view(self, name: str) -> None:
+        """Warn of a view that does not work; its definition is dumped all the same."""
+        try:
+            self._connection.rows(f"SELECT 1 FROM {quote(name)} LIMIT 0")  # noqa: S608 - a quoted name
+        except pymysql.err.Error as error:
+            if not is_of_one_object(error):
+                raise
+            problem = f"The view {name} does not work: {message_of(error)}."
+            if self._options.strict:
+                raise DumpError(problem) from error
+            self._warn(f"{problem} Its definition is in the dump.")
+
+    def _write_view(self, name: str, definition: Definition) -> None:
+        self._write_entity("VIEW", name, definition)
+        self._tables_done += 1
 
     def _entities(self, kind: str) -> None:
         for name in self._schema.entities.get(kind, []):
@@ -264,14 +313,13 @@ class _Dump:
                 try:
                     definition = self._definitions.entity(self._connection, kind, name)
                 except pymysql.err.Error as error:
-                    if code_of(error) not in _DENIED | {1305, 1360, 1539}:
+                    if not is_of_one_object(error):
                         raise
-                    self._warn(f"The {kind.lower()} {name} is not in the dump: {message_of(error)}.")
+                    self._omissions.add(kind.lower(), name, message_of(error))
                     continue
             if definition.text is None:
-                self._warn(
-                    f"The user {self._address.user!r} has no right to see the {kind.lower()} {name}: "
-                    "it is not in the dump."
+                self._omissions.add(
+                    kind.lower(), name, f"the user {self._address.user!r} has no right to see how it is defined"
                 )
                 continue
             self._write_entity(kind, name, definition)
@@ -298,7 +346,10 @@ class _Dump:
             tables=self._dumped,
             summaries=self._summaries,
             own={"sql_mode": LOAD_MODE, "time_zone": "+00:00", "literal_names": sorted(self._literal)},
+            skipped=self._omissions.to_json(),
             blank_credentials=self._options.blank_credentials,
         )
         rows = sum(summary.rows for summary in self._summaries.values())
-        return DumpSummary(tuple(parts.names), self._summaries, entry, rows, parts.written)
+        return DumpSummary(
+            tuple(parts.names), self._summaries, entry, rows, parts.written, tuple(self._omissions.objects)
+        )

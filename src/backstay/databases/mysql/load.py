@@ -28,6 +28,7 @@ from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
 
 _log = logging.getLogger(__name__)
 
+_ORDER = {"VIEW": 1, "TRIGGER": 2, "EVENT": 3}
 _COMMIT_AFTER = 16 << 20
 _PROGRESS_AFTER = 1 << 20
 # Wrong value for a variable; unknown collation, character set, time zone, variable.
@@ -106,6 +107,8 @@ class Staging:
                         yield self._progress()
             self._connection.commit()
             yield self._progress()
+            # Views may need routines, and no routine needs a view to be made.
+            self.staged.entities.sort(key=lambda entity: _ORDER.get(entity.kind, 0))
             with reported_as(self._address, LoadError, "the new tables were made ready"):
                 swap.plan(self._connection, self.staged, self._prefix, self._warn)
                 swap.rehearse(self._connection, self.staged, self._refusals)
