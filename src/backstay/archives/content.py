@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from backstay.archives import codec
 from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, read_attributes
+from backstay.archives.long_paths import reachable, reaching
 from backstay.archives.parts import disk_errors
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def read_file(path: str, expected: int, mtime: int) -> FileContent | None:
         UnreadableError: if it has gone, cannot be read or is no regular file.
     """
     try:
-        descriptor = os.open(path, _FLAGS)
+        descriptor = reaching(_open, path)
     except OSError as error:
         raise UnreadableError(_reason(error)) from error
     try:
@@ -80,6 +81,10 @@ def read_file(path: str, expected: int, mtime: int) -> FileContent | None:
         raise UnreadableError(_reason(error)) from error
     finally:
         os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    return os.open(path, _FLAGS)
 
 
 def _read_again(descriptor: int) -> FileContent | None:
@@ -101,8 +106,9 @@ def _read_again(descriptor: int) -> FileContent | None:
 def original_attributes(source: Source) -> tuple[Attributes, str | None]:
     """Read the attributes of a source that has an original; see `read_attributes`."""
     try:
-        status = os.lstat(source.original or "")
-        attributes, warning = read_attributes(status, source.original or "")
+        with reachable(source.original or "") as place:
+            status = os.lstat(place)
+            attributes, warning = read_attributes(status, place)
     except OSError:
         # It has gone; who packs it has said so, or it was read before.
         return NO_ATTRIBUTES, None
@@ -152,7 +158,7 @@ class LargeFile:
 
     def __init__(self, path: str) -> None:
         try:
-            self._descriptor = os.open(path, _FLAGS)
+            self._descriptor = reaching(_open, path)
         except OSError as error:
             raise UnreadableError(_reason(error)) from error
         self._status = os.fstat(self._descriptor)

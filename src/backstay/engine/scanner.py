@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backstay.archives import EntryType, Source
+from backstay.archives.long_paths import reachable, reaching, read_folder
 from backstay.databases import is_sqlite_file
 from backstay.engine.filters import KEPT_FILES, OWN, FileRules
 from backstay.errors import DatabaseError, NotFoundError
@@ -198,7 +199,7 @@ class Scanner:
     def _own(self, folder: _Folder) -> Iterator[Source]:
         """Yield the source of a folder itself; the root of the archive has no name there, and so none."""
         try:
-            status = os.stat(self._absolute(folder.path))
+            status = reaching(os.stat, self._absolute(folder.path))
         except OSError as error:
             self._lost(folder.path, error)
             return
@@ -223,7 +224,7 @@ class Scanner:
 
     def _entered(self, path: bytes, after: list[bytes], stack: list[_Folder]) -> _Folder | None:
         absolute = self._absolute(path)
-        status = os.stat(absolute)
+        status = reaching(os.stat, absolute)
         if self._device < 0:
             self._device = status.st_dev
         identity = (status.st_dev, status.st_ino)
@@ -245,7 +246,7 @@ class Scanner:
         skip_folders = rules.subdirectories(text(path))
         skip_files = rules.files(text(path))
         names, specials = [], []
-        with os.scandir(absolute) as found:
+        with read_folder(absolute) as short, os.scandir(short) as found:
             for entry in found:
                 kind = self._kind(entry)
                 relative = text(path + b"/" + entry.name if path else entry.name)
@@ -281,7 +282,7 @@ class Scanner:
             self._warn(f"{_shown(path)} has the name of an entry of the backup itself: it is NOT in the backup.")
             return
         try:
-            status = os.stat(absolute) if self._tree.follow_links else os.lstat(absolute)
+            status = reaching(os.stat if self._tree.follow_links else os.lstat, absolute)
             mtime = int(status.st_mtime // 1)
             if stat.S_ISLNK(status.st_mode):
                 yield self._link(absolute, in_archive, mtime)
@@ -311,32 +312,26 @@ class Scanner:
         )
 
     def _link(self, absolute: bytes, in_archive: str, mtime: int) -> Source:
-        target = os.readlink(absolute)
+        target = reaching(os.readlink, absolute)
         return Source(
             path=in_archive,
             type=EntryType.SYMLINK,
-            mode=os.lstat(absolute).st_mode if self._tree.own_link_modes else self._mode_of_target(absolute),
+            mode=reaching(os.lstat if self._tree.own_link_modes else _status_of_target, absolute).st_mode,
             mtime=mtime,
             size=len(target),
             target=text(target),
             original=os.fsdecode(absolute),
         )
 
-    def _mode_of_target(self, absolute: bytes) -> int:
-        """Return the mode of what a link points to, which the format keeps for links; a link's own where it dangles."""
-        try:
-            return os.stat(absolute).st_mode
-        except OSError:
-            return os.lstat(absolute).st_mode
-
     def _content(self, absolute: bytes, path: bytes, folder: _Folder, size: int) -> tuple[str, int]:
         """Return the file to read for an entry and its size: a consistent copy, where it is a live database."""
         file = os.fsdecode(absolute)
         name = path.rpartition(b"/")[2]
-        if self._copy_database is None or not _may_be_database(name, folder, size) or not is_sqlite_file(file):
+        if self._copy_database is None or not _may_be_database(name, folder, size) or not _is_sqlite(absolute):
             return file, size
         try:
-            copy = self._copy_database(absolute)
+            with reachable(absolute) as short:
+                copy = self._copy_database(short)
         except DatabaseError as error:
             self._warn(
                 f"{_shown(path)} is stored as it lies on the disk, for no consistent copy could be made. {error}"
@@ -350,11 +345,11 @@ class Scanner:
             return False
         for ending in _SQLITE_SIDE_FILES:
             if name.endswith(ending) and folder.holds_file(name.removesuffix(ending)):
-                return is_sqlite_file(os.fsdecode(absolute.removesuffix(ending)))
+                return _is_sqlite(absolute.removesuffix(ending))
         return False
 
     def _lost(self, path: bytes, error: OSError) -> None:
-        if isinstance(error, FileNotFoundError) and os.path.islink(self._absolute(path)):
+        if isinstance(error, FileNotFoundError) and _is_link(self._absolute(path)):
             self._warn(f"{_shown(path)} is a link to nothing: it is NOT in the backup.")
         elif isinstance(error, FileNotFoundError):
             self._warn(f"{_shown(path)} disappeared while the backup ran: it is not in the backup.")
@@ -391,6 +386,26 @@ def _place(folder: _Folder, key: bytes) -> tuple[Literal["new", "done", "begun"]
     if key > first:
         return "new", []
     return ("begun", rest) if key.endswith(b"/") else ("done", [])
+
+
+def _status_of_target(absolute: bytes) -> os.stat_result:
+    """Return the status whose mode the format keeps for a link: of what it points to, its own where it dangles."""
+    try:
+        return os.stat(absolute)
+    except OSError:
+        return os.lstat(absolute)
+
+
+def _is_link(absolute: bytes) -> bool:
+    try:
+        return stat.S_ISLNK(reaching(os.lstat, absolute).st_mode)
+    except OSError:
+        return False
+
+
+def _is_sqlite(absolute: bytes) -> bool:
+    with reachable(absolute) as short:
+        return is_sqlite_file(os.fsdecode(short))
 
 
 def _may_be_database(name: bytes, folder: _Folder, size: int) -> bool:

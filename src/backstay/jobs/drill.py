@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from backstay.archives import find_parts
+from backstay.archives.deep_trees import remove_tree, walk
 from backstay.catalogue import Backup
 from backstay.databases import DatabaseAddress
 from backstay.errors import BackstayError, UsageError
@@ -134,10 +136,9 @@ def _keep(installation: Installation, backup_id: int, report: DrillReport) -> No
 
 
 def _remove(place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    if place.exists():
+    with suppress(OSError):
         # A site may hold folders that their owner cannot enter.
-        for folder in sorted(place.rglob("*")):
-            if folder.is_dir() and not folder.is_symlink():
-                folder.chmod(0o700)
-        shutil.rmtree(place, ignore_errors=True)
+        for found in walk(place):
+            for name in found.folders:
+                os.chmod(name, 0o700, dir_fd=found.descriptor)
+        remove_tree(place)

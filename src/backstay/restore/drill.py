@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, Literal
 from blake3 import blake3
 
 from backstay.archives import EntryType, ManifestLine, open_archive
+from backstay.archives.deep_trees import walk
+from backstay.archives.long_paths import reachable
 from backstay.catalogue.vault import Vault
 from backstay.databases import (
     DatabaseAddress,
@@ -228,10 +230,14 @@ class _Drill:
                 self._findings.files += 1
                 done += line.size
                 yield RestoreProgress("files", f"compare {line.path}", done, layout.size)
-                self._findings.problems += _differences(root / line.path, line)
-        for base, folders, files in os.walk(root):
-            for name in (*folders, *files):
-                path = os.path.relpath(Path(base) / name, root)
+                try:
+                    with reachable(os.fspath(root / line.path)) as path:
+                        self._findings.problems += _differences(Path(path), line)
+                except FileNotFoundError:
+                    self._findings.problems.append(f"{line.path} did not come back.")
+        for found in walk(root):
+            for name in (*found.folders, *found.others):
+                path = f"{found.path}/{name}"[len(os.fspath(root)) + 1 :]
                 if path not in known:
                     self._findings.problems.append(f"{path} is there, and not in the manifest.")
 
@@ -280,11 +286,12 @@ class _Nowhere:
 
 
 def _differences(path: Path, line: ManifestLine) -> list[str]:
-    """Say in what a restored file is not what the manifest says."""
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return [f"{line.path} did not come back."]
+    """Say in what a restored file is not what the manifest says.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    status = path.lstat()
     found = []
     kinds = {EntryType.FILE: stat.S_ISREG, EntryType.DIRECTORY: stat.S_ISDIR, EntryType.SYMLINK: stat.S_ISLNK}
     if not kinds[line.type](status.st_mode):

@@ -27,6 +27,8 @@ from backstay.restore.plan import SERVER_FILES, RestorePlan
 
 _DIGEST_SIZE = 32
 _DEEPEST = 100
+# Characters; longer paths may need more than one call to be reached.
+_LONGEST = 500
 # As the extraction gives them where nothing is known.
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
@@ -66,6 +68,7 @@ def _is_plain(entry: Entry) -> bool:
         and "\0" not in entry.path
         and ":" not in entry.path
         and entry.path.count("/") < _DEEPEST
+        and len(entry.path) < _LONGEST
         and all(step not in ("", ".", "..") for step in entry.path.split("/"))
         and stat.S_IFMT(mode) in (0, stat.S_IFREG)
         and not mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from backstay.archives.deep_trees import remove_tree, walk
 from backstay.errors import RestoreError
 from backstay.restore import slots
 from backstay.restore.slots import Slots
@@ -62,7 +62,7 @@ class Places:
             return
         _make_removable(self.beside)
         try:
-            shutil.rmtree(self.beside)
+            remove_tree(self.beside)
         except OSError as error:
             raise RestoreError(
                 f"Something in {self.beside} cannot be removed ({error.strerror}): remove it as its owner, then do "
@@ -120,13 +120,11 @@ def _make_removable(folder: str) -> None:
     """Let its owner enter and empty every folder below: sites hold folders that nobody may write to."""
     if os.geteuid() == 0:
         return
-    for base, names, _files in os.walk(folder):
-        for name in names:
-            path = Path(base) / name
-            if not path.is_symlink():
-                # Of somebody else's folder it shows whether it can be removed.
-                with suppress(PermissionError):
-                    path.chmod(0o700)
+    for found in walk(folder):
+        for name in found.folders:
+            # Of somebody else's folder it shows whether it can be removed.
+            with suppress(PermissionError):
+                os.chmod(name, 0o700, dir_fd=found.descriptor)
 
 
 def attributes(folder: Path) -> list[int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from backstay.archives.long_paths import exists, is_folder, make_folders, reachable, read_folder
 from backstay.restore.journal import sync_folder
 
 
@@ -65,9 +66,9 @@ class Slots:
         """
         for slot in self.slots:
             live, new, old = self._paths(slot)
-            if slot.had_old and not os.path.lexists(old) and (not slot.has_new or os.path.lexists(new)):
+            if slot.had_old and not exists(old) and (not slot.has_new or exists(new)):
                 _move(live, old)
-            if slot.has_new and os.path.lexists(new):
+            if slot.has_new and exists(new):
                 _move(new, live)
         self._sync()
 
@@ -79,11 +80,11 @@ class Slots:
         """
         for slot in reversed(self.slots):
             live, new, old = self._paths(slot)
-            came_in = slot.has_new and not os.path.lexists(new) and os.path.lexists(live)
+            came_in = slot.has_new and not exists(new) and exists(live)
             # Where the old one is nowhere else, what lives is the old one.
-            if came_in and (not slot.had_old or os.path.lexists(old)):
+            if came_in and (not slot.had_old or exists(old)):
                 _move(live, new)
-            if slot.had_old and os.path.lexists(old):
+            if slot.had_old and exists(old):
                 _move(old, live)
         self._sync()
 
@@ -97,14 +98,16 @@ class Slots:
     def _sync(self) -> None:
         parents = {os.path.dirname(path) for slot in self.slots for path in self._paths(slot)}
         for parent in sorted(parents):
-            if os.path.isdir(parent):
-                sync_folder(Path(parent))
+            if is_folder(parent):
+                with reachable(parent) as short:
+                    sync_folder(Path(short))
 
 
 def _move(source: str, destination: str) -> None:
     # Pieces of a merge may need folders that exist on the other side only.
-    os.makedirs(os.path.dirname(destination), exist_ok=True)
-    os.rename(source, destination)
+    make_folders(os.path.dirname(destination))
+    with reachable(source) as before, reachable(destination) as after:
+        os.rename(before, after)
 
 
 def whole(target: Path, new: Path, old: Path) -> Slots:
@@ -146,19 +149,23 @@ def merged(target: Path, new: Path, old: Path) -> Slots:
         new: the staged folder.
         old: folder that will hold what is replaced.
     """
-    return Slots(
-        os.fspath(target), os.fspath(new), os.fspath(old), tuple(_leaves(os.fspath(target), os.fspath(new), ""))
-    )
+    return Slots(os.fspath(target), os.fspath(new), os.fspath(old), tuple(_leaves(os.fspath(target), os.fspath(new))))
 
 
-def _leaves(target: str, new: str, below: str) -> Iterable[Slot]:
-    with os.scandir(os.path.join(new, below)) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        path = f"{below}/{entry.name}" if below else entry.name
+def _leaves(target: str, new: str) -> Iterable[Slot]:
+    left = [""]
+    while left:
+        path = left.pop()
         live = os.path.join(target, path)
-        is_folder = entry.is_dir(follow_symlinks=False)
-        if is_folder and os.path.isdir(live) and not os.path.islink(live):
-            yield from _leaves(target, new, path)
+        staged = os.path.join(new, path)
+        if is_folder(staged) and not _is_link(staged) and is_folder(live) and not _is_link(live):
+            with read_folder(staged) as short:
+                names = sorted(os.listdir(short), reverse=True)
+            left += (f"{path}/{name}" if path else name for name in names)
         else:
-            yield Slot(path, os.path.lexists(live), has_new=True)
+            yield Slot(path, exists(live), has_new=True)
+
+
+def _is_link(path: str) -> bool:
+    with reachable(path) as short:
+        return os.path.islink(short)

@@ -11,6 +11,7 @@ from typing import Any
 
 from backstay.archives import Entry, open_archive
 from backstay.archives.attributes import give_owner, give_xattrs
+from backstay.archives.deep_trees import walk
 from backstay.errors import DiskFullError, NotFoundError
 from backstay.restore.background import Reporter
 from backstay.restore.configuration import Move, rewrite_configuration
@@ -137,9 +138,9 @@ def _give_root_back(folder: Path, request: FilesRequest, *, with_owner: bool) ->
 
 def _give_to(folder: Path, user: int, group: int) -> None:
     os.chown(folder, user, group)
-    # By open folders: paths may be longer than the system takes.
-    for _base, folders, files, descriptor in os.fwalk(folder):
-        for name in (*folders, *files):
+    for found in walk(folder):
+        descriptor = found.descriptor
+        for name in (*found.folders, *found.others):
             mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
             place = f"/proc/self/fd/{descriptor}/{name}"
             capability = _capability(place) if stat.S_ISREG(mode) else None

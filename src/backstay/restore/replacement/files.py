@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
+from backstay.archives.deep_trees import walk
 from backstay.databases import is_sqlite_file
 from backstay.restore.replacement.sqlite import replace_in_sqlite
 from backstay.restore.replacement.text import Replacer
@@ -28,38 +30,35 @@ def replace_in_files(root: Path, replacer: Replacer, *, on_warning: Callable[[st
         Path below the root → 1 for a text file, rows changed for a SQLite database; only of those that changed.
     """
     changed: dict[str, int] = {}
-    for path in _files(os.fspath(root)):
-        name = os.path.relpath(path, root)
-        size = Path(path).lstat().st_size
-        if not size:
-            continue
-        if is_sqlite_file(Path(path)):
-            if rows := sum(replace_in_sqlite(Path(path), replacer, on_warning=on_warning).values()):
-                changed[name] = rows
-            continue
-        if _is_binary(path):
-            continue
-        if size > _LARGEST:
-            on_warning(f"{name} is {size >> 20} MiB large: nothing was replaced in it.")
-            continue
-        content = Path(path).read_bytes()
-        new = replacer.apply(content)
-        if new is not content:
-            write_in_place(Path(path), new)
-            changed[name] = 1
+    for folder in walk(root):
+        for name in folder.others:
+            # A path may be longer than the system takes: it goes through the open folder.
+            place = Path(f"/proc/self/fd/{folder.descriptor}/{name}")
+            path = f"{folder.path}/{name}"[len(os.fspath(root)) + 1 :]
+            if stat.S_ISREG(place.lstat().st_mode) and (count := _replace_in(place, path, replacer, on_warning)):
+                changed[path] = count
     return changed
 
 
-def _files(folder: str) -> Iterator[str]:
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(entry.path)
-        elif entry.is_file(follow_symlinks=False):
-            yield entry.path
+def _replace_in(path: Path, name: str, replacer: Replacer, on_warning: Callable[[str], None]) -> int:
+    size = path.lstat().st_size
+    if not size:
+        return 0
+    if is_sqlite_file(path):
+        return sum(replace_in_sqlite(path, replacer, on_warning=on_warning).values())
+    if _is_binary(path):
+        return 0
+    if size > _LARGEST:
+        on_warning(f"{name} is {size >> 20} MiB large: nothing was replaced in it.")
+        return 0
+    content = path.read_bytes()
+    new = replacer.apply(content)
+    if new is content:
+        return 0
+    write_in_place(path, new)
+    return 1
 
 
-def _is_binary(path: str) -> bool:
-    with Path(path).open("rb") as file:
+def _is_binary(path: Path) -> bool:
+    with path.open("rb") as file:
         return b"\0" in file.read(_LOOK)
