@@ -65,3 +65,5 @@ def drill(
             f"{report.rows} rows came back as they were, in {report.seconds:.1f} s.",
             markup=False,
         )
+        for note in report.notes:
+            console.print(f"Note: {shown(note)}", markup=False)

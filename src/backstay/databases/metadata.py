@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backstay.databases.address import DatabaseAddress
-from backstay.databases.model import Json, TableSummary
+from backstay.databases.model import Json, SkippedObject, TableSummary
 from backstay.errors import LoadError
 
 OWN_KEY = "backstay"
@@ -76,6 +76,16 @@ def own_facts(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return what Backstay itself noted in an entry; empty for the vendor's dumps."""
     facts = (metadata or {}).get(OWN_KEY)
     return facts if isinstance(facts, dict) else {}
+
+
+def skipped_objects(metadata: Mapping[str, Any] | None) -> list[SkippedObject]:
+    """Return what is not in a dump because the server did not give it, as noted in an entry."""
+    listed = own_facts(metadata).get("skipped")
+    return [
+        SkippedObject(*(str(one.get(key, "")) for key in ("kind", "name", "reason")))
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, dict)
+    ]
 
 
 def table_summaries(metadata: Mapping[str, Any] | None) -> dict[str, TableSummary]:

@@ -73,15 +73,23 @@ class Refusals:
         Raises:
             OSError: the statement could not be written.
         """
-        if self._file is not None and refused.statement:
-            self._keep(self._file, refused)
+        self.keep(refused)
         sentence = refused_warning(refused, self._file)
         self.objects.append(refused)
         self.warnings.append(sentence)
         self._warn(sentence)
 
+    def keep(self, refused: SkippedObject) -> None:
+        """Keep the statement of an object, without a warning: what it belongs to was warned of.
+
+        Raises:
+            OSError: the statement could not be written.
+        """
+        if self._file is not None and refused.statement:
+            self._append(self._file, refused)
+
     @staticmethod
-    def _keep(file: Path, refused: SkippedObject) -> None:
+    def _append(file: Path, refused: SkippedObject) -> None:
         # A name or message with a line break must not become a statement of its own.
         heading = " ".join(f"The {refused.kind} {refused.name}: {refused.reason}.".split())
         text = f"-- {heading}\n{refused.statement.rstrip()}\n\n".encode("utf-8", "surrogateescape")

@@ -27,7 +27,7 @@ from backstay.databases import (
     TableSummary,
     dump,
 )
-from backstay.databases.metadata import table_summaries
+from backstay.databases.metadata import skipped_objects, table_summaries
 from backstay.errors import (
     ArchiveError,
     BackstayError,
@@ -243,6 +243,8 @@ class _Drill:
 
     def _compare_tables(self, layout: Layout, name: str, address: DatabaseAddress) -> Iterator[RestoreProgress]:
         database = next(one for one in layout.databases if one.dump_file == name)
+        for one in skipped_objects(database.metadata):
+            self._findings.notes.append(f"{name} lacks the {one.kind} {one.name}: {one.reason}.")
         expected = table_summaries(database.metadata)
         if not expected:
             self._findings.problems.append(f"{name} tells no counts of rows: it loads, and more is not known.")

@@ -70,6 +70,19 @@ def is_lost(connection: Connection, error: psycopg.Error) -> bool:
     return gone or (isinstance(error, psycopg.OperationalError) and (connection.broken or connection.closed))
 
 
+# Classes of errors that are of the connection, the server or the moment: the next object would meet them too.
+_OF_THE_SERVER = ("08", "40", "53", "57")
+
+
+def is_of_one_object(connection: Connection, error: psycopg.Error) -> bool:
+    """Tell whether an error is of the object that a statement is about, so that the next may well work.
+
+    Source: PostgreSQL's manual, appendix A, "PostgreSQL Error Codes".
+    """
+    code = error.sqlstate or ""
+    return bool(code) and not code.startswith(_OF_THE_SERVER) and not is_lost(connection, error)
+
+
 @contextmanager
 def reported_as(
     address: DatabaseAddress, connection: Connection, kind: type[DatabaseError], doing: str

@@ -45,7 +45,11 @@ def copied(connection: Connection, statement: bytes, size: int) -> Generator[lis
                     break
             if rows:
                 yield rows
+        results = []
         while (result := libpq.get_result()) is not None:
+            results.append(result)
+        # All are taken before one is judged: the connection takes the next statement, whatever became of this one.
+        for result in results:
             _check(connection, result, pq.ExecStatus.COMMAND_OK)
     except psycopg.Error:
         raise

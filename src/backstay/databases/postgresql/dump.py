@@ -7,7 +7,7 @@ the tables when they are in place, and PostgreSQL carries every reference along.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 from psycopg import sql
@@ -18,10 +18,18 @@ from backstay.databases.checksums import sum_of
 from backstay.databases.filters import TableFilter
 from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
 from backstay.databases.parts import PartWriter
-from backstay.databases.postgresql.connection import Connection, connect, reported_as
+from backstay.databases.postgresql.connection import (
+    Connection,
+    connect,
+    first_line,
+    is_of_one_object,
+    reported_as,
+)
 from backstay.databases.postgresql.copying import copied
 from backstay.databases.postgresql.definitions import SchemaDump, find_pg_dump
 from backstay.databases.postgresql.schema import Relation, Schema, read_schema
+from backstay.databases.postgresql.unreadable import definition_of, with_tables
+from backstay.databases.skipped import Omissions
 from backstay.errors import DumpError
 
 _LARGE_OBJECT_PIECE = 1 << 19
@@ -55,6 +63,7 @@ class _Dump:
         self._address = address
         self._options = options
         self._warn = on_warning
+        self._omissions = Omissions(on_warning, strict=options.strict)
         self._connection = connection
         self._parts = parts
         self._filter = TableFilter(options, self._abstract)
@@ -78,11 +87,30 @@ class _Dump:
             found.large_objects,
             found.routines,
         )
-        schema_dump = SchemaDump(program, self._address, row[0] if row else "", skipped)
+        unreadable = [relation for relation in self._schema.relations if not relation.readable]
+        self._tables = [r for r in self._schema.relations if r.holds_rows and r.readable]
+        schema_dump = SchemaDump(program, self._address, row[0] if row else "", [*skipped, *unreadable])
         self._before, self._drops = schema_dump.before_rows()
         self._after = schema_dump.after_rows()
-        self._tables = [relation for relation in self._schema.relations if relation.holds_rows]
+        if unreadable:
+            self._define(unreadable)
         self._rows_total = sum(relation.rows for relation in self._tables)
+
+    def _define(self, unreadable: list[Relation]) -> None:
+        """Add the definitions of tables that this account may not read, and warn of their rows."""
+        for relation in unreadable:
+            self._omissions.add(
+                "rows of the table" if relation.holds_rows else "table",
+                relation.label,
+                f"the user {self._address.user!r} has no right to read it; its columns, keys and indexes are dumped",
+            )
+        # With an empty path the server writes every name with its schema.
+        self._connection.execute("SET LOCAL search_path = ''")
+        definitions = [definition_of(self._connection, relation) for relation in unreadable]
+        self._before = with_tables(self._before, definitions)
+        keys = "".join("".join(one.after_rows) for one in definitions)
+        self._after = keys + self._after + "".join("".join(one.foreign_keys) for one in definitions)
+        self._drops = [*(one.drop for one in definitions), *self._drops]
 
     def _skipped(self, relation: Relation) -> bool:
         reason = self._filter.reason_to_skip(relation.name)
@@ -121,6 +149,7 @@ class _Dump:
         table = f"COPY {relation.quoted}" + (f" ({columns})" if columns else "")
         head = f"{table} FROM stdin;\n".encode()
         count = checksum = 0
+        self._connection.execute("SAVEPOINT backstay")
         try:
             for rows in copied(self._connection, f"{table} TO STDOUT".encode(), self._block_size()):
                 block = b"".join([head, *rows, b"\\.\n\n"])
@@ -129,12 +158,28 @@ class _Dump:
                 self._rows_done += len(rows)
                 self._parts.write(block)
                 yield count
-        except psycopg.errors.InsufficientPrivilege:
-            self._warn(
-                f"The user {self._address.user!r} may not read the table {relation.name}: its rows are not in the dump."
-            )
-            raise
+        except psycopg.Error as error:
+            if not is_of_one_object(self._connection, error):
+                raise
+            self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
+            reason = f"{first_line(error)}; {count} of them were read and are in the dump"
+            self._omissions.add("rows of the table", relation.label, reason)
+            return
+        self._connection.execute("RELEASE SAVEPOINT backstay")
         self._summaries[relation.label] = TableSummary(count, checksum & 0xFFFF_FFFF_FFFF_FFFF)
+
+    @contextmanager
+    def _one_object(self, kind: str, name: str) -> Iterator[None]:
+        """Go on with the next object, with a warning, where the server refuses this one."""
+        self._connection.execute("SAVEPOINT backstay")
+        try:
+            yield
+        except psycopg.Error as error:
+            if not is_of_one_object(self._connection, error):
+                raise
+            self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
+            self._omissions.add(kind, name, first_line(error))
+        self._connection.execute("RELEASE SAVEPOINT backstay")
 
     def _block_size(self) -> int:
         size = self._options.part_size or 1 << 20
@@ -142,28 +187,34 @@ class _Dump:
 
     def _sequences(self) -> None:
         for relation in self._schema.relations:
-            if relation.kind != "S":
-                continue
-            state = f"SELECT last_value, is_called FROM {relation.quoted}"  # noqa: S608 - a quoted name
-            row = self._connection.execute(state.encode()).fetchone()
-            if row is not None:
-                name = sql.Literal(relation.quoted).as_string()
-                called = "true" if row[1] else "false"
-                self._parts.write(f"SELECT pg_catalog.setval({name}, {row[0]}, {called});\n".encode())
+            if relation.kind == "S":
+                with self._one_object("value of the sequence", relation.label):
+                    self._sequence(relation)
+
+    def _sequence(self, relation: Relation) -> None:
+        state = f"SELECT last_value, is_called FROM {relation.quoted}"  # noqa: S608 - a quoted name
+        row = self._connection.execute(state.encode()).fetchone()
+        if row is not None:
+            name = sql.Literal(relation.quoted).as_string()
+            called = "true" if row[1] else "false"
+            self._parts.write(f"SELECT pg_catalog.setval({name}, {row[0]}, {called});\n".encode())
 
     def _large_objects(self) -> None:
         for oid in self._schema.large_objects:
-            self._parts.write(f"SELECT pg_catalog.lo_create('{oid}');\n".encode())
-            offset = 0
-            while True:
-                row = self._connection.execute(
-                    "SELECT lo_get(%s, %s, %s)", (oid, offset, _LARGE_OBJECT_PIECE)
-                ).fetchone()
-                piece = bytes(row[0]) if row else b""
-                if not piece:
-                    break
-                self._parts.write(f"SELECT pg_catalog.lo_put('{oid}', {offset}, '\\x{piece.hex()}');\n".encode())
-                offset += len(piece)
+            with self._one_object("large object", str(oid)):
+                self._large_object(oid)
+
+    def _large_object(self, oid: int) -> None:
+        offset = 0
+        while True:
+            row = self._connection.execute("SELECT lo_get(%s, %s, %s)", (oid, offset, _LARGE_OBJECT_PIECE)).fetchone()
+            piece = bytes(row[0]) if row else b""
+            if offset == 0:
+                self._parts.write(f"SELECT pg_catalog.lo_create('{oid}');\n".encode())
+            if not piece:
+                return
+            self._parts.write(f"SELECT pg_catalog.lo_put('{oid}', {offset}, '\\x{piece.hex()}');\n".encode())
+            offset += len(piece)
 
     def summary(self, name: str) -> DumpSummary:
         """Return what was written."""
@@ -180,7 +231,10 @@ class _Dump:
             tables={kind: tables[kind] for kind in ("function", "table", "view", "sequence")},
             summaries=self._summaries,
             own={"time_zone": "UTC", "drops": self._drops},
+            skipped=self._omissions.to_json(),
             blank_credentials=self._options.blank_credentials,
         )
         rows = sum(summary.rows for summary in self._summaries.values())
-        return DumpSummary(tuple(self._parts.names), self._summaries, entry, rows, self._parts.written)
+        return DumpSummary(
+            tuple(self._parts.names), self._summaries, entry, rows, self._parts.written, tuple(self._omissions.objects)
+        )

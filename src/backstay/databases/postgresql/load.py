@@ -15,11 +15,24 @@ from backstay.databases.address import DatabaseAddress
 from backstay.databases.choice import TableChoice
 from backstay.databases.metadata import own_facts
 from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part
-from backstay.databases.postgresql.connection import Connection, connect, first_line, is_lost, reported_as
+from backstay.databases.postgresql.connection import (
+    Connection,
+    connect,
+    first_line,
+    is_lost,
+    is_of_one_object,
+    reported_as,
+)
 from backstay.databases.postgresql.displacement import Displacement, add_foreign_key, kind_of, quoted
-from backstay.databases.postgresql.optional import is_optional, is_subscription, refused_object
+from backstay.databases.postgresql.optional import (
+    is_foreign_key,
+    is_required,
+    is_subscription,
+    refused_object,
+    unchecked_foreign_key,
+)
 from backstay.databases.postgresql.schema import Relation, read_schema
-from backstay.databases.postgresql.selection import Key, Selection, Taking
+from backstay.databases.postgresql.selection import Key, Selection, Taking, about
 from backstay.databases.postgresql.statements import Statement, StatementReader
 from backstay.databases.skipped import Refusals
 from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
@@ -48,6 +61,19 @@ _RIGHT = re.compile(rb"(?:GRANT|REVOKE|ALTER\s+DEFAULT\s+PRIVILEGES)\s", re.IGNO
 _UNLINK = re.compile(rb"SELECT\s+pg_catalog\.lo_create\('(\d+)'\)", re.IGNORECASE)
 _SCHEMA = re.compile(rb"CREATE\s+SCHEMA\s+(?!IF\s)", re.IGNORECASE)
 _PROGRESS_AFTER = 1 << 20
+_PRESENT = (
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateFunction,
+    psycopg.errors.DuplicateSchema,
+)
+_LACKING = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InvalidSchemaName,
+)
 
 
 def load(
@@ -113,6 +139,7 @@ class _Load:
         self._warn = on_warning
         self._refusals = refusals
         self._backups: dict[str, str] = {}
+        self._unmade: dict[Key, str] = {}
         self._part = self._table = ""
         self._unowned: Counter[str] = Counter()
         self._rights_left_out: Counter[str] = Counter()
@@ -261,23 +288,30 @@ class _Load:
             return
         elif _OF_THE_SERVER.match(text):
             self._give(text)
-        elif is_optional(text):
-            self._make_or_keep(text)
         elif match := _UNLINK.match(text):
             self._make_large_object(int(match[1]))
+        elif is_required(text):
+            self._require(text)
         else:
+            self._make_or_keep(text)
+
+    def _require(self, text: bytes) -> None:
+        """Execute a statement without which nothing is loaded, but for the value of a sequence that was refused."""
+        if not (self._unmade and self._unmade.keys() & set(about(text).names)):
             self._connection.execute(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1))
 
     def _make_if_lacking(self, text: bytes, selection: Selection) -> None:
         if _OF_THE_SERVER.match(text):
             self._give(text)
-        elif re.match(rb"CREATE\s+EXTENSION\s", text, re.IGNORECASE):
-            self._make_or_keep(text)
-        elif self._soften(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1), tell=False):
+            return
+        error = self._attempt(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1))
+        if error is None:
             selection.was_lacking(text)
-        else:
+        elif isinstance(error, _PRESENT) or (selection.is_partial and isinstance(error, _LACKING)):
             # It is there, or needs what was not chosen; a table that cannot do without it says so itself.
             _log.debug("Left as it is in the database: %s", text[:80].decode("utf-8", "backslashreplace"))
+        else:
+            self._keep(text, error)
 
     def _copy(self, text: bytes, reader: StatementReader, *, taken: bool) -> None:
         if not taken:
@@ -285,6 +319,7 @@ class _Load:
                 self._bytes += len(block)
             return
         if text != self._copying:
+            self._refuse_rows_without_table(text)
             self._table = text.split(None, 2)[1].decode("utf-8", "replace")
             self._copying, self._copy_place = text, (self._part, self._offset)
             self._copy_in = self._open_copy.enter_context(self._connection.cursor().copy(text))
@@ -292,6 +327,15 @@ class _Load:
             self._copy_in.write(block)
             self._rows += block.count(b"\n")
             self._bytes += len(block)
+
+    def _refuse_rows_without_table(self, text: bytes) -> None:
+        """Fail where rows come for a table that the server refused to make: they would be lost."""
+        for name in about(text).names if self._unmade else ():
+            if name in self._unmade:
+                raise LoadError(
+                    f"{self._part}, byte {self._offset}: the table {'.'.join(name)} has rows, and the server refused "
+                    f"to make it: {self._unmade[name]}"
+                )
 
     def _end_copy(self) -> None:
         """Wait for the server to take the last of a table's rows.
@@ -336,9 +380,34 @@ class _Load:
                 self._rights_left_out[first_line(error)] += 1
 
     def _make_or_keep(self, text: bytes) -> None:
-        """Make an object that the load can do without; its statement is kept where the server refuses."""
-        if (error := self._attempt(text)) is not None:
-            self._refusals.add(refused_object(text, first_line(error)))
+        """Make an object; its statement is kept where the server refuses.
+
+        Raises:
+            psycopg.Error: the reason is not in the object: the statement can't be read, or the server has no room.
+        """
+        if (error := self._attempt(text)) is None:
+            return
+        # What was chosen by name and needs what was not: whoever chose is asked to choose more.
+        is_choice = self._selection is not None and self._selection.is_partial and not self._refusals.objects
+        if isinstance(error, psycopg.errors.SyntaxError) or (is_choice and isinstance(error, _LACKING)):
+            raise error
+        is_unchecked = isinstance(error, psycopg.errors.ForeignKeyViolation) and is_foreign_key(text)
+        if is_unchecked and self._attempt(text + b" NOT VALID") is None:
+            self._refusals.add(unchecked_foreign_key(text, first_line(error)))
+        elif isinstance(error, psycopg.errors.IntegrityError) and not is_unchecked:
+            raise error
+        else:
+            self._keep(text, error)
+
+    def _keep(self, text: bytes, error: psycopg.Error) -> None:
+        """Keep a refused statement, with a warning unless it is about a relation that was refused itself."""
+        found, refused = about(text), refused_object(text, first_line(error))
+        if found.form != "foreign key" and found.names and found.names[0] in self._unmade:
+            self._refusals.keep(refused)
+            return
+        if found.form == "makes":
+            self._unmade[found.names[0]] = first_line(error)
+        self._refusals.add(refused)
 
     def _attempt(self, text: bytes) -> psycopg.Error | None:
         """Execute a statement; return the error of one that the server refused, when its traces are removed."""
@@ -346,7 +415,7 @@ class _Load:
         try:
             self._connection.execute(text)
         except psycopg.Error as error:
-            if is_lost(self._connection, error):
+            if not is_of_one_object(self._connection, error):
                 raise
             self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
             return error

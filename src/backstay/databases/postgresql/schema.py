@@ -12,7 +12,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, greatest(c.reltuples, 0)::b
        coalesce((SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
                 '{}'::text[]),
-       c.relpersistence::text
+       coalesce(c.relkind NOT IN ('r', 'p') OR (has_schema_privilege(n.oid, 'USAGE')
+                AND has_table_privilege(c.oid, 'SELECT')), true)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
@@ -39,9 +40,11 @@ class Relation:
     """A table, view or sequence.
 
     Attributes:
-        kind: PostgreSQL's letter: ``r`` table, ``p`` partitioned, ``v`` view, ``m`` materialised, ``S`` sequence.
+        kind: PostgreSQL's letter: ``r`` table, ``p`` partitioned, ``v`` view, ``m`` materialised, ``S`` sequence,
+            ``f`` foreign table.
         rows: estimated.
         columns: those that COPY takes; generated ones are left out.
+        readable: whether this account may lock and read a table; always true of what is no table.
     """
 
     schema: str
@@ -51,6 +54,7 @@ class Relation:
     populated: bool
     columns: tuple[str, ...]
     oid: int
+    readable: bool = True
 
     @property
     def quoted(self) -> str:
@@ -85,8 +89,8 @@ def qualified(schema: str, name: str) -> str:
 def read_schema(connection: Connection) -> Schema:
     """Return what the database of a connection holds."""
     found: dict[int, Relation] = {}
-    for oid, schema, name, kind, rows, populated, columns, _ in connection.execute(_RELATIONS.encode()):
-        found[oid] = Relation(schema, name, kind, rows, populated, tuple(columns), oid)
+    for oid, schema, name, kind, rows, populated, columns, readable in connection.execute(_RELATIONS.encode()):
+        found[oid] = Relation(schema, name, kind, rows, populated, tuple(columns), oid, readable)
     needs: dict[int, set[int]] = {}
     for view, used in connection.execute(_NEEDS.encode()):
         needs.setdefault(view, set()).add(used)

@@ -103,12 +103,13 @@ class Selection:
         definitions: the statements of the dump before its rows.
 
     Attributes:
+        is_partial: whether some tables are chosen, and not all.
         relations: tables, views and sequences that are made: those chosen, partitions of chosen tables, and sequences
             that chosen tables own.
     """
 
     def __init__(self, choice: TableChoice, definitions: Iterable[bytes]) -> None:
-        self._all = not choice
+        self.is_partial = bool(choice)
         self._index_of: dict[Key, Key] = {}
         self._support: set[Key] = set()
         made: list[Key] = []
@@ -135,9 +136,9 @@ class Selection:
         makes_needed = found.form == "makes" and found.names[0] in self._needed
         if found.form == "support" or makes_needed:
             return Taking.IF_LACKING
-        if not (self._all or found.form == "setting" or self._concerns(found)):
+        if self.is_partial and not (found.form == "setting" or self._concerns(found)):
             return Taking.NO
-        return Taking.FOREIGN_KEY if found.form == "foreign key" and not self._all else Taking.YES
+        return Taking.FOREIGN_KEY if found.form == "foreign key" and self.is_partial else Taking.YES
 
     def _concerns(self, found: About) -> bool:
         """Whether a statement is about something chosen."""

@@ -149,9 +149,9 @@ class PostgreSQLStage:
             yield block
 
     def _keep_old(self, on_warning: Callable[[str], None]) -> Generator[LoadProgress]:
-        work = dump(
-            self._address, self._old, options=DumpOptions(abstract_names=False, part_size=0), on_warning=on_warning
-        )
+        # Strict: what can't be read now could not be brought back either.
+        options = DumpOptions(abstract_names=False, part_size=0, strict=True)
+        work = dump(self._address, self._old, options=options, on_warning=on_warning)
         summary = yield from converted(work, lambda step: LoadProgress("", step.table, step.rows_done, 0, 0))
         self._old.close(list(summary.parts), dict(summary.metadata))
 
