@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from support.destinations import Place
+from support.s3 import S3Server
 
-KINDS = ["folder"]
+KINDS = ["folder", "s3"]
 
 
 @pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty place, of each kind in turn."""
+    if request.param == "s3":
+        server: S3Server = request.getfixturevalue("s3_server")
+        return server.place()
     folder = tmp_path / "destination"
     folder.mkdir()
     return Place(f"folder://{folder}")

@@ -127,7 +127,10 @@ def test_names_that_leave_the_destination_are_refused(place: Place, source: Path
                 act()
 
 
-def test_what_a_cut_upload_left_can_be_removed(place: Place, source: Path) -> None:
+def test_what_a_cut_upload_left_can_be_removed(place: Place, tmp_path: Path) -> None:
+    source = tmp_path / "large"
+    source.write_bytes(b"0123456789abcdef" * 1_300_000)
+
     class CutError(Exception):
         pass
 

