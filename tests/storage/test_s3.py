@@ -160,14 +160,13 @@ def test_a_clock_that_is_ten_minutes_off_is_one_sentence() -> None:
 
 def test_signatures_are_those_of_botocore() -> None:
     auth = pytest.importorskip("botocore.auth")
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials as BotoCredentials
-
+    request_of = pytest.importorskip("botocore.awsrequest").AWSRequest
+    credentials_of = pytest.importorskip("botocore.credentials").Credentials
     query = {"uploadId": "a+b/=", "partNumber": "7", "uploads": ""}
     path = "/bucket/pre fix/ü+&~.jpa"
     url = f"https://host.example:9000{encode_path(path)}?{encode_query(query)}"
-    request = AWSRequest("PUT", url, headers={"x-amz-checksum-sha256": "abc="}, data=b"content")
-    auth.S3SigV4Auth(BotoCredentials("id", "key", "token"), "s3", "eu-central-1").add_auth(request)
+    request = request_of("PUT", url, headers={"x-amz-checksum-sha256": "abc="}, data=b"content")
+    auth.S3SigV4Auth(credentials_of("id", "key", "token"), "s3", "eu-central-1").add_auth(request)
     ours = signed_headers(
         Credentials("id", "key", "token"),
         "eu-central-1",
