@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from backstay.errors import BackstayError
 from backstay.storage.s3 import S3
 from backstay.storage.s3_client import S3Error
 from support.destinations import Place
@@ -24,16 +26,16 @@ _numbers = itertools.count(1)
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that is free, and whose counterpart 10,000 above is free too."""
+    """Return a TCP port of loopback that is free, as its counterpart 10,000 above, where SeaweedFS speaks gRPC.
+
+    Both lie below the ports that the system gives to outgoing connections, which would take them meanwhile.
+    """
     while True:
-        with closing(socket.socket()) as first, closing(socket.socket()) as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            if port > 50_000:
-                continue
-            with suppress(OSError):
-                second.bind(("127.0.0.1", port + 10_000))
-                return port
+        port = random.randrange(10_000, 20_000)
+        with closing(socket.socket()) as first, closing(socket.socket()) as second, suppress(OSError):
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 def find_weed() -> str | None:
@@ -47,15 +49,23 @@ class S3Server:
     def __init__(self, program: str, folder: Path) -> None:
         self._program = program
         self._folder = folder
-        self._ports = [free_port() for _ in range(4)]
-        self.endpoint = f"http://127.0.0.1:{self._ports[3]}"
         identity = {
             "name": "tests",
             "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-        self.start()
+        for attempts_left in (2, 1, 0):  # another program may take a port before the server does
+            self._ports = [free_port() for _ in range(4)]
+            self.endpoint = f"http://127.0.0.1:{self._ports[3]}"
+            try:
+                self.start()
+            except RuntimeError:
+                self.kill()
+                if not attempts_left:
+                    raise
+            else:
+                return
 
     def start(self) -> None:
         """Start, and wait until a bucket can be made."""
@@ -87,7 +97,7 @@ class S3Server:
         while True:
             try:
                 self.make_bucket(f"ready-{next(_numbers)}")
-            except (S3Error, OSError) as error:
+            except (S3Error, BackstayError, OSError) as error:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((self._folder / "log").read_text()[-3000:]) from error
                 time.sleep(0.2)
