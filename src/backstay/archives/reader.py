@@ -123,7 +123,7 @@ class ArchiveReader:
     @property
     def _any(self) -> FormatReader:
         """What reads entries however they were found."""
-        return self._index or self._reader
+        return self._indexed or self._reader
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """Read the content of a file in pieces.

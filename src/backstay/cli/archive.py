@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from backstay.archives import Entry, EntryType, open_archive
+from backstay.archives import ArchiveReader, Entry, EntryType, open_archive
 from backstay.cli import options
 from backstay.cli.output import bar, console, print_json, say, shown, size, table, warn
 from backstay.errors import NotFoundError, VerificationError
@@ -24,18 +24,42 @@ every file.
 app = typer.Typer(help=_HELP, no_args_is_help=True)
 
 Archive = Annotated[
-    Path, typer.Argument(metavar="ARCHIVE", help="The main file: .jpa, .jps or .zip, beside its parts.")
+    str,
+    typer.Argument(
+        metavar="ARCHIVE|ID|NAME:FILE",
+        help="The main file: .jpa, .jps or .zip, beside its parts. Or the number of a backup, or a storage's name and "
+        "the main file's name there.",
+    ),
 ]
 
 
+def _opened(archive: str, password: str | None, storage: str, home: Path | None) -> ArchiveReader:
+    """Open an archive that lies here, or at a storage; there only what is needed of it is read."""
+    stored = archive.isascii() and (archive.isdigit() or ":" in archive)
+    if not storage and (not stored or Path(archive).exists()):
+        return open_archive(archive, password=password)
+    from backstay.jobs.stored_backups import open_backup, open_named
+
+    with options.opened(home) as installation:
+        if archive.isdigit():
+            return open_backup(installation, int(archive), storage, password)
+        return open_named(installation, f"{storage}:{archive}" if storage else archive, password)
+
+
 @app.command("list")
-def list_entries(archive: Archive, password: options.Password = None, json_output: options.Json = False) -> None:
+def list_entries(
+    archive: Archive,
+    storage: options.Storage = "",
+    password: options.Password = None,
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
     """List what is in an archive.
 
     Example:
         backstay archive list site.jpa --json
     """
-    with open_archive(archive, password=password) as opened:
+    with _opened(archive, password, storage, home) as opened:
         entries = list(opened)
     if json_output:
         print_json([_plain(entry) for entry in entries])
@@ -68,13 +92,19 @@ def _mode(entry: Entry) -> str:
 
 
 @app.command()
-def verify(archive: Archive, password: options.Password = None, json_output: options.Json = False) -> None:
+def verify(
+    archive: Archive,
+    storage: options.Storage = "",
+    password: options.Password = None,
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
     """Read all of an archive and say what is wrong with which entry.
 
     Example:
         backstay archive verify site.jpa
     """
-    with open_archive(archive, password=password) as opened, bar("Verify", quiet=json_output) as progress:
+    with _opened(archive, password, storage, home) as opened, bar("Verify", quiet=json_output) as progress:
         report = opened.verify(on_progress=lambda done: progress.update(done.path, done.bytes, done.total))
     problems = [problem.message for problem in report.problems]
     if json_output:
@@ -106,7 +136,9 @@ def extract(
     special_modes: Annotated[
         bool, typer.Option("--special-modes", help="Give files their setuid, setgid and sticky bits too.")
     ] = False,
+    storage: options.Storage = "",
     password: options.Password = None,
+    home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
     """Write everything that is in an archive into a folder, the backup's own pages and dumps included.
@@ -114,7 +146,7 @@ def extract(
     Example:
         backstay archive extract site.jpa --to /tmp/site --only 'images/**'
     """
-    with open_archive(archive, password=password) as opened, bar("Extract", quiet=json_output) as progress:
+    with _opened(archive, password, storage, home) as opened, bar("Extract", quiet=json_output) as progress:
         warnings: list[str] = []
         report = opened.extract(
             to,
@@ -137,17 +169,20 @@ def extract(
 def cat(
     archive: Archive,
     path: Annotated[str, typer.Argument(help="Path of one file in the archive.")],
+    storage: options.Storage = "",
     password: options.Password = None,
+    home: options.Home = None,
 ) -> None:
     """Write one file of an archive to standard output.
 
     Example:
         backstay archive cat site.jpa configuration.php
     """
-    with open_archive(archive, password=password) as opened:
-        for entry in opened:
-            if entry.path == path.strip("/") and entry.type is EntryType.FILE:
-                for piece in opened.read(entry):
-                    sys.stdout.buffer.write(piece)
-                return
-    raise NotFoundError(f"There is no file {path} in {archive}: see what is in it with 'backstay archive list'.")
+    with _opened(archive, password, storage, home) as opened:
+        try:
+            for piece in opened.read_path(path.strip("/")):
+                sys.stdout.buffer.write(piece)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"There is no file {shown(path)} in {archive}: see what is in it with 'backstay archive list'."
+            ) from error

@@ -31,6 +31,7 @@ def drill(
             "--scratch", metavar="DIR", help="Folder with room for the site.", show_default="in Backstay's own folder"
         ),
     ] = None,
+    storage: options.Storage = "",
     password: options.Password = None,
     home: options.Home = None,
     json_output: options.Json = False,
@@ -45,7 +46,8 @@ def drill(
     """
     report: DrillReport | None = None
     with options.opened(home) as installation, bar("Drill", quiet=json_output) as progress:
-        for step in drill_backup(installation, number, server=database, scratch=scratch, password=password):
+        steps = drill_backup(installation, number, server=database, scratch=scratch, password=password, storage=storage)
+        for step in steps:
             if isinstance(step, DrillReport):
                 report = step
             else:

@@ -32,6 +32,15 @@ Password = Annotated[
         help="Password of an encrypted archive. Other users can see command lines: prefer the variable.",
     ),
 ]
+Storage = Annotated[
+    str,
+    typer.Option(
+        "--storage",
+        metavar="NAME",
+        help="Read the copy that lies at this storage.",
+        show_default="the files here, else the copy whose arrival was proven last",
+    ),
+]
 
 
 def opened(home: Path | None) -> Installation:

@@ -13,7 +13,7 @@ from backstay.catalogue import Backup
 from backstay.cli import options
 from backstay.cli.copies import copy_json, copy_line
 from backstay.cli.output import bar, console, moment, print_json, shown, size, table
-from backstay.errors import NotFoundError, VerificationError
+from backstay.errors import VerificationError
 from backstay.jobs.records import (
     ListedBackup,
     backup_files,
@@ -24,6 +24,7 @@ from backstay.jobs.records import (
     list_backups,
     read_log,
 )
+from backstay.jobs.stored_backups import copies_sentence, is_read_elsewhere, open_backup
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the backup, as 'backstay list' shows it.")]
 _DRILL_STYLES = {"passed": "green", "failed": "red", "impossible": "yellow"}
@@ -166,28 +167,27 @@ def log(number: Number, home: options.Home = None) -> None:
 
 
 def verify(
-    number: Number, password: options.Password = None, home: options.Home = None, json_output: options.Json = False
+    number: Number,
+    storage: options.Storage = "",
+    password: options.Password = None,
+    home: options.Home = None,
+    json_output: options.Json = False,
 ) -> None:
-    """Read a backup's archive from the disk and prove that it is what was written.
+    """Read a backup's archive, from the disk or from a storage, and prove that it is what was written.
 
-    Example:
+    Examples:
         backstay verify 12
+
+        backstay verify 12 --storage nas
     """
     # Imported here: the other commands of this module read no archive.
-    from backstay.archives import open_archive
 
     with options.opened(home) as installation:
         backup = get_backup(installation, number)
-        files = backup_files(installation, backup)
-        if not files:
-            raise NotFoundError(
-                f"Backup {number} has no files (its state is {backup.meta}): there is nothing to verify."
-            )
-        secret = (
-            password
-            or installation.catalogue.profiles.get(backup.profile_id).settings().archive_password.get_secret_value()
-        )
-    with bar("Verify", quiet=json_output) as progress, open_archive(files[-1].path, password=secret or None) as archive:
+        elsewhere = is_read_elsewhere(installation, backup, storage)
+        opened = open_backup(installation, number, storage, password)
+        copies = "" if elsewhere else copies_sentence(installation, number)
+    with bar("Verify", quiet=json_output) as progress, opened as archive:
         report = archive.verify(on_progress=lambda done: progress.update(done.path, done.bytes, done.total))
     written = backup.proof.get("manifest")
     problems = [problem.message for problem in report.problems]
@@ -198,7 +198,7 @@ def verify(
             {"id": number, "ok": not problems, "entries": report.entries, "bytes": report.bytes, "problems": problems}
         )
     if problems:
-        raise VerificationError(f"Backup {number} is damaged: {' '.join(problems[:5])}")
+        raise VerificationError(f"Backup {number} is damaged: {' '.join(problems[:5])} {copies}".rstrip())
     if not json_output:
         how = "every content equals its hash" if report.used_manifest else "its structure is whole; it has no manifest"
         console.print(f"Backup {number} is good: {report.entries} entries, {size(report.bytes)}; {how}.", markup=False)

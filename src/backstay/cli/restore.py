@@ -162,6 +162,7 @@ def restore(
             "more.",
         ),
     ] = 1,
+    storage: options.Storage = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Finish a restore that was interrupted.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take a restore back: what was there before is again.")] = False,
@@ -220,7 +221,7 @@ def restore(
             keep_days=keep_days,
         )
         wanted.check()
-        found = resolve_source(installation, source, backup, (secret, secret_file), password, connections)
+        found = resolve_source(installation, source, backup, (secret, secret_file), password, connections, storage)
         if dry_run:
             _report_preview(installation, found, wanted, json_output=json_output)
             return

@@ -15,6 +15,7 @@ from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
 from backstay.errors import NotFoundError, TablesExistError, UsageError
 from backstay.jobs.installation import Installation
 from backstay.jobs.restore import RestoreSource, source_of_backup, source_of_server
+from backstay.jobs.stored_backups import open_remote
 from backstay.restore import (
     MAIN_DUMP,
     ArchivedDatabase,
@@ -155,10 +156,13 @@ def resolve_source(
     secret: tuple[str | None, Path | None],
     password: str | None,
     connections: int = 1,
+    storage: str = "",
 ) -> RestoreSource:
     """Return the archive that a number, a path or an address names; what lies elsewhere is not downloaded yet."""
     if source.isdigit():
-        return source_of_backup(installation, int(source), password)
+        return source_of_backup(installation, int(source), password, storage)
+    if storage:
+        raise UsageError("--storage chooses among the copies of a backup: give its number.")
     if source.startswith(("http://", "https://")):
         from backstay.cli.remote_connection import read_secret
         from backstay.client import Client
@@ -196,7 +200,7 @@ def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
     target = target.absolute()
     remote = source.remote
     return RestorePlan(
-        archive=f"backup {remote.backup_id} of {remote.url}" if remote else str(source.path),
+        archive=remote.place if remote else str(source.path),
         target=str(target),
         databases=databases,
         password=source.password,
@@ -237,10 +241,11 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
             f"{shown(plan.target)} cannot be looked into: run the restore as its owner, or choose another place."
         ) from error
     addresses = {name: address for name in plan.databases if (address := plan.database(name)) is not None}
-    if plan.remote is not None:
+    if plan.remote is not None and not plan.remote.storage:
         there = {name: _present(address) for name, address in addresses.items()}
         return Preview(plan, occupied, there, files=0, bytes=0, configuration=(), not_restored=())
-    with open_archive(plan.archive, password=plan.password) as archive:
+    at_storage = plan.remote is not None and open_remote(plan.remote, plan.password)
+    with at_storage or open_archive(plan.archive, password=plan.password) as archive:
         layout = read_layout(archive)
         in_the_way = {
             database.dump_file: _in_the_way(database, addresses[database.dump_file], plan.only_tables)

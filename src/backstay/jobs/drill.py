@@ -14,10 +14,12 @@ from backstay.archives.deep_trees import remove_tree, walk
 from backstay.catalogue import Backup
 from backstay.databases import DatabaseAddress
 from backstay.errors import BackstayError, UsageError
+from backstay.jobs.fetching import fetch_stored
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import get_backup
+from backstay.jobs.stored_backups import choose_copy, is_read_elsewhere, open_remote, remote_archive
 from backstay.profiles import Settings
-from backstay.restore import DrillReport, RestoreProgress, drill
+from backstay.restore import ArchiveElsewhere, DrillReport, RestoreProgress, drill
 from backstay.sites import find_site
 
 _log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ def drill_backup(
     scratch: Path | None = None,
     password: str | None = None,
     settings: Settings | None = None,
+    storage: str = "",
 ) -> Iterator[RestoreProgress | DrillReport]:
     """Prove a backup by restoring it where nobody needs it; the verdict goes into its record.
 
@@ -41,6 +44,7 @@ def drill_backup(
         scratch: folder with room for the site; None: in the home.
         password: of the archive; None: that of the profile.
         settings: those the backup was taken with; None: its profile's.
+        storage: name of the destination whose copy is drilled; empty: the local files where they are there.
 
     Yields:
         The progress, and last a ``DrillReport``.
@@ -58,15 +62,27 @@ def drill_backup(
     place = Path(tempfile.mkdtemp(prefix=f"drill-{backup_id}-", dir=folder))
     try:
         secret = password or (settings.archive_password.get_secret_value() if settings else "") or None
-        for step in drill(Path(backup.absolute_path), secret, _servers(server, settings), place):
+        archive = _archive(installation, backup, storage, secret)
+        for step in drill(archive, secret, _servers(server, settings), place):
             if isinstance(step, DrillReport):
-                found = _against_record(backup, step)
+                found = step if isinstance(archive, ArchiveElsewhere) else _against_record(backup, step)
                 _keep(installation, backup_id, found)
                 yield found
             else:
                 yield step
     finally:
         _remove(place)
+
+
+def _archive(installation: Installation, backup: Backup, storage: str, password: str | None) -> Path | ArchiveElsewhere:
+    if not is_read_elsewhere(installation, backup, storage):
+        return Path(backup.absolute_path)
+    remote = remote_archive(installation, choose_copy(installation, backup, storage))
+    return ArchiveElsewhere(
+        remote,
+        lambda _remote, folder, arrival, reporter: fetch_stored(remote, folder, arrival, reporter),
+        lambda: open_remote(remote, password),
+    )
 
 
 def drill_after_backup(installation: Installation, backup_id: int, settings: Settings) -> None:

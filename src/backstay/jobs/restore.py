@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from backstay.catalogue.vault import Vault
 from backstay.errors import BackstayError, DiskFullError, NotFoundError, UsageError, VerificationError
+from backstay.jobs.fetching import fetch_stored
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, get_backup
+from backstay.jobs.stored_backups import choose_copy, remote_archive
 from backstay.restore import (
     Arrival,
     RemoteArchive,
@@ -81,27 +83,40 @@ class PendingRestore:
     databases: tuple[str, ...] = ()
 
 
-def source_of_backup(installation: Installation, backup_id: int, password: str | None = None) -> RestoreSource:
+def source_of_backup(
+    installation: Installation, backup_id: int, password: str | None = None, storage: str = ""
+) -> RestoreSource:
     """Return what a record of this installation gives to restore.
 
+    Args:
+        installation: whose.
+        backup_id: number of the record.
+        password: of the archive; None: that of its profile.
+        storage: name of the destination whose copy is restored; empty: the local files where they are there.
+
     Raises:
-        NotFoundError: there is no such record, or its files are gone.
+        NotFoundError: there is no such record, or its files are gone and it has no copy.
     """
     backup = get_backup(installation, backup_id)
     files = backup_files(installation, backup)
-    if not files:
-        raise NotFoundError(f"Backup {backup.id} has no files (its state is {backup.meta}): choose another one.")
+    remote = None
+    if storage or not files:
+        remote = remote_archive(installation, choose_copy(installation, backup, storage))
+    path = Path(remote.parts[-1][0]) if remote else files[-1].path
+    # What was found at a storage says of itself what it is: nothing here can tell whether that is true.
+    is_own = not backup.proof.get("imported") and (remote is None or all(remote.hashes))
     try:
         settings = installation.catalogue.profiles.get(backup.profile_id).settings()
     except BackstayError:
-        return RestoreSource(files[-1].path, password, is_own=True)
+        return RestoreSource(path, password, remote=remote, is_own=is_own)
     database = settings.database.get_secret_value()
     return RestoreSource(
-        files[-1].path,
+        path,
         password or settings.archive_password.get_secret_value() or None,
         Path(settings.root) if settings.root else None,
         "" if database == "none" else database,
-        is_own=True,
+        remote,
+        is_own,
     )
 
 
@@ -140,10 +155,10 @@ def fetched(
 
     Args:
         installation: where it goes meanwhile.
-        source: yielded as it is where it lies here already.
+        source: yielded as it is where it lies here already, or at a storage, where it is read without that.
         on_progress: told how far the download is.
     """
-    if source.remote is None:
+    if source.remote is None or source.remote.storage:
         yield source
         return
     restores = _restores(installation)
@@ -159,6 +174,9 @@ def fetched(
 
 def _fetch(remote: RemoteArchive, folder: Path, arrival: Arrival, reporter: Reporter) -> None:
     """Download an archive for a restore, from wherever an earlier process came to."""
+    if remote.storage:
+        fetch_stored(remote, folder, arrival, reporter)
+        return
     from backstay.client import Client
 
     names, sizes = zip(*remote.parts, strict=True)

@@ -4,7 +4,7 @@ from backstay.restore.arriving import Arrival
 from backstay.restore.background import Reporter
 from backstay.restore.configuration import Move, Rewritten, rewrite_configuration
 from backstay.restore.databases import present_tables, scratch_database
-from backstay.restore.drill import DrillReport, drill
+from backstay.restore.drill import ArchiveElsewhere, DrillReport, drill
 from backstay.restore.journal import Journal, open_journals, read_lines, reopen_journal
 from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
 from backstay.restore.moving import SiteMove, extract_configuration, find_move
@@ -15,6 +15,7 @@ from backstay.restore.run import RestoreRun, begin
 
 __all__ = [
     "MAIN_DUMP",
+    "ArchiveElsewhere",
     "ArchivedDatabase",
     "Arrival",
     "DrillReport",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 
 from blake3 import blake3
 
-from backstay.archives import EntryType, ManifestLine, open_archive
+from backstay.archives import ArchiveReader, EntryType, ManifestLine, open_archive
 from backstay.archives.deep_trees import walk
 from backstay.archives.long_paths import reachable
 from backstay.catalogue.vault import Vault
@@ -38,7 +38,8 @@ from backstay.errors import (
 )
 from backstay.restore.databases import scratch_database
 from backstay.restore.layout import Layout, read_layout
-from backstay.restore.plan import RestorePlan, RestoreProgress, RestoreReport
+from backstay.restore.plan import RemoteArchive, RestorePlan, RestoreProgress, RestoreReport
+from backstay.restore.preparation import Fetch
 from backstay.restore.run import begin
 from backstay.steps import converted
 
@@ -98,13 +99,28 @@ class _Findings:
     impossible: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveElsewhere:
+    """An archive that does not lie here.
+
+    Attributes:
+        remote: where it lies.
+        fetch: fetches it for a restore.
+        open: opens it where it lies.
+    """
+
+    remote: RemoteArchive
+    fetch: Fetch
+    open: Callable[[], ArchiveReader]
+
+
 def drill(
-    archive: Path, password: str | None, servers: Mapping[str, DatabaseAddress], scratch: Path
+    archive: Path | ArchiveElsewhere, password: str | None, servers: Mapping[str, DatabaseAddress], scratch: Path
 ) -> Iterator[RestoreProgress | DrillReport]:
     """Restore a backup into a scratch folder and scratch databases, compare, and remove them again.
 
     Args:
-        archive: main file.
+        archive: main file, or where it lies else.
         password: of the archive, where it needs one.
         servers: kind of database (``mysql`` …) → any database of a server where scratch ones may be made.
         scratch: an empty folder, private, with room for the site.
@@ -143,7 +159,7 @@ class _Drill:
 
     def __init__(
         self,
-        archive: Path,
+        archive: Path | ArchiveElsewhere,
         password: str | None,
         servers: Mapping[str, DatabaseAddress],
         scratch: Path,
@@ -155,21 +171,29 @@ class _Drill:
         self._scratch = scratch
         self._findings = findings
 
+    def _open(self) -> ArchiveReader:
+        if isinstance(self._archive, ArchiveElsewhere):
+            return self._archive.open()
+        return open_archive(self._archive, password=self._password)
+
     def run(self) -> Iterator[RestoreProgress]:
-        with open_archive(self._archive, password=self._password) as archive:
+        elsewhere = self._archive if isinstance(self._archive, ArchiveElsewhere) else None
+        with self._open() as archive:
             layout = read_layout(archive)
         with ExitStack() as stack:
             databases = self._scratch_databases(layout, stack)
             plan = RestorePlan(
-                str(self._archive),
+                elsewhere.remote.place if elsewhere else str(self._archive),
                 str(self._scratch / "site"),
                 {name: address.url() for name, address in databases.items()},
                 self._password,
                 existing=ExistingTables.REFUSE.value,
                 configuration=False,
+                remote=elsewhere.remote if elsewhere else None,
             )
             run = begin(self._scratch / "restores", Vault(self._scratch / "key"), plan)
             run.layout = layout
+            run.fetch = elsewhere.fetch if elsewhere else None
             with run.journal:
                 for step in run.run(self._warned):
                     if not isinstance(step, RestoreReport):
@@ -216,7 +240,7 @@ class _Drill:
         root = self._scratch / "site"
         known = set()
         done = 0
-        with open_archive(self._archive, password=self._password) as archive:
+        with self._open() as archive:
             if not archive.has_manifest:
                 self._findings.problems.append(
                     "The archive has no manifest: its files came back, and there is nothing to compare them with."

@@ -32,6 +32,9 @@ class RemoteArchive:
         backup_id: number of the record there.
         parts: name and size of each part, in order; the main file last.
         connections: how many connections at once. What comes over one is staged as it comes, else part by part.
+        storage: name of the destination where it lies; the above are its address and secrets then. Empty: on a server.
+        folder: what stands before the names of the parts at the destination.
+        hashes: BLAKE3 of each part as it was sent there, in hexadecimal digits; empty where that is not known.
     """
 
     url: str
@@ -39,6 +42,16 @@ class RemoteArchive:
     backup_id: int
     parts: tuple[tuple[str, int], ...]
     connections: int = 1
+    storage: str = ""
+    folder: str = ""
+    hashes: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for a person."""
+        return (
+            f"backup {self.backup_id} at {self.storage}" if self.storage else f"backup {self.backup_id} of {self.url}"
+        )
 
     @property
     def size(self) -> int:
@@ -48,7 +61,8 @@ class RemoteArchive:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Read what ``asdict`` gave."""
-        return cls(**{**stored, "parts": tuple((name, size) for name, size in stored["parts"])})
+        parts = tuple((name, size) for name, size in stored["parts"])
+        return cls(**{**stored, "parts": parts, "hashes": tuple(stored.get("hashes", ()))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.server.files import PartResponse
-from backstay.server.handlers import PartOfArchive
+from backstay.server.handlers import PartOfArchive, StoredPartOfArchive
+from backstay.server.stored_parts import StoredPartResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,13 @@ class Answer:
     """
 
     body: bytes = b""
-    part: PartOfArchive | None = None
+    part: PartOfArchive | StoredPartOfArchive | None = None
     when_sent: Sequence[Callable[[], None]] = ()
 
     def response(self, headers: Mapping[str, str]) -> ASGIApp:
         """Return the answer as HTTP's; a file brings headers of its own."""
+        if isinstance(self.part, StoredPartOfArchive):
+            return StoredPartResponse(self.part.file)
         if self.part is not None:
             return PartResponse(self.part.path, self.part.name)
         response = Response(self.body, headers=headers)

@@ -21,7 +21,7 @@ from backstay.jobs.installation import Installation
 from backstay.server.access_log import note_call
 from backstay.server.answer import Answer
 from backstay.server.authentication import Identity
-from backstay.server.handlers import HANDLERS, Call, Handler, PartOfArchive, Scheduling
+from backstay.server.handlers import HANDLERS, Call, Handler, PartOfArchive, Scheduling, StoredPartOfArchive
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Dispatcher:
 
 def _encoded(handler: Handler, call: Call, parameters: Parameters, encode: Callable[[Any], bytes]) -> Answer:
     value = handler.function(call, parameters)
-    if isinstance(value, PartOfArchive):
+    if isinstance(value, PartOfArchive | StoredPartOfArchive):
         return Answer(part=value)
     return Answer(body=encode(value), when_sent=call.when_sent)
 

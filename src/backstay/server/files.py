@@ -54,22 +54,17 @@ class PartResponse:
         facts = os.fstat(descriptor)
         request = Headers(scope=scope)
         headers = part_headers(self._name, facts)
-        wanted = request.get("range") if _range_holds(request.get("if-range"), headers) else None
+        wanted = request.get("range") if range_holds(request.get("if-range"), headers) else None
         try:
             span = requested_span(wanted, facts.st_size)
         except UnsatisfiableRangeError:
-            refusal = PlainTextResponse(
-                "The range lies behind the end of the part.\n",
-                416,
-                {"Content-Range": f"bytes */{facts.st_size}", "X-Content-Type-Options": "nosniff"},
-            )
-            await refusal(scope, receive, send)
+            await unsatisfiable(facts.st_size)(scope, receive, send)
             return
         if span is not None:
             headers["Content-Range"] = f"bytes {span.start}-{span.start + span.length - 1}/{facts.st_size}"
         body = span or Span(0, facts.st_size)
         headers["Content-Length"] = str(body.length)
-        await send({"type": "http.response.start", "status": 206 if span else 200, "headers": _raw(headers)})
+        await send({"type": "http.response.start", "status": 206 if span else 200, "headers": raw(headers)})
         if scope["method"] == "HEAD" or body.length == 0:
             await send({"type": "http.response.body", "body": b""})
         elif extension := scope.get("extensions", {}).get(SEND_FILE):
@@ -81,7 +76,7 @@ class PartResponse:
 
 async def _send_body(descriptor: int, span: Span, receive: Receive, send: Send) -> None:
     position, end = span.start, span.start + span.length
-    gone = asyncio.create_task(_until_gone(receive))
+    gone = asyncio.create_task(until_gone(receive))
     try:
         while position < end and not gone.done():
             chunk = await anyio.to_thread.run_sync(os.pread, descriptor, min(CHUNK, end - position), position)
@@ -94,7 +89,8 @@ async def _send_body(descriptor: int, span: Span, receive: Receive, send: Send) 
         gone.cancel()
 
 
-async def _until_gone(receive: Receive) -> None:
+async def until_gone(receive: Receive) -> None:
+    """Wait until the client has gone."""
     message: Message = {"type": "http.request"}
     while message["type"] != "http.disconnect":
         message = await receive()
@@ -119,12 +115,29 @@ def refusal(status: int, sentence: str) -> Response:
     return PlainTextResponse(sentence + "\n", status, {"X-Content-Type-Options": "nosniff"})
 
 
+def unsatisfiable(size: int) -> Response:
+    """Return the answer to a range behind the end of a part of so many bytes."""
+    headers = {"Content-Range": f"bytes */{size}", "X-Content-Type-Options": "nosniff"}
+    return PlainTextResponse("The range lies behind the end of the part.\n", 416, headers)
+
+
 def part_headers(name: str, facts: os.stat_result) -> dict[str, str]:
     """Return the headers of a part, without its length.
 
     Args:
         name: base name of the part, surrogates for bytes that are not UTF-8.
         facts: of the file.
+    """
+    version = f'"{facts.st_ino:x}-{facts.st_size:x}-{facts.st_mtime_ns:x}"'
+    return {**named_headers(name, version), "Last-Modified": formatdate(facts.st_mtime, usegmt=True)}
+
+
+def named_headers(name: str, etag: str) -> dict[str, str]:
+    """Return the headers of a part of which no time is known.
+
+    Args:
+        name: base name of the part.
+        etag: stays the same as long as the content does, quoted.
     """
     plain = "".join(character if 32 <= ord(character) < 127 and character not in '"\\' else "_" for character in name)
     disposition = f'attachment; filename="{plain}"'
@@ -139,16 +152,16 @@ def part_headers(name: str, facts: os.stat_result) -> dict[str, str]:
         "Cache-Control": "must-revalidate, post-check=0, pre-check=0",
         "Expires": "0",
         "Pragma": "no-cache",
-        "ETag": f'"{facts.st_ino:x}-{facts.st_size:x}-{facts.st_mtime_ns:x}"',
-        "Last-Modified": formatdate(facts.st_mtime, usegmt=True),
+        "ETag": etag,
         "X-Content-Type-Options": "nosniff",
     }
 
 
-def _range_holds(condition: str | None, headers: dict[str, str]) -> bool:
+def range_holds(condition: str | None, headers: dict[str, str]) -> bool:
     """Whether a range may be answered: the client's piece is of the file as it is now (RFC 9110 section 13.1.5)."""
-    return condition is None or condition in (headers["ETag"], headers["Last-Modified"])
+    return condition is None or condition in (headers["ETag"], headers.get("Last-Modified"))
 
 
-def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+def raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as ASGI sends them."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -12,7 +12,7 @@ from backstay.server.handlers import (
     profiles,
     records,
 )
-from backstay.server.handlers.model import Call, Handler, PartOfArchive, Scheduling
+from backstay.server.handlers.model import Call, Handler, PartOfArchive, Scheduling, StoredPartOfArchive
 
 HANDLERS: dict[str, Handler] = {
     **information.HANDLERS,
@@ -25,4 +25,4 @@ HANDLERS: dict[str, Handler] = {
     **inclusions.HANDLERS,
 }
 
-__all__ = ["HANDLERS", "Call", "Handler", "PartOfArchive", "Scheduling"]
+__all__ = ["HANDLERS", "Call", "Handler", "PartOfArchive", "Scheduling", "StoredPartOfArchive"]

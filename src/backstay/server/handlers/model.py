@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.jobs.installation import Installation
+from backstay.jobs.stored_backups import StoredFile
 
 
 class Scheduling(Enum):
@@ -57,3 +58,10 @@ class PartOfArchive:
 
     path: Path
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPartOfArchive:
+    """A file at a storage to be sent on as it is: the reply of ``downloadDirect`` where no local one is left."""
+
+    file: StoredFile

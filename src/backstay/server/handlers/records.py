@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from backstay.api.methods.records import (
 from backstay.api.replies import BackupInfo, BackupRecord, PartFile
 from backstay.catalogue import Backup
 from backstay.engine import BackupFile
-from backstay.errors import NotFoundError, PermissionDeniedError, UsageError
+from backstay.errors import BackstayError, NotFoundError, PermissionDeniedError, UsageError
 from backstay.jobs.records import ListedBackup, backup_files, delete_backup, delete_backup_files, list_backups, read_log
-from backstay.server.handlers.model import Call, Handler, PartOfArchive, Scheduling
+from backstay.jobs.stored_backups import StoredFile, stored_files
+from backstay.server.handlers.model import Call, Handler, PartOfArchive, Scheduling, StoredPartOfArchive
 
 _MEBIBYTE = 1 << 20
 _LARGEST_CHUNK = 32
@@ -50,9 +52,7 @@ def listed(call: Call, parameters: ListParameters) -> list[BackupRecord]:
 def information(call: Call, parameters: RecordParameters) -> BackupInfo:
     """Tell one record and the files of its archive."""
     backup = _backup(call, parameters)
-    files = [
-        PartFile(part=file.part, name=file.name, size=file.size) for file in backup_files(call.installation, backup)
-    ]
+    files = [PartFile(part=file.part, name=file.name, size=file.size) for file in _files(call, backup)]
     return BackupInfo(**_columns(backup), filenames=files, drill=backup.proof.get("drill"))
 
 
@@ -64,6 +64,8 @@ def download(call: Call, parameters: DownloadParameters) -> str:
     part = _part(call, parameters)
     length = _MEBIBYTE * min(max(parameters.chunk_size, 1), _LARGEST_CHUNK)
     offset = length * (parameters.segment - 1)
+    if isinstance(part, StoredFile):
+        return base64.b64encode(_read_stored(part, offset, length)).decode("ascii")
     try:
         descriptor = os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -78,9 +80,11 @@ def download(call: Call, parameters: DownloadParameters) -> str:
         os.close(descriptor)
 
 
-def download_direct(call: Call, parameters: PartParameters) -> PartOfArchive:
+def download_direct(call: Call, parameters: PartParameters) -> PartOfArchive | StoredPartOfArchive:
     """Return the file of a part, for the server to send."""
     part = _part(call, parameters)
+    if isinstance(part, StoredFile):
+        return StoredPartOfArchive(part)
     return PartOfArchive(Path(part.path), part.name)
 
 
@@ -127,12 +131,31 @@ def _backup(call: Call, parameters: RecordParameters) -> Backup:
     return backup
 
 
-def _part(call: Call, parameters: PartParameters) -> BackupFile:
-    files = backup_files(call.installation, _backup(call, parameters))
-    for file in files:
+def _files(call: Call, backup: Backup) -> Sequence[BackupFile | StoredFile]:
+    """Return the parts of a backup: here, or else at the storage where they are read best."""
+    return backup_files(call.installation, backup) or stored_files(call.installation, backup)
+
+
+def _part(call: Call, parameters: PartParameters) -> BackupFile | StoredFile:
+    for file in _files(call, _backup(call, parameters)):
         if file.part == parameters.part_id:
             return file
     raise INVALID_PART.error()
+
+
+def _read_stored(part: StoredFile, offset: int, length: int) -> bytes:
+    if not 0 <= offset <= part.size:
+        raise INVALID_SEGMENT.error()
+    length = min(length, part.size - offset)
+    try:
+        content = part.read(offset, length) if length else b""
+    except NotFoundError as error:
+        raise CANNOT_OPEN.error() from error
+    except BackstayError as error:
+        raise CANNOT_READ.error() from error
+    if len(content) < length:
+        raise CANNOT_READ.error()
+    return content
 
 
 def _read(descriptor: int, offset: int, length: int) -> bytes:
