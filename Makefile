@@ -9,13 +9,14 @@ MADE = $(VENV)/made
 INSTALLED = $(VENV)/installed-$(PLACE)
 INSTALLED_DEV = $(VENV)/installed-dev-$(PLACE)
 
-# Given on the command line: a folder to back up, yes to keep what the demo made, options for pytest.
+# Given on the command line: a folder to back up, yes to keep what the demo made, options for pytest, a file to break.
 SITE =
 KEEP =
 ARGS =
+FILE =
 export SITE KEEP
 
-.PHONY: help demo test test-slow fuzz bench format lint types docs clean
+.PHONY: help demo test test-slow fuzz mutants bench format lint types docs clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +34,10 @@ test-slow: $(INSTALLED_DEV) ## the same with the tests that take minutes or giga
 
 fuzz: $(INSTALLED_DEV) ## throw damaged archives at the readers for ten minutes and more
 	@$(BIN)/python scripts/fuzz.py $(ARGS)
+
+mutants: $(INSTALLED_DEV) ## break a file line by line and see whether its tests notice; FILE=src/backstay/…, ARGS="tests/…" chooses tests
+	@scripts/install_test_servers.sh
+	@$(BIN)/python scripts/mutants.py $(FILE) $(ARGS)
 
 bench: $(INSTALLED_DEV) ## measure: each program of benchmarks/, one after the other
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark" && $(BIN)/python "$$benchmark" || exit 1; done

@@ -108,6 +108,9 @@ def reaching(call: Callable[[P], R], path: P) -> R:
 def make_folders(path: str) -> None:
     """Make a folder and those above it, as far as they are not there; `os.makedirs` for paths of any length.
 
+    Their names are on the disk when the call returns: what is moved into a folder whose own name a power cut takes away
+    would be gone with it.
+
     Raises:
         OSError: if one cannot be made.
     """
@@ -118,6 +121,16 @@ def make_folders(path: str) -> None:
     for folder in reversed(missing):
         with contextlib.suppress(FileExistsError):
             reaching(os.mkdir, folder)
+        with reachable(folder.rpartition("/")[0] or "/") as above:
+            _sync(above)
+
+
+def _sync(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def is_folder(path: str) -> bool:
