@@ -122,10 +122,10 @@ def make_folders(path: str) -> None:
         with contextlib.suppress(FileExistsError):
             reaching(os.mkdir, folder)
         with reachable(folder.rpartition("/")[0] or "/") as above:
-            _sync(above)
+            _sync_folder(above)
 
 
-def _sync(folder: str) -> None:
+def _sync_folder(folder: str) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
