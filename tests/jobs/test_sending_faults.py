@@ -30,10 +30,10 @@ def site(tmp_path: Path) -> Path:
     return root
 
 
-def add(installation: Installation, folder: Path, url: str = "", **options: int) -> Path:
+def add(installation: Installation, folder: Path, url: str = "", bandwidth: int = 0) -> Path:
     folder.mkdir(exist_ok=True)
     destination = NamedDestination(
-        0, folder.name, url or f"folder://{folder}", {}, datetime.now(UTC), DestinationOptions(**options)
+        0, folder.name, url or f"folder://{folder}", {}, datetime.now(UTC), DestinationOptions(bandwidth=bandwidth)
     )
     installation.catalogue.destinations.create(destination)
     return folder
