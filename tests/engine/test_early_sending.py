@@ -47,9 +47,7 @@ def _document(parts: list[Path]) -> BackupDocument:
     )
 
 
-def _send(
-    installation: Installation, backup_id: int, folder: Path, parts: list[Path], on_step: Callable[[Sent], object]
-) -> Copy:
+def _send(installation: Installation, backup_id: int, folder: Path, parts: list[Path]) -> Copy:
     destination = installation.catalogue.destinations.get("nas")
     steps = send_copy(
         installation.catalogue, backup_id, destination, folder, _document(parts), folder / "work", patience=5
