@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.cli.backup import parse_size
+from backstay.cli.sizes import parse_size
 from backstay.demo.compare import compare_trees
 from backstay.errors import UsageError
 from support.backups import make_files

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-import typer
-
-from backstay.archives.parts import MINIMUM_PART_SIZE
 from backstay.catalogue import Backup, Profile
-from backstay.cli import options
+from backstay.cli import backup_options, options
+from backstay.cli.backup_options import BackupOptions
 from backstay.cli.copies import copy_json
 from backstay.cli.output import bar, console, print_json, say, shown, size, warn
 from backstay.engine import Plan, Survey
@@ -25,56 +22,22 @@ from backstay.jobs.records import backup_files, get_backup
 
 
 def backup(
-    path: Annotated[Path | None, typer.Argument(help="Folder of the site.", show_default=False)] = None,
+    path: backup_options.Site = None,
     *,
-    profile: Annotated[int | None, typer.Option("--profile", help="Number of the profile to use.")] = None,
-    resume: Annotated[
-        int | None, typer.Option("--resume", metavar="ID", help="Go on with a backup that was stopped.")
-    ] = None,
-    database: Annotated[
-        str,
-        typer.Option(
-            "--database",
-            metavar="URL",
-            envvar="BACKSTAY_DATABASE",
-            help="mysql://user:password@host/name?prefix=abc_, postgresql://…, sqlite:///path or none. "
-            "Left out: read from the site's configuration. Other users can see command lines: prefer the variable.",
-        ),
-    ] = "",
-    backup_type: Annotated[
-        Literal["full", "dbonly", "fileonly", "alldb", "incfile", "incfull"] | None,
-        typer.Option("--type", help="What to take.", show_default="full"),
-    ] = None,
-    archive_format: Annotated[
-        Literal["jpa", "jps", "zip"] | None, typer.Option("--format", help="Format of the archive.", show_default="jpa")
-    ] = None,
-    part_size: Annotated[
-        str | None, typer.Option("--part-size", metavar="SIZE", help="Split the archive, for example 50MiB.")
-    ] = None,
-    compression: Annotated[
-        Literal["fast", "balanced", "small"] | None,
-        typer.Option("--compression", help="Less time or a smaller archive.", show_default="balanced"),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option("--exclude", metavar="PATTERN", help="Leave out paths, as in .gitignore: cache/, *.log, /tmp."),
-    ] = None,
-    description: Annotated[str, typer.Option("--description", help="For the list of backups.")] = "",
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="DIR", help="Folder for the archive.", show_default="archives in the home"),
-    ] = None,
-    storage: Annotated[
-        list[str] | None,
-        typer.Option("--storage", metavar="NAME", help="Send it to this storage; give it several times."),
-    ] = None,
+    profile: backup_options.Profile = None,
+    resume: backup_options.Resume = None,
+    database: backup_options.Database = "",
+    backup_type: backup_options.Type = None,
+    archive_format: backup_options.Format = None,
+    part_size: backup_options.PartSize = None,
+    compression: backup_options.Compression = None,
+    exclude: backup_options.Exclude = None,
+    description: backup_options.Description = "",
+    output: backup_options.Output = None,
+    storage: backup_options.Storage = None,
     password: options.Password = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Fail where a database does not give one object, rather than warn.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell what would be taken and what each filter leaves out.")
-    ] = False,
+    strict: backup_options.Strict = False,
+    dry_run: backup_options.DryRun = False,
     home: options.Home = None,
     as_json: options.Json = False,
 ) -> None:
@@ -91,67 +54,46 @@ def backup(
 
         backstay backup /var/www/site --storage nas --storage offsite
     """
+    given = BackupOptions(
+        type=backup_type,
+        format=archive_format,
+        part_size=part_size,
+        compression=compression,
+        exclude=tuple(exclude or ()),
+        output=output,
+        storages=tuple(storage or ()),
+        password=password,
+        database=database,
+        strict=strict,
+    )
     with options.opened(home) as installation:
         if resume is not None:
-            record = get_backup(installation, resume)
-            with _stoppable(installation, record.profile_id):
-                finished = _watch(installation, step_backup(installation, record.backupid or ""), quiet=as_json)
+            finished = _resume(installation, resume, quiet=as_json)
         else:
             chosen = _profile(installation, path, profile, database)
-            overrides = _overrides(
-                {
-                    "akeeba.basic.backup_type": backup_type,
-                    "akeeba.advanced.archiver_engine": archive_format,
-                    "engine.archiver.common.part_size": None if part_size is None else _part_size(part_size),
-                    "backstay.archiver.compression": compression,
-                    "backstay.scan.exclude": "\n".join(exclude) if exclude else None,
-                    "akeeba.basic.output_directory": str(output.absolute()) if output else None,
-                    "engine.archiver.jps.key": password,
-                    "backstay.site.database": database or None,
-                    "backstay.storage.destinations": _destinations(installation, storage),
-                    "backstay.database.strict": True if strict else None,
-                }
-            )
+            _check_storages(installation, given.storages)
             if dry_run:
-                _tell_survey(*survey_backup(installation, chosen.id, overrides), as_json=as_json)
+                _tell_survey(*survey_backup(installation, chosen.id, given.overrides()), as_json=as_json)
                 return
-            with _stoppable(installation, chosen.id):
-                state = start_backup(
-                    installation,
-                    profile_id=chosen.id,
-                    description=description,
-                    overrides=overrides,
-                    origin="cli",
-                    tag="cli",
-                )
-                finished = _watch(installation, state, quiet=as_json)
+            finished = _take(installation, chosen, description, given, quiet=as_json)
         _tell(installation, finished, as_json=as_json)
 
 
-def parse_size(text: str) -> int:
-    """Return the bytes that a size like ``50MiB``, ``2G`` or ``65536`` means; units are powers of 1024.
-
-    Raises:
-        UsageError: it is not a size.
-    """
-    units = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-    cleaned = text.strip().lower().removesuffix("ib").removesuffix("b")
-    unit = cleaned[-1:] if cleaned[-1:].isalpha() else ""
-    number = cleaned.removesuffix(unit).strip()
-    try:
-        size = int(float(number) * 1024 ** units[unit])
-    except (KeyError, ValueError, OverflowError):
-        size = -1
-    if size < 0:
-        raise UsageError(f"{text!r} is not a size: write 50MiB, 2GiB or a number of bytes.")
-    return size
+def _resume(installation: Installation, number: int, *, quiet: bool) -> StepState:
+    record = get_backup(installation, number)
+    with _stoppable(installation, record.profile_id):
+        return _watch(installation, step_backup(installation, record.backupid or ""), quiet=quiet)
 
 
-def _part_size(text: str) -> int:
-    size = parse_size(text)
-    if 0 < size < MINIMUM_PART_SIZE:
-        raise UsageError(f"Parts of {text} are too small: give at least 64KiB, or 0 for one file.")
-    return size
+def _take(
+    installation: Installation, profile: Profile, description: str, given: BackupOptions, *, quiet: bool
+) -> StepState:
+    overrides = given.overrides()
+    with _stoppable(installation, profile.id):
+        state = start_backup(
+            installation, profile_id=profile.id, description=description, overrides=overrides, origin="cli", tag="cli"
+        )
+        return _watch(installation, state, quiet=quiet)
 
 
 def _profile(installation: Installation, path: Path | None, number: int | None, database: str) -> Profile:
@@ -162,14 +104,9 @@ def _profile(installation: Installation, path: Path | None, number: int | None, 
     return installation.catalogue.profiles.get(number or 1)
 
 
-def _destinations(installation: Installation, names: list[str] | None) -> str | None:
-    for name in names or []:
+def _check_storages(installation: Installation, names: tuple[str, ...]) -> None:
+    for name in names:
         installation.catalogue.destinations.get(name)
-    return ",".join(names) if names else None
-
-
-def _overrides(values: dict[str, Any]) -> dict[str, object]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _watch(installation: Installation, state: StepState, *, quiet: bool) -> StepState:

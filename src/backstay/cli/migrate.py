@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import options
+from backstay.cli import options, restore_options
 from backstay.cli.output import bar, say
 from backstay.cli.remote_connection import read_secret
 from backstay.cli.restore import ask, begin, run
-from backstay.cli.restore_plan import RestoreOptions, make_plan, preview
+from backstay.cli.restore_options import RestoreOptions
+from backstay.cli.restore_plan import make_plan, preview
 from backstay.client import Client
 from backstay.jobs.migrate import backup_remotely
 from backstay.jobs.restore import RestoreSource, confirm_overdue, source_of_server
@@ -27,52 +28,20 @@ def migrate(
         str, typer.Option("--from", metavar="URL", help="Address of the server that has the site, its API or not.")
     ],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the site here.")],
-    database: Annotated[
-        list[str] | None,
-        typer.Option("--database", metavar="[DUMP=]URL", help="Database for the site here, as for 'restore'."),
-    ] = None,
+    database: restore_options.Database = None,
     profile: Annotated[int, typer.Option("--profile", help="Number of the backup profile on the server.")] = 1,
-    address: Annotated[
-        str | None,
-        typer.Option("--address", metavar="URL", help="New address of the site; the old one is replaced everywhere."),
-    ] = None,
-    old_address: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--old-address",
-            metavar="URL",
-            help="Old address of the site, where neither its configuration nor its backup tells it; may be given "
-            "often.",
-            show_default="read from the site",
-        ),
-    ] = None,
-    replace_texts: Annotated[
-        list[str] | None,
-        typer.Option("--replace", metavar="OLD=NEW", help="Replace another text; may be given often."),
-    ] = None,
-    existing: Annotated[
-        str, typer.Option("--existing-tables", metavar="ask|refuse|replace|backup", help="As for 'restore'.")
-    ] = "ask",
+    address: restore_options.Address = None,
+    old_address: restore_options.OldAddress = None,
+    replace_texts: restore_options.Replace = None,
+    existing: restore_options.Existing = "ask",
     delete_files: Annotated[
         bool, typer.Option("--delete-files", help="Delete the backup's files on the server in the end.")
     ] = False,
-    secret: Annotated[
-        str | None,
-        typer.Option(
-            "--secret",
-            metavar="TEXT",
-            help="Secret word or token. Other users can see command lines: prefer the variable BACKSTAY_SECRET, "
-            "--secret-file, or the prompt.",
-        ),
-    ] = None,
-    secret_file: Annotated[
-        Path | None, typer.Option("--secret-file", metavar="FILE", help="File whose first line is the secret.")
-    ] = None,
-    connections: Annotated[
-        int, typer.Option("--connections", min=1, max=32, help="Connections at once, as for 'restore'.")
-    ] = 1,
+    secret: options.Secret = None,
+    secret_file: options.SecretFile = None,
+    connections: restore_options.Connections = 1,
     password: options.Password = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace what is there without asking.")] = False,
+    yes: restore_options.Yes = False,
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
@@ -97,14 +66,19 @@ def migrate(
         looked = preview(make_plan(RestoreSource(to, remote=RemoteArchive(server, word, 0, ())), wanted))
         if looked.replaces and not yes:
             ask(looked.question(), json_output=json_output)
-        with bar("Backup", quiet=json_output) as progress:
-
-            def told(reply: StepReply) -> None:
-                progress.update(f"{reply.domain} {reply.step}", reply.progress, 100, reply.progress)
-
-            number = backup_remotely(client, profile, "Taken to move the site", told)
+        number = _back_up(client, profile, quiet=json_output)
         source = source_of_server(client, (server, word), number, password, connections)
         plan = replace(make_plan(source, wanted), moved_from=server)
         run(begin(installation, plan, existing=existing, yes=True, json_output=json_output), json_output=json_output)
         if delete_files:
             client.delete_files(number)
+
+
+def _back_up(client: Client, profile: int, *, quiet: bool) -> int:
+    """Take a backup on the server, and return its number there."""
+    with bar("Backup", quiet=quiet) as progress:
+
+        def told(reply: StepReply) -> None:
+            progress.update(f"{reply.domain} {reply.step}", reply.progress, 100, reply.progress)
+
+        return backup_remotely(client, profile, "Taken to move the site", told)

@@ -32,6 +32,18 @@ Password = Annotated[
         help="Password of an encrypted archive. Other users can see command lines: prefer the variable.",
     ),
 ]
+Secret = Annotated[
+    str | None,
+    typer.Option(
+        "--secret",
+        metavar="TEXT",
+        help="Secret word or token of a server. Other users can see command lines: prefer the variable "
+        "BACKSTAY_SECRET, --secret-file, or the prompt.",
+    ),
+]
+SecretFile = Annotated[
+    Path | None, typer.Option("--secret-file", metavar="FILE", help="File whose first line is the secret.")
+]
 Storage = Annotated[
     str,
     typer.Option(

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from backstay.cli import options
 from backstay.cli.output import shown, stderr
 from backstay.cli.remote_memory import remember, remembered
 from backstay.client import Client, Exchange
@@ -46,18 +47,8 @@ def _options(
             help="Address of the site, or of its API in any form.",
         ),
     ],
-    secret: Annotated[
-        str | None,
-        typer.Option(
-            "--secret",
-            metavar="TEXT",
-            help="Secret word or token. Other users can see command lines: prefer the variable BACKSTAY_SECRET, "
-            "--secret-file, or the prompt.",
-        ),
-    ] = None,
-    secret_file: Annotated[
-        Path | None, typer.Option("--secret-file", metavar="FILE", help="File whose first line is the secret.")
-    ] = None,
+    secret: options.Secret = None,
+    secret_file: options.SecretFile = None,
     api: Annotated[
         int | None,
         typer.Option("--api", min=1, max=3, help="Use this version of the API only.", show_default="newest"),

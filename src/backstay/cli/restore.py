@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
 
-from backstay.cli import options
+from backstay.cli import options, restore_options
 from backstay.cli.output import bar, console, moment, print_json, say, shown, table, warn
-from backstay.cli.restore_plan import RestoreOptions, make_plan, preview, resolve_source
+from backstay.cli.restore_options import RestoreOptions, SourceOptions
+from backstay.cli.restore_plan import make_plan, preview, resolve_source
 from backstay.cli.restore_report import report_preview, report_result
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
@@ -35,140 +36,33 @@ if TYPE_CHECKING:
 
 
 def restore(
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="ID|ARCHIVE|URL",
-            help="Number of a backup, an archive's main file, or the address of a server. "
-            "With --resume, --undo and --confirm: the name of a restore.",
-            show_default=False,
-        ),
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            "--to",
-            metavar="DIR",
-            help="Folder to bring the files back to.",
-            show_default="where the backup's site was",
-        ),
-    ] = None,
-    database: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--database",
-            metavar="[DUMP=]URL",
-            help="Database to load the site's dump into, for example mysql://user:password@localhost/new?prefix=new_. "
-            "For another dump of the archive put its name before it: forum.sql=mysql://…",
-        ),
-    ] = None,
-    existing: Annotated[
-        str,
-        typer.Option(
-            "--existing-tables",
-            metavar="ask|refuse|replace|backup",
-            help="What to do with tables that are there already: replaced ones can come back until the restore is "
-            "confirmed, and with backup stay beside the new ones for good.",
-        ),
-    ] = "ask",
-    replace: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--replace",
-            metavar="OLD=NEW",
-            help="Replace a text, such as an address or a path, in the databases and files; may be given often.",
-        ),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="URL",
-            help="New address of the site: the old one is replaced by it, in all its forms, in the configuration, the "
-            "databases and the files, and the old folder by the new one.",
-        ),
-    ] = None,
-    old_address: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--old-address",
-            metavar="URL",
-            help="Old address of the site, where neither its configuration nor its backup tells it; may be given "
-            "often.",
-            show_default="read from the site",
-        ),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="GLOB", help="Only these paths; what else is there stays. May be given often."),
-    ] = None,
-    only_tables: Annotated[
-        list[str] | None,
-        typer.Option("--only-tables", metavar="GLOB", help="Only these tables, such as '#__users' or 'users*'."),
-    ] = None,
-    no_files: Annotated[bool, typer.Option("--no-files", help="Databases only.")] = False,
-    merge: Annotated[
-        bool, typer.Option("--merge", help="Keep files that the folder holds and the backup does not.")
-    ] = False,
-    keep_configuration: Annotated[
-        bool, typer.Option("--keep-configuration", help="Leave the site's own configuration as it was backed up.")
-    ] = False,
-    rename_server_files: Annotated[
-        bool,
-        typer.Option(
-            "--rename-server-files",
-            help="Give .htaccess, web.config, php.ini and .user.ini in the root other names, as Akeeba's restore does.",
-        ),
-    ] = False,
-    special_modes: Annotated[
-        bool, typer.Option("--special-modes", help="Give files setuid, setgid and sticky bits too.")
-    ] = False,
-    owner: Annotated[
-        str | None,
-        typer.Option(
-            "--owner",
-            metavar="USER[:GROUP]",
-            help="Give the files to this user; needs root.",
-            show_default="root gives back the owners of the backup, or those of the folder that is replaced",
-        ),
-    ] = None,
-    keep_days: Annotated[
-        float,
-        typer.Option("--keep-days", min=0, help="Days for which what was replaced is kept unless it is confirmed."),
-    ] = 7.0,
-    backup: Annotated[
-        int | None,
-        typer.Option("--backup", metavar="ID", help="Of a server: which backup.", show_default="the newest"),
-    ] = None,
-    secret: Annotated[
-        str | None,
-        typer.Option(
-            "--secret",
-            metavar="TEXT",
-            help="Of a server: its secret word or a token. Other users can see command lines: prefer the variable "
-            "BACKSTAY_SECRET, --secret-file, or the prompt.",
-        ),
-    ] = None,
-    secret_file: Annotated[
-        Path | None, typer.Option("--secret-file", metavar="FILE", help="File whose first line is the secret.")
-    ] = None,
-    connections: Annotated[
-        int,
-        typer.Option(
-            "--connections",
-            min=1,
-            max=32,
-            help="Of a server: connections at once. Files are made ready as they come over one, and part by part over "
-            "more.",
-        ),
-    ] = 1,
+    source: restore_options.Source = None,
+    to: restore_options.To = None,
+    database: restore_options.Database = None,
+    existing: restore_options.Existing = "ask",
+    replace: restore_options.Replace = None,
+    address: restore_options.Address = None,
+    old_address: restore_options.OldAddress = None,
+    only: restore_options.Only = None,
+    only_tables: restore_options.OnlyTables = None,
+    no_files: restore_options.NoFiles = False,
+    merge: restore_options.Merge = False,
+    keep_configuration: restore_options.KeepConfiguration = False,
+    rename_server_files: restore_options.RenameServerFiles = False,
+    special_modes: restore_options.SpecialModes = False,
+    owner: restore_options.Owner = None,
+    keep_days: restore_options.KeepDays = 7.0,
+    backup: restore_options.BackupId = None,
+    secret: options.Secret = None,
+    secret_file: options.SecretFile = None,
+    connections: restore_options.Connections = 1,
     storage: options.Storage = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Finish a restore that was interrupted.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Take a restore back: what was there before is again.")] = False,
-    confirm: Annotated[bool, typer.Option("--confirm", help="Remove what a restore replaced, for good.")] = False,
-    pending: Annotated[bool, typer.Option("--pending", help="List restores that can be finished or undone.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace what is there without asking.")] = False,
+    dry_run: restore_options.DryRun = False,
+    resume: restore_options.Resume = False,
+    undo: restore_options.Undo = False,
+    confirm: restore_options.Confirm = False,
+    pending: restore_options.Pending = False,
+    yes: restore_options.Yes = False,
     password: options.Password = None,
     home: options.Home = None,
     json_output: options.Json = False,
@@ -187,46 +81,75 @@ def restore(
 
         backstay restore --undo
     """
-    if sum((resume, undo, confirm, pending)) > 1:
-        raise UsageError("Give one of --resume, --undo, --confirm and --pending.")
+    action = _action(resume=resume, undo=undo, confirm=confirm, pending=pending)
+    wanted = RestoreOptions(
+        to=to,
+        databases=tuple(database or ()),
+        existing=existing,
+        replacements=tuple(replace or ()),
+        address=address,
+        old_addresses=tuple(old_address or ()),
+        only=tuple(only or ()),
+        only_tables=tuple(only_tables or ()),
+        files=not no_files,
+        merge=merge,
+        configuration=not keep_configuration,
+        rename_server_files=rename_server_files,
+        special_modes=special_modes,
+        owner=owner,
+        keep_days=keep_days,
+    )
+    given = SourceOptions(source or "", backup, secret, secret_file, password, connections, storage)
     with options.opened(home) as installation:
         for name in confirm_overdue(installation, warn):
             say(f"What the restore {name} replaced was kept long enough and is removed now.")
-        if pending:
+        if action is _Action.BEGIN:
+            _restore(installation, given, wanted, dry_run=dry_run, yes=yes, json_output=json_output)
+        elif action is _Action.RESUME:
+            run(resume_restore(installation, given.source), json_output=json_output)
+        elif action is _Action.LIST:
             _list(installation, json_output=json_output)
-            return
-        if undo or confirm:
-            _end(installation, source or "", undo=undo, json_output=json_output)
-            return
-        if resume:
-            run(resume_restore(installation, source or ""), json_output=json_output)
-            return
-        if source is None:
-            raise UsageError("Say what to restore: the number of a backup, an archive's main file, or an address.")
-        wanted = RestoreOptions(
-            to=to,
-            databases=tuple(database or ()),
-            existing=existing,
-            replacements=tuple(replace or ()),
-            address=address,
-            old_addresses=tuple(old_address or ()),
-            only=tuple(only or ()),
-            only_tables=tuple(only_tables or ()),
-            files=not no_files,
-            merge=merge,
-            configuration=not keep_configuration,
-            rename_server_files=rename_server_files,
-            special_modes=special_modes,
-            owner=owner,
-            keep_days=keep_days,
-        )
-        wanted.check()
-        found = resolve_source(installation, source, backup, (secret, secret_file), password, connections, storage)
-        if dry_run:
-            _report_preview(installation, found, wanted, json_output=json_output)
-            return
-        restoring = begin(installation, make_plan(found, wanted), existing=existing, yes=yes, json_output=json_output)
-        run(restoring, json_output=json_output)
+        else:
+            _end(installation, given.source, undo=action is _Action.UNDO, json_output=json_output)
+
+
+class _Action(enum.Enum):
+    """What ``backstay restore`` is asked to do."""
+
+    BEGIN = enum.auto()
+    RESUME = enum.auto()
+    UNDO = enum.auto()
+    CONFIRM = enum.auto()
+    LIST = enum.auto()
+
+
+def _action(*, resume: bool, undo: bool, confirm: bool, pending: bool) -> _Action:
+    flags = {_Action.RESUME: resume, _Action.UNDO: undo, _Action.CONFIRM: confirm, _Action.LIST: pending}
+    chosen = [action for action, given in flags.items() if given]
+    if len(chosen) > 1:
+        raise UsageError("Give one of --resume, --undo, --confirm and --pending.")
+    return chosen[0] if chosen else _Action.BEGIN
+
+
+def _restore(
+    installation: Installation,
+    given: SourceOptions,
+    wanted: RestoreOptions,
+    *,
+    dry_run: bool,
+    yes: bool,
+    json_output: bool,
+) -> None:
+    """Restore an archive, or say what that would change."""
+    if not given.source:
+        raise UsageError("Say what to restore: the number of a backup, an archive's main file, or an address.")
+    wanted.check()
+    source = resolve_source(installation, given)
+    if dry_run:
+        _report_preview(installation, source, wanted, json_output=json_output)
+        return
+    plan = make_plan(source, wanted)
+    run(begin(installation, plan, existing=wanted.existing, yes=yes, json_output=json_output), json_output=json_output)
 
 
 def _report_preview(

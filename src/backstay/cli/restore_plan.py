@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from backstay.archives import ArchiveReader, open_archive
 from backstay.cli.output import shown, size
+from backstay.cli.restore_options import POLICIES, RestoreOptions, SourceOptions, named_databases, pairs
 from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
 from backstay.errors import NotFoundError, TablesExistError, UsageError
 from backstay.jobs.installation import Installation
@@ -21,7 +21,6 @@ from backstay.restore import (
     ArchivedDatabase,
     Layout,
     Move,
-    Place,
     RestorePlan,
     Rewritten,
     SiteMove,
@@ -31,55 +30,6 @@ from backstay.restore import (
     read_layout,
     rewrite_configuration,
 )
-
-_POLICIES = {"refuse": ExistingTables.REFUSE, "replace": ExistingTables.REPLACE, "backup": ExistingTables.BACK_UP}
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreOptions:
-    """The options of a restore as they were given."""
-
-    to: Path | None = None
-    databases: tuple[str, ...] = field(default=(), repr=False)
-    existing: str = "ask"
-    replacements: tuple[str, ...] = ()
-    address: str | None = None
-    old_addresses: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    only_tables: tuple[str, ...] = ()
-    files: bool = True
-    merge: bool = False
-    configuration: bool = True
-    rename_server_files: bool = False
-    special_modes: bool = False
-    owner: str | None = None
-    keep_days: float = 7.0
-
-    def check(self) -> None:
-        """Refuse what makes no sense, before anything is downloaded.
-
-        Raises:
-            UsageError: an option cannot be used.
-        """
-        if self.existing not in (*_POLICIES, "ask"):
-            raise UsageError(f"--existing-tables takes ask, refuse, replace or backup, not {self.existing!r}.")
-        if self.address is not None and not _is_whole_address(self.address):
-            raise UsageError(f"--address takes a whole address such as https://example.com, not {self.address!r}.")
-        if self.old_addresses and self.address is None:
-            raise UsageError("--old-address is replaced by the new one: give that with --address.")
-        for old in self.old_addresses:
-            Place.parse(old)
-        pairs(self.replacements)
-        named_databases(self.databases)
-
-
-def _is_whole_address(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        Place.parse(address)
-    except (ValueError, UsageError):
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.query and not parts.fragment
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,33 +93,26 @@ class Preview:
     def decided(self, plan: RestorePlan, existing: str, *, asked: bool) -> RestorePlan:
         """Return the plan with what becomes of existing tables: what nobody was asked about is not replaced."""
         if existing != "ask":
-            return replace(plan, existing=_POLICIES[existing].value)
+            return replace(plan, existing=POLICIES[existing].value)
         known = self.layout is not None and all(tables is not None for tables in self.in_the_way.values())
         policy = ExistingTables.REPLACE if asked or known else ExistingTables.REFUSE
         return replace(plan, existing=policy.value)
 
 
-def resolve_source(
-    installation: Installation,
-    source: str,
-    backup: int | None,
-    secret: tuple[str | None, Path | None],
-    password: str | None,
-    connections: int = 1,
-    storage: str = "",
-) -> RestoreSource:
+def resolve_source(installation: Installation, options: SourceOptions) -> RestoreSource:
     """Return the archive that a number, a path or an address names; what lies elsewhere is not downloaded yet."""
+    source = options.source
     if source.isdigit():
-        return source_of_backup(installation, int(source), password, storage)
-    if storage:
+        return source_of_backup(installation, int(source), options.password, options.storage)
+    if options.storage:
         raise UsageError("--storage chooses among the copies of a backup: give its number.")
     if source.startswith(("http://", "https://")):
         from backstay.cli.remote_connection import read_secret
         from backstay.client import Client
 
-        word = read_secret(*secret)
+        word = read_secret(options.secret, options.secret_file)
         with Client(source, word) as client:
-            return source_of_server(client, (source, word), backup, password, connections)
+            return source_of_server(client, (source, word), options.backup, options.password, options.connections)
     path = Path(source)
     if path.is_file() and path.suffix.lower() == ".sql":
         raise UsageError(
@@ -180,7 +123,7 @@ def resolve_source(
         raise NotFoundError(
             f"There is no archive {shown(source)}: give the path of its main file, a backup's number, or an address."
         )
-    return RestoreSource(path.resolve(), password)
+    return RestoreSource(path.resolve(), options.password)
 
 
 def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
@@ -321,40 +264,6 @@ def _configuration(archive: ArchiveReader, layout: Layout, plan: RestorePlan) ->
             plan.address,
         )
         return tuple(rewrite_configuration(Path(folder), move, on_warning=lambda _message: None))
-
-
-def named_databases(values: tuple[str, ...]) -> dict[str, str]:
-    """Return the URL for each dump; one without a name is for the site's own.
-
-    Raises:
-        UsageError: a URL makes no sense, or a dump is given two.
-    """
-    found: dict[str, str] = {}
-    for value in values:
-        before, separator, after = value.partition("=")
-        named = bool(separator) and before.endswith(".sql")
-        name = before if named else MAIN_DUMP
-        if name in found:
-            raise UsageError(f"--database is given twice for {name}: give one.")
-        found[name] = DatabaseAddress.parse(after if named else value).url()
-    return found
-
-
-def pairs(values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Return old and new texts of ``OLD=NEW``; the first equals sign parts them.
-
-    Raises:
-        UsageError: one has no equals sign, or no old text.
-    """
-    found = []
-    for value in values:
-        old, separator, new = value.partition("=")
-        if not separator or not old:
-            raise UsageError(
-                f"--replace takes OLD=NEW, such as https://old.example=https://new.example, not {value!r}."
-            )
-        found.append((old, new))
-    return tuple(found)
 
 
 def _owner(given: str | None, target: Path) -> tuple[int, int] | None:

@@ -13,9 +13,9 @@ from rich.text import Text
 from backstay.catalogue import NamedDestination
 from backstay.catalogue.destinations import DestinationOptions
 from backstay.cli import options
-from backstay.cli.backup import parse_size
 from backstay.cli.copies import copy_json
 from backstay.cli.output import console, moment, print_json, say, shown, size, table
+from backstay.cli.sizes import parse_size
 from backstay.errors import UsageError
 from backstay.jobs.storage import (
     add_destination,

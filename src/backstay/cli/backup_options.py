@@ -1,0 +1,103 @@
+"""The options of ``backstay backup``: each declared once, and what was given as overrides of a profile's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from backstay.archives.parts import MINIMUM_PART_SIZE
+from backstay.cli.sizes import parse_size
+from backstay.errors import UsageError
+
+Site = Annotated[Path | None, typer.Argument(help="Folder of the site.", show_default=False)]
+Profile = Annotated[int | None, typer.Option("--profile", help="Number of the profile to use.")]
+Resume = Annotated[int | None, typer.Option("--resume", metavar="ID", help="Go on with a backup that was stopped.")]
+Database = Annotated[
+    str,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="BACKSTAY_DATABASE",
+        help="mysql://user:password@host/name?prefix=abc_, postgresql://…, sqlite:///path or none. "
+        "Left out: read from the site's configuration. Other users can see command lines: prefer the variable.",
+    ),
+]
+Type = Annotated[
+    Literal["full", "dbonly", "fileonly", "alldb", "incfile", "incfull"] | None,
+    typer.Option("--type", help="What to take.", show_default="full"),
+]
+Format = Annotated[
+    Literal["jpa", "jps", "zip"] | None, typer.Option("--format", help="Format of the archive.", show_default="jpa")
+]
+PartSize = Annotated[
+    str | None, typer.Option("--part-size", metavar="SIZE", help="Split the archive, for example 50MiB.")
+]
+Compression = Annotated[
+    Literal["fast", "balanced", "small"] | None,
+    typer.Option("--compression", help="Less time or a smaller archive.", show_default="balanced"),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="PATTERN", help="Leave out paths, as in .gitignore: cache/, *.log, /tmp."),
+]
+Description = Annotated[str, typer.Option("--description", help="For the list of backups.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="DIR", help="Folder for the archive.", show_default="archives in the home"),
+]
+Storage = Annotated[
+    list[str] | None,
+    typer.Option("--storage", metavar="NAME", help="Send it to this storage; give it several times."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail where a database does not give one object, rather than warn.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only tell what would be taken and what each filter leaves out.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """How a backup differs from what its profile says, as it was given; None, or empty: as the profile says."""
+
+    type: str | None = None
+    format: str | None = None
+    part_size: str | None = None
+    compression: str | None = None
+    exclude: tuple[str, ...] = ()
+    output: Path | None = None
+    storages: tuple[str, ...] = ()
+    password: str | None = field(default=None, repr=False)
+    database: str = field(default="", repr=False)
+    strict: bool = False
+
+    def overrides(self) -> dict[str, object]:
+        """Return settings by their dotted keys.
+
+        Raises:
+            UsageError: the size of the parts is none, or too small.
+        """
+        values: dict[str, object] = {
+            "akeeba.basic.backup_type": self.type,
+            "akeeba.advanced.archiver_engine": self.format,
+            "engine.archiver.common.part_size": None if self.part_size is None else _part_size(self.part_size),
+            "backstay.archiver.compression": self.compression,
+            "backstay.scan.exclude": "\n".join(self.exclude) or None,
+            "akeeba.basic.output_directory": str(self.output.absolute()) if self.output else None,
+            "engine.archiver.jps.key": self.password,
+            "backstay.site.database": self.database or None,
+            "backstay.storage.destinations": ",".join(self.storages) or None,
+            "backstay.database.strict": True if self.strict else None,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def _part_size(text: str) -> int:
+    size = parse_size(text)
+    if 0 < size < MINIMUM_PART_SIZE:
+        raise UsageError(f"Parts of {text} are too small: give at least 64KiB, or 0 for one file.")
+    return size
