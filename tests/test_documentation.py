@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backstay.errors import BackstayError
+from backstay.storage.address import SCHEMES
 from backstay.version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,3 +82,15 @@ def test_every_error_has_an_exit_code_of_its_own_and_a_sentence() -> None:
 def test_the_changelog_has_the_current_version() -> None:
     headings = re.findall(r"^## +\[?v?([\d.]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[:1] == [__version__]
+
+
+def test_every_address_and_secret_of_a_storage_is_in_the_reference() -> None:
+    page = (DOCS / "reference" / "storage.md").read_text()
+    for name, scheme in SCHEMES.items():
+        assert f"`{name}:" in page
+        for option in scheme.options:
+            assert f"`{option}`" in page, f"{name}: {option}"
+        for secret in scheme.secrets:
+            assert f"`{secret.name}`" in page, f"{name}: {secret.name}"
+            for variable in (*secret.variables, *secret.file_variables):
+                assert f"`{variable}`" in page, f"{name}: {variable}"
