@@ -13,6 +13,7 @@ import pytest
 from backstay.jobs.backup import start_backup, step_backup
 from backstay.jobs.installation import open_installation
 from backstay.jobs.profiles import export_profile, import_profile, profile_of_site
+from backstay.jobs.storage import adopt_storage
 
 CONFIGURATION = {
     "akeeba": {
@@ -34,6 +35,17 @@ def test_keys_that_are_not_honoured_are_named_when_imported_and_given_back(home:
     ]
     assert back["akeeba"]["advanced"] == CONFIGURATION["akeeba"]["advanced"]
     assert back["akeeba"]["tuning"] == CONFIGURATION["akeeba"]["tuning"]
+
+
+def test_an_imported_profile_that_cannot_send_yet_says_why(home: Path) -> None:
+    values = {"akeeba.advanced.postproc_engine": "amazons3", "engine.postproc.amazons3.bucket": "b"}
+    with open_installation(home) as installation:
+        exported = {"description": "x", "configuration": json.dumps(values), "filters": "{}"}
+        profile, _unknown = import_profile(installation, exported)
+        storage, lacking = adopt_storage(installation, profile)
+        assert storage is None
+        assert lacking == "Its backups are not sent elsewhere yet (amazons3): accesskey, secretkey is not set."
+        assert installation.catalogue.destinations.all() == []
 
 
 def test_the_right_database_mends_a_profile_whose_first_backup_the_database_refused(home: Path, tmp_path: Path) -> None:

@@ -205,12 +205,20 @@ def import_command(
         profile, unknown = import_profile(
             installation, exported, (lambda stored: decrypted_settings(stored, key)) if key else None
         )
+        # Imported here: what sends and reads stored backups is slow to load.
+        from backstay.jobs.storage import adopt_storage
+
+        storage, lacking = adopt_storage(installation, profile)
+    if lacking:
+        warn(lacking)
     if unknown:
         warn(f"Kept, but not honoured by Backstay: {', '.join(unknown)}.")
     if json_output:
-        print_json({**_json(profile), "not_honoured": unknown})
+        print_json({**_json(profile), "not_honoured": unknown, "storage": storage.name if storage else None})
     else:
         console.print(f"Profile {profile.id} ({shown(profile.description)}) is imported.", markup=False)
+        if storage is not None:
+            say(f"Its backups go to {storage.name}: try it with 'backstay storage test {storage.name}'.")
         if not profile.configuration.get(ROOT_KEY):
             say(f"Say which folder it backs up: backstay profile edit {profile.id} --root PATH.")
 

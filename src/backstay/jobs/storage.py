@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
-from backstay.catalogue import Copy, DestinationOptions, NamedDestination
+from backstay.catalogue import Copy, DestinationOptions, NamedDestination, Profile
 from backstay.engine import Sent, document_of, main_file, refresh_remote_filename, remove_copy, send_copy
 from backstay.errors import BackstayError, NotFoundError, StorageError, UsageError, VerificationError
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import get_backup
+from backstay.profiles.remote_storage import remote_storage
 from backstay.storage import Destination, PutOptions, open_destination, parse_address, secrets_from_environment
 
 DESTINATIONS_KEY = "backstay.storage.destinations"
@@ -259,3 +260,30 @@ def delete_copies(installation: Installation, backup_id: int) -> None:
         if copy.state == "failed":
             continue
         remove_copy(installation.catalogue, copy, installation.catalogue.destinations.get(copy.destination))
+
+
+def adopt_storage(installation: Installation, profile: Profile) -> tuple[NamedDestination | None, str]:
+    """Make a storage of what an imported profile says of where its backups are sent, and let the profile use it.
+
+    Args:
+        installation: whose.
+        profile: as it was imported.
+
+    Returns:
+        The storage, None where there is none, and a sentence that says what is missing; empty where nothing is.
+    """
+    remote = remote_storage(profile.configuration)
+    if remote is None:
+        return None, ""
+    if not remote.url:
+        return None, f"Its backups are not sent elsewhere yet ({remote.engine}): {remote.missing}."
+    try:
+        address, _secrets = parse_address(remote.url)
+        same = [one for one in installation.catalogue.destinations.all() if one.url == address.url]
+        name = f"{remote.engine}-{profile.id}"
+        options = DestinationOptions()
+        used = same[0] if same else add_destination(installation, name, remote.url, remote.secrets, options)
+    except BackstayError as error:
+        return None, f"Its backups are not sent elsewhere yet ({remote.engine}): {error}"
+    installation.catalogue.profiles.save(profile.with_values({DESTINATIONS_KEY: used.name}))
+    return used, ""
