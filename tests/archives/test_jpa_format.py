@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import hashlib
+import struct
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,47 @@ def test_examples_of_one_file_are_read(tmp_path: Path, data: bytes, digest: str)
     assert content(path, "a.txt") == HELLO
     with open_archive(path) as archive:
         assert archive.verify().ok
+
+
+def entity_1_0(path: bytes, kind: int, data: bytes, *, method: int = 0, size: int | None = None, mode: int) -> bytes:
+    """Make an entity block without extras, with its data (format notes, sections 1.4 and 1.7)."""
+    length = 21 + len(path)
+    numbers = struct.pack("<BBIII", kind, method, len(data), len(data) if size is None else size, mode)
+    return b"JPF" + struct.pack("<HH", length, len(path)) + path + numbers + data
+
+
+def jpa_1_0(*entities: bytes) -> bytes:
+    """Make an archive of version 1.0: its header has 19 bytes."""
+    return b"JPA" + struct.pack("<HBBIII", 19, 1, 0, len(entities), 0, 0) + b"".join(entities)
+
+
+def test_an_archive_of_1_0_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpa"
+    path.write_bytes(
+        jpa_1_0(
+            entity_1_0(b"installation/", 0, b"", mode=0o40755),
+            entity_1_0(b"installation/index.php", 1, DEFLATED_HELLO, method=1, size=14, mode=0o644),
+            entity_1_0(b"installation/logo.png", 1, HELLO, mode=0o100640),
+            entity_1_0(b"installation/link", 2, b"logo.png", mode=0o100644),
+        )
+    )
+    assert listing(path) == [
+        Entry("installation", EntryType.DIRECTORY, 0, 0, 0o40755, None),
+        Entry("installation/index.php", FILE, 14, 16, 0o644, None),
+        Entry("installation/logo.png", FILE, 14, 14, 0o100640, None),
+        Entry("installation/link", EntryType.SYMLINK, 8, 8, 0o100644, None, "logo.png"),
+    ]
+    assert content(path, "installation/index.php") == content(path, "installation/logo.png") == HELLO
+    with open_archive(path) as archive:
+        archive.extract(tmp_path / "out")
+    assert (tmp_path / "out/installation/index.php").read_bytes() == HELLO
+
+
+def test_an_archive_of_another_major_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpa"
+    path.write_bytes(b"JPA\x13\x00\x02" + jpa_1_0()[6:])
+    with pytest.raises(DamagedArchiveError, match=r"version 2\.0"):
+        open_archive(path)
 
 
 def test_the_example_of_all_kinds_is_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import struct
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 
 from archives import examples
 from archives.trees import TIME, begin, file_source, fill, write
-from backstay.archives import Entry, EntryType, create_archive, open_archive
+from backstay.archives import Entry, EntryType, Source, create_archive, open_archive, pack, resume_archive
 from backstay.archives.jps.cipher import Decryptor, derived_key, encrypt, encrypted_size, legacy_key
-from backstay.archives.jps.layout import pack_archive_header
+from backstay.archives.jps.layout import CHUNK_HEAD, pack_archive_header
 from backstay.errors import DamagedArchiveError, UsageError, WrongPasswordError
 
+FILE = EntryType.FILE
 SALT = bytes(range(64))
 
 
@@ -181,6 +183,51 @@ def test_the_end_mark_may_exceed_the_size_of_a_part(tmp_path: Path) -> None:
     assert all(part.stat().st_size <= 65536 + 17 for part in summary.parts)
     with open_archive(summary.parts[-1], password="pässwörd") as archive:
         assert archive.verify().ok
+
+
+def most_parts_of_a_chunk(paths: list[Path]) -> int:
+    """Give how many parts the chunk lies in that lies in most."""
+    ends: list[int] = []
+    for path in paths:
+        ends.append((ends[-1] if ends else 0) + path.stat().st_size)
+    with open_archive(paths[-1], password="pässwörd") as archive:
+        data = b"".join(path.read_bytes() for path in paths)
+        most = 0
+        for entry in archive:
+            assert entry.location is not None
+            offset = entry.location.start
+            while offset < entry.location.end:
+                start = offset + CHUNK_HEAD.size
+                offset = start + CHUNK_HEAD.unpack_from(data, offset)[0]
+                most = max(most, bisect.bisect_left(ends, offset) - bisect.bisect_right(ends, start) + 1)
+        assert archive.verify().ok
+    return most
+
+
+@pytest.mark.parametrize("part_size", [65536, 65537, 100_000, 1 << 20, 3 << 19])
+def test_no_chunk_lies_in_more_than_two_parts(tmp_path: Path, part_size: int) -> None:
+    random = b"".join(hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(50_000))
+    (tmp_path / "large.bin").write_bytes(random * 4)
+    sources = [
+        *(file_source(f"a{size}.bin", random[:size]) for size in (100, part_size - 60, part_size, 1 << 20, 1_500_000)),
+        Source("large.bin", FILE, 0o100644, TIME, len(random) * 4, file=str(tmp_path / "large.bin")),
+        file_source("z.txt", random[:70_000]),
+        # With as many entries as these the manifest takes more than a part.
+        *(file_source(f"many/{number}.txt", b"") for number in range(800)),
+    ]
+    writer = begin(tmp_path, "jps", part_size=part_size)
+    for number, _ in enumerate(pack(writer, sources)):
+        if writer.open_entry is not None and number > 4 and writer.open_entry.content.size > 2 << 20:
+            state = writer.checkpoint()
+            writer.release()
+            break
+    writer = resume_archive(state, work_directory=tmp_path / "work", password="pässwörd")
+    position = [source.path for source in sources].index("large.bin")
+    summary = fill(writer, sources[position:])
+    assert most_parts_of_a_chunk(summary.parts) == 2
+    with open_archive(summary.parts[-1], password="pässwörd") as archive:
+        assert b"".join(archive.read(archive.entry("large.bin"))) == random * 4
+        assert len(list(archive)) > len(sources)
 
 
 def test_a_password_is_asked_for(tmp_path: Path) -> None:

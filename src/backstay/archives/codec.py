@@ -107,6 +107,11 @@ def stored_blocks(data: bytes, *, final: bool) -> bytes:
     return b"".join(pieces)
 
 
+def stored_size(size: int) -> int:
+    """Give how many bytes `Codec.whole` makes at most of so many bytes of content."""
+    return max(size + 5 * -(-size // _STORED_PIECE), len(EMPTY_STREAM))
+
+
 def inflate_whole(data: bytes, size: int) -> bytes:
     """Inflate a complete stream whose content has a known size.
 

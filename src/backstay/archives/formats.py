@@ -77,7 +77,7 @@ class FormatWriter(Protocol):
     name: ClassVar[str]
     uses_crc: ClassVar[bool]
     """Headers hold a CRC-32 of the content."""
-    chunk_size: ClassVar[int | None]
+    chunk_size: int | None
     """Content is a row of independent deflate streams of so many bytes each, never stored; None for one stream."""
     empty_content: ClassVar[bytes]
     """How content of no bytes is stored: a deflate stream, or nothing."""

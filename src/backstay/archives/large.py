@@ -50,6 +50,7 @@ class LargeEntry:
             is the same still, writing goes on there.
 
     Attributes:
+        block_size: bytes of content in a block; the last has fewer.
         start: offset of the first block to be read.
         length: bytes to be read.
         why_not: why it cannot be stored after all, None if it can.
@@ -66,6 +67,7 @@ class LargeEntry:
         self._content = open_large(source, writer.work_directory, inflate=bool(self._format.chunk_size))
         # A stream that was deflated before is copied as it is, and its hash is known.
         self._ready = source.deflated if not self._format.chunk_size else None
+        self.block_size = self._format.chunk_size or codec.BLOCK_SIZE
         self.length = self._content.size
         self._ended = False
         self._hash = blake3()
@@ -98,7 +100,7 @@ class LargeEntry:
 
     def block(self, offset: int) -> Block:
         """Read and deflate the block at an offset."""
-        raw = self._content.block(offset, codec.BLOCK_SIZE)
+        raw = self._content.block(offset, self.block_size)
         if self._ready or self._method == STORED or not raw:
             return Block(raw, Unit(b"", raw), len(raw), self._crc(raw))
         if self._format.chunk_size:
@@ -146,7 +148,7 @@ class LargeEntry:
         content = Content(before.method, before.size + size, before.compressed_size + block.compressed_size, crc)
         writer.add_block(block.unit, content)
         # Behind a short block the file has been cut: what may come later in it is another file's content.
-        self._ended = size < codec.BLOCK_SIZE
+        self._ended = size < self.block_size
 
     def drop(self, writer: ArchiveWriter, reason: str) -> None:
         """Take back what was written of an entry that cannot be read to its end.

@@ -266,7 +266,7 @@ class _Packer:
             yield _Refusal(source.path, reason or "")
             return
         yield _Opening(large)
-        for offset in range(large.start, large.length, codec.BLOCK_SIZE):
+        for offset in range(large.start, large.length, large.block_size):
             yield _Block(large, offset)
         yield _Ending(large)
 

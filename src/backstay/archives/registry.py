@@ -54,7 +54,7 @@ def make_writer(
     if name == "jps":
         if password is None:
             raise UsageError("JPS archives are encrypted: give a password, or choose another format.")
-        return JpsWriter(password, state)
+        return JpsWriter(password, settings["part_size"], state)
     return JpaWriter()
 
 

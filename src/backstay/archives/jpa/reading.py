@@ -1,4 +1,4 @@
-"""Reading JPA 1.1, 1.2 and 1.3."""
+"""Reading JPA 1.0 to 1.3."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ class JpaReader:
             header = parse_archive_header(self.stream.read(self._start, 0xFFFF))
         except DamagedArchiveError as error:
             raise DamagedArchiveError(f"{self._name} is damaged: {error}.") from None
-        if header.version[0] != 1 or header.version[1] == 0:
+        # Extras alone tell the versions apart (section 1.7): 1.0 has none.
+        if header.version[0] != 1:
             raise DamagedArchiveError(
                 f"{self._name} is of version {header.version[0]}.{header.version[1]}, which is not known."
             )

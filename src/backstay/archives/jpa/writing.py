@@ -20,7 +20,7 @@ class JpaWriter:
 
     name: ClassVar[str] = "jpa"
     uses_crc: ClassVar[bool] = False
-    chunk_size: ClassVar[int | None] = None
+    chunk_size: int | None = None
     empty_content: ClassVar[bytes] = EMPTY_STREAM
     largest: ClassVar[int | None] = None
 

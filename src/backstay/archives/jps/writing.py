@@ -7,10 +7,10 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from backstay.archives.codec import BLOCK_SIZE
+from backstay.archives.codec import BLOCK_SIZE, stored_size
 from backstay.archives.entries import EntryType
 from backstay.archives.formats import Content, Head, Totals, Unit
-from backstay.archives.jps.cipher import HASHES, SALT_SIZE, derived_key, encrypt
+from backstay.archives.jps.cipher import HASHES, SALT_SIZE, derived_key, encrypt, encrypted_size
 from backstay.archives.jps.layout import (
     CHUNK_HEAD,
     END,
@@ -29,11 +29,29 @@ if TYPE_CHECKING:
 _LOW = 0xFFFFFFFF
 
 
+def largest_chunk(part_size: int) -> int:
+    """Give how many bytes of content go into one chunk.
+
+    The vendor's extractor moves on by one part at most while it reads a chunk: one that lies in three parts ends in
+    "corrupt". A chunk that is no longer than a part lies in two at most, wherever it begins.
+
+    Args:
+        part_size: bytes of a part, 0 for a single file.
+    """
+    if not part_size:
+        return BLOCK_SIZE
+    size = min(BLOCK_SIZE, part_size)
+    while encrypted_size(stored_size(size)) > part_size:
+        size -= 64
+    return size
+
+
 class JpsWriter:
     """Writes JPS 2.0 (format notes, section 2).
 
     Args:
         password: the password.
+        part_size: bytes of a part, 0 for a single file.
         state: what `state` gave at a checkpoint, None for a new archive.
 
     Raises:
@@ -42,11 +60,11 @@ class JpsWriter:
 
     name: ClassVar[str] = "jps"
     uses_crc: ClassVar[bool] = False
-    chunk_size: ClassVar[int | None] = BLOCK_SIZE
     empty_content: ClassVar[bytes] = b""
     largest: ClassVar[int | None] = _LOW
 
-    def __init__(self, password: str, state: dict[str, Any] | None = None) -> None:
+    def __init__(self, password: str, part_size: int = 0, state: dict[str, Any] | None = None) -> None:
+        self.chunk_size: int | None = largest_chunk(part_size)
         self._salt = bytes.fromhex(state["salt"]) if state else os.urandom(SALT_SIZE)
         self._key = derived_key(password.encode("utf-8", "surrogateescape"), self._salt, HASHES[0], ITERATIONS)
         if state and state["key"] != self._fingerprint():

@@ -44,7 +44,7 @@ class ZipWriter:
 
     name: ClassVar[str] = "zip"
     uses_crc: ClassVar[bool] = True
-    chunk_size: ClassVar[int | None] = None
+    chunk_size: int | None = None
     empty_content: ClassVar[bytes] = b""
     largest: ClassVar[int | None] = None
 
