@@ -216,6 +216,7 @@ def test_no_chunk_lies_in_more_than_two_parts(tmp_path: Path, part_size: int) ->
         *(file_source(f"many/{number}.txt", b"") for number in range(800)),
     ]
     writer = begin(tmp_path, "jps", part_size=part_size)
+    state: dict[str, object] = {}
     for number, _ in enumerate(pack(writer, sources)):
         if writer.open_entry is not None and number > 4 and writer.open_entry.content.size > 2 << 20:
             state = writer.checkpoint()
