@@ -120,6 +120,12 @@ class EntryRefusedError(ArchiveError):
     exit_code = 17
 
 
+class UnsupportedEntryError(ArchiveError):
+    """An entry of an archive is encrypted, or compressed with a method that Backstay does not read."""
+
+    exit_code = 18
+
+
 class DatabaseError(BackstayError):
     """A database refused what was asked of it."""
 

@@ -39,14 +39,18 @@ class Location:
     Attributes:
         start: offset of the data in the stream of all parts, in bytes.
         end: offset after the last byte of the data.
-        method: 0 stored, 1 raw deflate, 2 bzip2 (JPA's numbers, section 1.4 of the format notes).
+        method: 0 stored, 1 raw deflate, 2 bzip2 (JPA's numbers, section 1.4 of the format notes), 14 LZMA, 95 xz
+            (ZIP's).
         crc: CRC-32 of the content, where the format has one.
+        unsupported: why the data cannot be read, as the end of a sentence that begins with the entry's name; None if it
+            can.
     """
 
     start: int
     end: int
     method: int
     crc: int | None = None
+    unsupported: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

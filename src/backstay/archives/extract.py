@@ -19,7 +19,7 @@ from backstay.archives.names import shown, why_odd
 from backstay.archives.process import Job, RefusedError, Result, process
 from backstay.archives.survey import Survey, beneath_link, key_of, safe_path, survey
 from backstay.archives.target import Target
-from backstay.errors import DamagedArchiveError, DiskFullError
+from backstay.errors import DamagedArchiveError, DiskFullError, UnsupportedEntryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -94,6 +94,8 @@ class Extraction:
         self._lost: dict[str, tuple[int, str]] = {}
         self._damaged: list[str] = []
         self._damage_count = 0
+        self._unsupported = ""
+        self._unsupported_count = 0
         self._entries = self._bytes = self._refused = self._total = 0
 
     def run(self, root: Path) -> ExtractReport:
@@ -120,6 +122,9 @@ class Extraction:
             more = f" and {rest} more" if rest else ""
             raise DamagedArchiveError(f"{'; '.join(self._damaged)}{more}. All else was extracted.")
         self._warn_of_lost()
+        if self._unsupported:
+            more = f" (and {self._unsupported_count - 1} more)" if self._unsupported_count > 1 else ""
+            raise UnsupportedEntryError(f"{self._unsupported}{more}. All else was extracted.")
         return ExtractReport(self._entries, self._bytes, self._refused, used_manifest, self._has_owners)
 
     def _warn_of_lost(self) -> None:
@@ -175,6 +180,9 @@ class Extraction:
                 name = result.job.entry.path
                 if result.damage:
                     self._damage(f"{shown(name)} is damaged: {result.damage}")
+                elif result.unsupported:
+                    self._unsupported = self._unsupported or f"{shown(name)} {result.unsupported}"
+                    self._unsupported_count += 1
                 elif result.refusal:
                     self.refuse(name, result.refusal)
                 else:

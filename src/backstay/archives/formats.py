@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 STORED = 0
 DEFLATED = 1
 BZIP2 = 2
+LZMA = 14
+XZ = 95
 
 
 class Head(NamedTuple):

@@ -55,12 +55,17 @@ class Result(NamedTuple):
         damage: what is wrong with it, as the end of a sentence; None if nothing is.
         refusal: why the sink did not take it, likewise.
         lost: what of it the sink could not give back, each as a part of a sentence.
+        unsupported: why its content cannot be read at all; see `Location.unsupported`.
     """
 
     job: Job
     damage: str | None = None
     refusal: str | None = None
     lost: tuple[str, ...] = ()
+    unsupported: str | None = None
+
+
+_NOTHING_WRONG = (None, None, (), None)
 
 
 class RefusedError(Exception):
@@ -162,12 +167,12 @@ def _elsewhere(
 
 def _read_elsewhere(
     reader: FormatReader, sink: Sink, message: list[tuple[Any, ...]], _: memoryview
-) -> dict[int, tuple[str | None, str | None, tuple[str, ...]]]:
+) -> dict[int, tuple[str | None, str | None, tuple[str, ...], str | None]]:
     results = _read_batch(reader, [_job_of(values) for values in message], sink)
     return {
-        number: (result.damage, result.refusal, result.lost)
+        number: (result.damage, result.refusal, result.lost, result.unsupported)
         for number, result in enumerate(results)
-        if result.damage is not None or result.refusal is not None or result.lost
+        if result[1:] != _NOTHING_WRONG
     }
 
 
@@ -176,7 +181,7 @@ def _message_of(job: Job) -> tuple[Any, ...]:
     place = entry.location
     return (
         path, entry.path, entry.type.value, entry.size, entry.compressed_size, entry.mode, entry.mtime, entry.target,
-        place and (place.start, place.end, place.method, place.crc),
+        place and (place.start, place.end, place.method, place.crc, place.unsupported),
         line and (
             line.path, line.type.value, line.size, line.mode, line.mtime, line.blake3, line.target, line.implied,
             tuple(line.attributes) if line.attributes != NO_ATTRIBUTES else None,
@@ -232,6 +237,8 @@ def _read_one(reader: FormatReader, job: Job, sink: Sink, data: bytes, base: int
     lost: tuple[str, ...] = ()
     try:
         location = entry.location
+        if location is not None and location.unsupported:
+            return Result(job, unsupported=location.unsupported)
         if line is not None:
             _compare(entry, line)
         if location is None or entry.type is not EntryType.FILE:

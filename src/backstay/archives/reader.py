@@ -16,7 +16,7 @@ from backstay.archives.part_stream import LocalParts, find_parts
 from backstay.archives.process import hashed
 from backstay.archives.registry import make_reader, make_stream
 from backstay.archives.verify import verify
-from backstay.errors import ArchiveError, DamagedArchiveError, NotFoundError
+from backstay.errors import ArchiveError, DamagedArchiveError, NotFoundError, UnsupportedEntryError
 from backstay.steps import finished
 
 if TYPE_CHECKING:
@@ -130,7 +130,12 @@ class ArchiveReader:
 
         Raises:
             DamagedArchiveError: if it is not what it should be; what was yielded before is not to be trusted then.
+            UnsupportedEntryError: if it is encrypted, or compressed with a method that is not read.
         """
+        if entry.location is not None and entry.location.unsupported:
+            raise UnsupportedEntryError(
+                f"The entry {shown(entry.path)} of {self.parts[-1].name} {entry.location.unsupported}."
+            )
         try:
             yield from self._any.content(entry)
         except DamagedArchiveError as error:
@@ -219,6 +224,8 @@ class ArchiveReader:
             ArchiveLimitError: if it unpacks to more than the limits allow; nothing was written.
             DamagedArchiveError: if the structure is damaged (nothing was written), or the content of entries (all
                 others were written, and nothing of those is left).
+            UnsupportedEntryError: if entries are encrypted, or compressed with a method that is not read; all others
+                were written.
             DiskFullError: if there is no room left.
         """
         privileged = special_modes if privileged_attributes is None else privileged_attributes

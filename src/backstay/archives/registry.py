@@ -15,16 +15,14 @@ from backstay.archives.jps.layout import SIGNATURE as JPS_SIGNATURE
 from backstay.archives.jps.reading import JpsReader
 from backstay.archives.jps.writing import JpsWriter
 from backstay.archives.part_stream import PartSource, PartStream
-from backstay.archives.zip.ending import has_ending
-from backstay.archives.zip.layout import END_SIGNATURE, LOCAL_SIGNATURE, SINGLE_MARKER, SPLIT_MARKER
+from backstay.archives.zip.ending import has_directory, has_ending
+from backstay.archives.zip.layout import BEGINNINGS
 from backstay.archives.zip.reading import ZipReader
 from backstay.archives.zip.writing import ZipWriter
 from backstay.errors import UnknownFormatError, UsageError
 
 if TYPE_CHECKING:
     from backstay.archives.formats import FormatReader, FormatWriter
-
-_ZIP_BEGINNINGS = {LOCAL_SIGNATURE, END_SIGNATURE, SPLIT_MARKER, SINGLE_MARKER}
 
 FORMATS = ("jpa", "jps", "zip")
 """The formats that are written; they are read as well."""
@@ -78,7 +76,7 @@ def make_reader(stream: PartStream, password: str | None) -> FormatReader:
         DamagedArchiveError: if it is of a known format but damaged.
     """
     first = stream.read(0, 4)
-    if first in _ZIP_BEGINNINGS:
+    if first in BEGINNINGS:
         return ZipReader(stream)
     if first[:3] == JPS_SIGNATURE:
         return JpsReader(stream, password)
@@ -88,6 +86,9 @@ def make_reader(stream: PartStream, password: str | None) -> FormatReader:
     start = find_jpa(stream)
     if start is not None:
         return JpaReader(stream, start)
+    if has_directory(stream):
+        # The same with bytes behind it: programs are signed there.
+        return ZipReader(stream)
     raise UnknownFormatError(
         f"{stream.paths[-1]} is not a JPA, JPS or ZIP archive, or its first part is missing: put all parts together."
     )

@@ -80,6 +80,8 @@ def verify(
                 compressed_size += entry.compressed_size
                 if result.damage:
                     problems.add(entry.path, f"The entry {shown(entry.path)} is damaged: {result.damage}.")
+                if result.unsupported:
+                    problems.add(entry.path, f"The entry {shown(entry.path)} {result.unsupported}.")
                 path = entry.path
             yield ExtractProgress(entries, size, path, found.size)
         totals = reader.wrong_totals(size, compressed_size)

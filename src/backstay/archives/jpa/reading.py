@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from backstay.archives import codec
+from backstay.archives.decompress import LONGEST_TARGET, decompressed, decompressed_pieces, stored_pieces
 from backstay.archives.entries import Entry, EntryType, Location
 from backstay.archives.formats import BZIP2, DEFLATED, STORED
 from backstay.archives.jpa.layout import (
@@ -16,8 +16,8 @@ from backstay.archives.jpa.layout import (
     parse_archive_header,
     parse_entity,
 )
+from backstay.archives.last_entry import last_entity
 from backstay.archives.part_stream import PartStream, Window
-from backstay.archives.stored import LONGEST_TARGET, bunzip_pieces, last_entity, plain, stored_pieces
 from backstay.errors import DamagedArchiveError, MissingPartError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _WRAPPER = 131072
 """Self-extracting wrappers put at most this much before the archive (section 1.8)."""
 
 _LOW = 0xFFFFFFFF
+_METHODS = {STORED, DEFLATED, BZIP2}
 
 
 def find_jpa(stream: PartStream) -> int | None:
@@ -125,7 +126,8 @@ class JpaReader:
         end = start + block.compressed_size
         if end > self.stream.length:
             raise DamagedArchiveError(f"{self._name} is cut short: it ends in the middle of an entry.")
-        return self._make_entry(block, Location(start, end, block.method), window), end
+        unsupported = None if block.method in _METHODS else f"is compressed with the unknown method {block.method}"
+        return self._make_entry(block, Location(start, end, block.method, None, unsupported), window), end
 
     def _make_entry(self, block: EntityBlock, location: Location, window: Window) -> Entry:
         path = block.path.decode("utf-8", "surrogateescape")
@@ -154,16 +156,8 @@ class JpaReader:
         if location is None or entry.type is EntryType.DIRECTORY:
             return iter(())
         pieces = stored_pieces(self.stream, location.start, location.end)
-        if location.method == STORED:
-            if entry.size != entry.compressed_size:
-                raise DamagedArchiveError(f"it holds {entry.compressed_size} bytes where {entry.size} were promised")
-            return pieces
-        if location.method == DEFLATED:
-            return codec.inflate_pieces(pieces, entry.size)
-        if location.method == BZIP2:
-            return bunzip_pieces(pieces, entry.size)
-        raise DamagedArchiveError(f"it is compressed in the unknown way {location.method}")
+        return decompressed_pieces(location.method, pieces, entry.size)
 
     def whole(self, entry: Entry, data: bytes) -> bytes:
         """Make a small entry's content; see `FormatReader.whole`."""
-        return plain(entry.location.method if entry.location else STORED, data, entry.size)
+        return decompressed(entry.location.method if entry.location else STORED, data, entry.size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from backstay.archives import codec
+from backstay.archives.decompress import LONGEST_TARGET
 from backstay.archives.entries import Entry, EntryType, Location
 from backstay.archives.formats import DEFLATED, STORED
 from backstay.archives.jps.cipher import Decryptor
@@ -18,8 +19,8 @@ from backstay.archives.jps.layout import (
     parse_archive_header,
     parse_entity,
 )
+from backstay.archives.last_entry import last_entity
 from backstay.archives.part_stream import PartStream, Window
-from backstay.archives.stored import LONGEST_TARGET, last_entity
 from backstay.errors import DamagedArchiveError, WrongPasswordError
 
 if TYPE_CHECKING:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from backstay.archives.zip.layout import (
+    BEGINNINGS,
+    CENTRAL_SIGNATURE,
     END,
     END_SIGNATURE,
     LOCATOR,
@@ -18,7 +21,12 @@ from backstay.archives.zip.layout import (
 from backstay.errors import DamagedArchiveError, MissingPartError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from backstay.archives.part_stream import PartStream
+
+_SEARCHED = END.size + 2 * SHORT
+"""Bytes at the end of a stream where the end record is looked for: as long a comment again may stand behind it."""
 
 
 class Found(NamedTuple):
@@ -40,20 +48,34 @@ class Found(NamedTuple):
 
 
 def has_ending(stream: PartStream) -> bool:
-    """Say whether a stream ends as a ZIP archive does."""
-    return _find(stream) is not None
+    """Say whether a stream ends as a ZIP archive does, without a byte behind that."""
+    return any(not behind for _, behind in _candidates(stream))
 
 
-def _find(stream: PartStream) -> int | None:
-    tail = stream.read(max(stream.length - END.size - SHORT, 0), END.size + SHORT)
+def has_directory(stream: PartStream) -> bool:
+    """Say whether a stream holds the end of a ZIP archive with its directory, other bytes behind it or not."""
+    try:
+        find_ending(stream)
+    except DamagedArchiveError:
+        return False
+    return True
+
+
+def _candidates(stream: PartStream) -> Iterator[tuple[int, int]]:
+    """Find what may be the end, the last first.
+
+    Yields:
+        Where it begins, and how many bytes stand behind it.
+    """
+    tail = stream.read(max(stream.length - _SEARCHED, 0), _SEARCHED)
     base = stream.length - len(tail)
     offset = tail.rfind(END_SIGNATURE, 0, max(len(tail) - END.size + 4, 0))
     while offset >= 0:
         length = int.from_bytes(tail[offset + END.size - 2 : offset + END.size], "little")
-        if offset + END.size + length == len(tail):
-            return base + offset
+        behind = len(tail) - offset - END.size - length
+        if behind >= 0:
+            yield base + offset, behind
         offset = tail.rfind(END_SIGNATURE, 0, offset + 3)
-    return None
 
 
 def find_ending(stream: PartStream) -> Found:
@@ -63,10 +85,28 @@ def find_ending(stream: PartStream) -> Found:
         DamagedArchiveError: if the end is missing or contradicts itself.
         MissingPartError: if there are fewer parts than it says.
     """
+    candidates = list(_candidates(stream))
+    for position, behind in candidates:
+        if not behind:
+            return _found(stream, position)
+    for position, _ in candidates:
+        with contextlib.suppress(DamagedArchiveError):
+            found = _found(stream, position)
+            if _is_whole(stream, found):
+                return found
+    raise DamagedArchiveError(f"{stream.paths[-1]} is cut short: a ZIP archive ends with a directory, and it has none.")
+
+
+def _is_whole(stream: PartStream, found: Found) -> bool:
+    """Say whether an end with bytes behind it is this archive's, and not that of an archive stored in a broken one."""
+    begins = stream.read(0, 4) in BEGINNINGS
+    if found.start == found.end:
+        return begins and not found.start
+    return stream.read(found.start, 4) == CENTRAL_SIGNATURE and not (begins and found.shift)
+
+
+def _found(stream: PartStream, position: int) -> Found:
     name = stream.paths[-1]
-    position = _find(stream)
-    if position is None:
-        raise DamagedArchiveError(f"{name} is cut short: a ZIP archive ends with a directory, and it has none.")
     ending, end = _parse(stream, position)
     if ending.disk >= len(stream.paths):
         raise MissingPartError(

@@ -9,7 +9,8 @@ import zlib
 from typing import NamedTuple
 
 from backstay.archives.entries import EntryType
-from backstay.archives.formats import BZIP2, DEFLATED, STORED, Content, Head
+from backstay.archives.formats import DEFLATED, Content, Head
+from backstay.archives.zip.methods import unsupported
 from backstay.errors import DamagedArchiveError
 
 LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -19,6 +20,8 @@ WIDE_END_SIGNATURE = b"PK\x06\x06"
 LOCATOR_SIGNATURE = b"PK\x06\x07"
 SPLIT_MARKER = b"PK\x07\x08"
 SINGLE_MARKER = b"PK00"
+BEGINNINGS = {LOCAL_SIGNATURE, END_SIGNATURE, SPLIT_MARKER, SINGLE_MARKER}
+"""What an archive begins with that no program stands before."""
 
 LOCAL = struct.Struct("<4sHHHHHIIIHH")
 CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
@@ -28,12 +31,15 @@ LOCATOR = struct.Struct("<4sIQI")
 
 LOW = 0xFFFFFFFF
 SHORT = 0xFFFF
-METHODS = {0: STORED, 8: DEFLATED, 12: BZIP2}
 
 _UTF8 = 0x0800
 _LATER = 0x0008
 """The sizes stand behind the content."""
 _UNIX = 3
+_UNIX_SYSTEMS = {_UNIX, 19}
+_DOS_SYSTEMS = {0, 6, 10, 11, 14}
+"""FAT, HPFS, NTFS (by its number in APPNOTE and in Info-ZIP) and VFAT."""
+
 _MADE_BY = _UNIX << 8 | 30
 _LINK_NEEDS = _UNIX << 8 | 10
 """The vendor's reader knows a link by these two bytes alone (section 3.3)."""
@@ -65,6 +71,7 @@ class CentralRecord(NamedTuple):
         mtime: Unix seconds, None where there is no time.
         disk: number of the part with the local header, from 0.
         offset: of the local header, in that part.
+        unsupported: why the content cannot be read; see `Location.unsupported`.
     """
 
     name: bytes
@@ -78,6 +85,7 @@ class CentralRecord(NamedTuple):
     mtime: int | None
     disk: int
     offset: int
+    unsupported: str | None
 
 
 class Ending(NamedTuple):
@@ -233,11 +241,26 @@ def parse_central(record: bytes) -> CentralRecord:
             value, wide = struct.unpack_from(form, wide)[0], wide[length:]  # noqa: PLW2901 - the 64-bit field overrides
         numbers.append(value)
     system = made_by >> 8
-    mode = attributes >> 16 if system in {_UNIX, 19} else 0
+    mode = attributes >> 16 if system in _UNIX_SYSTEMS else 0
     path = _text_of(name, flags, system, extras)
+    if system in _DOS_SYSTEMS and not attributes >> 16:
+        # No name of these systems holds a backslash. Who says FAT and gives Unix modes all the same, as the vendor does
+        # (section 3.1), stands on Unix, where one may.
+        path = path.replace("\\", "/")
     size, compressed_size, offset, disk = numbers
     return CentralRecord(
-        name, path, flags, method, size, compressed_size, crc, mode or None, _time_of(clock, day, extras), disk, offset
+        name,
+        path,
+        flags,
+        method,
+        size,
+        compressed_size,
+        crc,
+        mode or None,
+        _time_of(clock, day, extras),
+        disk,
+        offset,
+        unsupported(flags, method, extras),
     )
 
 
@@ -263,7 +286,8 @@ def parse_local(header: bytes) -> CentralRecord:
         size, compressed_size = struct.unpack_from("<QQ", wide)
     path = _text_of(name, flags, _UNIX, extras)
     mtime = _time_of(clock, day, extras)
-    return CentralRecord(name, path, flags, method, size, compressed_size, crc, None, mtime, 0, 0)
+    reason = unsupported(flags, method, extras)
+    return CentralRecord(name, path, flags, method, size, compressed_size, crc, None, mtime, 0, 0, reason)
 
 
 def _parse_extras(data: bytes) -> dict[int, bytes]:
@@ -282,7 +306,7 @@ def _text_of(name: bytes, flags: int, system: int, extras: dict[int, bytes]) -> 
     unicode_name = extras.get(_NAME_ID, b"")
     if len(unicode_name) > 5 and unicode_name[1:5] == zlib.crc32(name).to_bytes(4, "little"):
         name = unicode_name[5:]
-    elif not flags & _UTF8 and system not in {_UNIX, 19}:
+    elif not flags & _UTF8 and system not in _UNIX_SYSTEMS:
         try:
             return name.decode("utf-8")
         except UnicodeDecodeError:

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from isal import isal_zlib
 
-from backstay.archives import codec
+from backstay.archives.decompress import LONGEST_TARGET, decompressed, decompressed_pieces, stored_pieces
 from backstay.archives.entries import Entry, EntryType, Location
-from backstay.archives.formats import BZIP2, DEFLATED, STORED
+from backstay.archives.formats import STORED
 from backstay.archives.part_stream import PartStream, Window
-from backstay.archives.stored import LONGEST_TARGET, bunzip_pieces, plain, stored_pieces
 from backstay.archives.zip.ending import find_ending
 from backstay.archives.zip.layout import (
     CENTRAL,
     CENTRAL_SIGNATURE,
     LOCAL,
     LOCAL_SIGNATURE,
-    METHODS,
     CentralRecord,
     central_length,
     is_link,
@@ -28,12 +26,12 @@ from backstay.archives.zip.layout import (
     parse_central,
     parse_local,
 )
+from backstay.archives.zip.methods import METHODS
 from backstay.errors import DamagedArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ENCRYPTED = 1
 _UNKNOWN = -1
 _TAIL = 4096
 
@@ -143,8 +141,7 @@ class ZipReader:
         raise DamagedArchiveError(f"{self._name} is damaged: an entry of its directory is not where it should be.")
 
     def _entry(self, record: CentralRecord, start: int, end: int) -> Entry:
-        method = _UNKNOWN if record.flags & _ENCRYPTED else METHODS.get(record.method, _UNKNOWN)
-        location = Location(start, end, method, record.crc)
+        location = Location(start, end, METHODS.get(record.method, _UNKNOWN), record.crc, record.unsupported)
         path = record.path.removesuffix("/")
         if is_link(record.mode):
             entry = Entry(
@@ -152,6 +149,8 @@ class ZipReader:
             )
             if max(record.size, record.compressed_size) > LONGEST_TARGET:
                 raise DamagedArchiveError(f"{self._name} is damaged: a link has a target of {record.size} bytes.")
+            if record.unsupported:
+                return entry
             try:
                 target = self.whole(entry, self.stream.exactly(start, end - start))
             except DamagedArchiveError as error:
@@ -174,15 +173,8 @@ class ZipReader:
         if location is None or entry.type is EntryType.DIRECTORY:
             return
         pieces = stored_pieces(self.stream, location.start, location.end)
-        if location.method == DEFLATED:
-            pieces = codec.inflate_pieces(pieces, entry.size)
-        elif location.method == BZIP2:
-            pieces = bunzip_pieces(pieces, entry.size)
-        elif location.method != STORED or entry.size != entry.compressed_size:
-            plain(location.method, b"", entry.size)
-            raise DamagedArchiveError(f"it holds {entry.compressed_size} bytes where {entry.size} were promised")
         crc = 0
-        for piece in pieces:
+        for piece in decompressed_pieces(location.method, pieces, entry.size):
             crc = isal_zlib.crc32(piece, crc)
             yield piece
         if crc != location.crc:
@@ -191,7 +183,7 @@ class ZipReader:
     def whole(self, entry: Entry, data: bytes) -> bytes:
         """Make a small entry's content; see `FormatReader.whole`."""
         location = entry.location
-        content = plain(location.method if location else STORED, data, entry.size)
+        content = decompressed(location.method if location else STORED, data, entry.size)
         if location and zlib.crc32(content) != location.crc:
             raise DamagedArchiveError("its content does not match its checksum")
         return content
