@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -93,7 +94,9 @@ class ArchiveReader:
         Raises:
             NotFoundError: if there is none.
         """
-        return self._find(path)[0]
+        entry, line = self._find(path)
+        # The headers of ZIP's entries hold no modes: only the directory does, which is not read here.
+        return replace(entry, mode=line.mode) if line is not None and entry.mode is None else entry
 
     def _find(self, path: str) -> tuple[Entry, ManifestLine | None]:
         found: tuple[Entry, ManifestLine | None] | None
