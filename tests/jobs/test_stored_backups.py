@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,9 @@ from backstay.errors import NotFoundError
 from backstay.jobs.installation import Installation
 from backstay.jobs.stored_backups import choose_copy, open_backup
 from backstay.storage.folder import Folder
+from jobs.stored_commands import PASSWORD, run, settings_of
 from support.backups import make_files, take
 from support.stored import Place, add_storage, store, tree
-
-PASSWORD = "correct horse"
 
 
 @pytest.fixture
@@ -40,27 +37,7 @@ def site(tmp_path: Path) -> Path:
 
 def stored(installation: Installation, site: Path, format_name: str, split: int, **options: Any) -> Backup:
     """Take a backup and leave nothing of it but its copy at ``nas``."""
-    settings: dict[str, Any] = {
-        "akeeba__advanced__archiver_engine": format_name,
-        "engine__archiver__common__part_size": split,
-    }
-    if format_name == "jps":
-        settings["engine__archiver__jps__key"] = PASSWORD
-    return store(installation, take(installation, site, **settings), **options)
-
-
-def run(installation: Installation, *arguments: str, code: int = 0) -> str:
-    """Run a command as a process of its own; return what it printed, errors for one that must fail."""
-    done = subprocess.run(
-        [sys.executable, "-m", "backstay", *arguments, "--home", str(installation.home.path)],
-        capture_output=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert (done.returncode != 0) == (code != 0), done.stdout + done.stderr
-    assert b"Traceback" not in done.stderr
-    return (done.stderr if code else done.stdout).decode()
+    return store(installation, take(installation, site, **settings_of(format_name, split)), **options)
 
 
 KINDS = pytest.mark.parametrize(

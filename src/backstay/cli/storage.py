@@ -14,7 +14,7 @@ from backstay.catalogue import NamedDestination
 from backstay.catalogue.destinations import DestinationOptions
 from backstay.cli import options
 from backstay.cli.copies import copy_json
-from backstay.cli.output import console, moment, print_json, say, shown, size, table
+from backstay.cli.output import console, moment, print_json, say, shown, size, table, warn
 from backstay.cli.sizes import parse_size
 from backstay.errors import UsageError
 from backstay.jobs.storage import (
@@ -245,6 +245,40 @@ def remove(
         copies = remove_destination(installation, name, forget=forget)
     stay = f" {copies} backups stay there: 'backstay storage import' finds them again." if copies else ""
     console.print(f"The storage {name} is removed.{stay}", markup=False)
+
+
+@app.command("import")
+def import_command(
+    name: Name,
+    password: options.Password = None,
+    home: options.Home = None,
+    json_output: options.Json = False,
+) -> None:
+    """Make the records of all backups that lie at a storage, as on a new machine that has nothing but the storage.
+
+    What the catalogue knows is left as it is. The small document beside each backup tells what it is; where there is
+    none, the archive itself does, and an encrypted one needs its password.
+
+    Example:
+        backstay storage import nas
+    """
+    from backstay.jobs.storage_import import import_storage
+
+    with options.opened(home) as installation:
+        report = import_storage(installation, name, password)
+    if json_output:
+        imported = [
+            {"id": backup.id, "archive": shown(backup.archivename), "backupstart": moment(backup.backupstart)}
+            for backup in report.imported
+        ]
+        refused = [shown(sentence) for sentence in report.refused]
+        print_json({"imported": imported, "known": report.known, "refused": refused})
+        return
+    for sentence in report.refused:
+        warn(shown(sentence))
+    console.print(f"{len(report.imported)} backups were imported, {report.known} were known.", markup=False)
+    if report.imported:
+        say("See them with 'backstay list', and bring one back with 'backstay restore ID --to DIR'.")
 
 
 def _counts(copies: list[Any]) -> dict[str, int]:

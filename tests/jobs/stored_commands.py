@@ -1,0 +1,34 @@
+"""Commands as tests of stored backups run them, and the backups they take."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+from backstay.jobs.installation import Installation
+
+PASSWORD = "correct horse"
+
+
+def settings_of(format_name: str, part_size: int) -> dict[str, Any]:
+    """Give what makes a backup an archive of a format, in parts of so many bytes."""
+    settings: dict[str, Any] = {
+        "akeeba__advanced__archiver_engine": format_name,
+        "engine__archiver__common__part_size": part_size,
+    }
+    return {**settings, "engine__archiver__jps__key": PASSWORD} if format_name == "jps" else settings
+
+
+def run(installation: Installation, *arguments: str, code: int = 0) -> str:
+    """Run a command as a process of its own; return what it printed, errors for one that must fail."""
+    done = subprocess.run(
+        [sys.executable, "-m", "backstay", *arguments, "--home", str(installation.home.path)],
+        capture_output=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode != 0) == (code != 0), done.stdout + done.stderr
+    assert b"Traceback" not in done.stderr
+    return (done.stderr if code else done.stdout).decode()
