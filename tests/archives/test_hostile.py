@@ -13,13 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from archives.trees import TIME, file_source, password_for, write
-from backstay.archives import EntryType, ExtractReport, Limits, Source, open_archive
+from backstay.archives import EntryType, ExtractReport, Limits, ManifestLine, Source, open_archive
+from backstay.archives.attributes import Attributes
 from backstay.archives.formats import DEFLATED, STORED, Content, FormatWriter, Head, Totals
 from backstay.archives.jpa.layout import pack_archive_header, pack_entity
 from backstay.archives.jpa.writing import JpaWriter
 from backstay.archives.jps.writing import JpsWriter
+from backstay.archives.manifest import pack_line, piece_name
 from backstay.archives.parts import PartWriter
 from backstay.archives.zip.writing import ZipWriter
 from backstay.errors import ArchiveLimitError, DamagedArchiveError, DiskFullError, UnsafeEntryError
@@ -392,3 +395,53 @@ def test_a_link_to_nothing_is_told(tmp_path: Path, target: Path) -> None:
     )
     assert (report.entries, report.refused) == (1, 2)
     assert {warning.split()[0] for warning in warnings} == {"l", "n"}
+
+
+def linked(path: str, data: bytes, *, size: int | None = None) -> bytes:
+    """A line of the manifest that says that a path is a name of the file number one."""
+    return pack_line(
+        ManifestLine(
+            path, EntryType.FILE, len(data) if size is None else size, 0o100644, TIME, blake3(data).hexdigest(),
+            attributes=Attributes(inode="1:1"),
+        )
+    )  # fmt: skip
+
+
+def with_manifest(folder: Path, pieces: Sequence[Piece], lines: Sequence[bytes]) -> Path:
+    """Write an archive with a manifest of one's own."""
+    text = b"".join(lines)
+    end = f'{{"end":{len(lines)},"blake3":"{blake3(text).hexdigest()}"}}\n'.encode()
+    return raw(folder, "jpa", [*pieces, file(piece_name(1).encode(), text + end)])
+
+
+def test_a_manifest_cannot_make_one_file_of_two(tmp_path: Path, target: Path) -> None:
+    archive = with_manifest(
+        tmp_path / "a", [file(b"a", b"good"), file(b"b", b"evil")], [linked("a", b"good"), linked("b", b"evil")]
+    )
+    with open_archive(archive) as opened:
+        opened.extract(target)
+    assert ((target / "a").read_bytes(), (target / "b").read_bytes()) == (b"good", b"evil")
+    assert (target / "a").stat().st_nlink == 1
+
+
+def test_a_second_name_is_not_linked_to_a_damaged_first(tmp_path: Path, target: Path) -> None:
+    lines = [linked("a", b"good"), linked("b", b"good")]
+    archive = with_manifest(tmp_path / "a", [file(b"a", b"evil"), file(b"b", b"good")], lines)
+    with open_archive(archive) as opened, pytest.raises(DamagedArchiveError, match="a is damaged"):
+        opened.extract(target)
+    assert not (target / "a").exists()
+    assert (target / "b").read_bytes() == b"good"
+
+
+def test_a_second_name_replaces_a_link_and_does_not_follow_it(tmp_path: Path, target: Path) -> None:
+    outside = tmp_path / "elsewhere"
+    outside.write_bytes(b"untouched")
+    target.mkdir(exist_ok=True)
+    (target / "b").symlink_to(outside)
+    lines = [linked("a", b"good"), linked("b", b"good")]
+    archive = with_manifest(tmp_path / "a", [file(b"a", b"good"), file(b"b", b"good")], lines)
+    with open_archive(archive) as opened:
+        opened.extract(target)
+    assert outside.read_bytes() == b"untouched"
+    assert (target / "b").samefile(target / "a")
+    assert not (target / "b").is_symlink()

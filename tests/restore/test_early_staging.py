@@ -101,3 +101,18 @@ def test_a_zip_archive_waits_for_its_end(archive: Path, folder: Path, tmp_path: 
     shutil.make_archive(str(made), "zip", site)
     assert staged(made.with_suffix(".zip"), folder) == EarlyStaging()
     assert archive.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_what_was_staged_early_gets_its_owners_and_nanoseconds(home: Path, tmp_path: Path, folder: Path) -> None:
+    site = make_files(tmp_path / "site")
+    page = site / "folder 1/file-1.txt"
+    os.chown(page, 33, 4)
+    os.utime(page, ns=(1, 1_700_000_000_123_456_789))
+    with open_installation(home) as installation:
+        archive = backup_files(installation, take(installation, site))[-1].path
+    early = staged(archive, folder)
+    with open_archive(archive) as opened:
+        assert settle(early, opened, folder, owners=True).files
+    status = (folder / "folder 1/file-1.txt").stat()
+    assert (status.st_uid, status.st_gid, status.st_mtime_ns) == (33, 4, 1_700_000_000_123_456_789)

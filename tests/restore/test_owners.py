@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from backstay.archives import open_archive
+from backstay.jobs.drill import drill_backup
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files
+from backstay.restore import DrillReport
 from support.backups import make_files, take
 from support.missing import skip_or_fail
 from support.restores import restore
@@ -66,7 +68,7 @@ def test_rsync_finds_nothing_different_in_what_root_restores(
     installation: Installation, site: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "restored"
-    restore(archive_of(installation, site), target, owners_of_archive=True, own_archive=True)
+    restore(archive_of(installation, site), target, owners_of_archive=True, xattrs="all")
     assert differences(site, target) == ""
     for command in (("getfacl", "-R", "-n", "."), ("getfattr", "-R", "-h", "-d", "-m-", ".")):
         assert sorted(run(*command, cwd=target).splitlines()) == sorted(run(*command, cwd=site).splitlines())
@@ -76,7 +78,7 @@ def test_rsync_finds_nothing_different_in_what_root_restores(
 
 def test_runs_of_zeros_are_restored_as_holes(installation: Installation, site: Path, tmp_path: Path) -> None:
     target = tmp_path / "restored"
-    restore(archive_of(installation, site), target, own_archive=True)
+    restore(archive_of(installation, site), target, xattrs="all")
     status = (target / "holes").stat()
     assert status.st_size == (site / "holes").stat().st_size
     assert status.st_blocks * 512 < 1 << 20
@@ -104,7 +106,7 @@ def test_a_capability_of_a_strange_archive_is_not_given_unless_asked_for(
 
 def test_whoever_asks_for_no_owners_gets_the_files(installation: Installation, site: Path, tmp_path: Path) -> None:
     target = tmp_path / "restored"
-    restore(archive_of(installation, site), target, owner=(8, 9), own_archive=True)
+    restore(archive_of(installation, site), target, owner=(8, 9), xattrs="all")
     assert os.listxattr(target / "tool") == ["security.capability"]
     assert {(path.lstat().st_uid, path.lstat().st_gid) for path in (target, *target.rglob("*"))} == {(8, 9)}
 
@@ -120,3 +122,9 @@ def test_who_is_not_root_gets_one_line_about_owners(
         archive.extract(tmp_path / "mine", only=["owned", "index.php"], on_warning=warnings.append)
     assert warnings == ["The files do not get their owners back, for only root can do that: they belong to you."]
     assert (tmp_path / "mine/owned/page.php").stat().st_uid == os.getuid()
+
+
+def test_the_drill_of_a_site_with_capabilities_passes(installation: Installation, site: Path) -> None:
+    *_progress, report = drill_backup(installation, take(installation, site).id)
+    assert isinstance(report, DrillReport)
+    assert (report.verdict, report.problems) == ("passed", ())

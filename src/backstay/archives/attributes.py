@@ -15,10 +15,13 @@ import os
 import re
 import stat
 from json.encoder import encode_basestring_ascii as quoted
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+WhichXattrs = Literal["none", "harmless", "all"]
+"""Which extended attributes are given back: those that give rights to programs are not harmless."""
 
 LARGEST_XATTRS = 256 << 10
 """Bytes of the extended attributes of one entry that are kept: its line must stay one that readers take."""
@@ -218,20 +221,20 @@ def give_owner(descriptor: int, owner: str) -> str | None:
     return None
 
 
-def give_xattrs(place: int | str, xattrs: tuple[tuple[str, bytes], ...], *, privileged: bool) -> tuple[str, ...]:
+def give_xattrs(place: int | str, xattrs: tuple[tuple[str, bytes], ...], which: WhichXattrs) -> tuple[str, ...]:
     """Give a file, a folder or a link its extended attributes.
 
     Args:
         place: an open file or folder, or the path of a symbolic link.
         xattrs: names and values.
-        privileged: give those that `is_privileged` names, too.
+        which: ``harmless`` leaves those out that `is_privileged` names, and tells of it; ``none`` all, in silence.
 
     Returns:
         What it did not get back, each as a part of a sentence.
     """
     lost = []
-    for name, value in xattrs:
-        if is_privileged(name) and not privileged:
+    for name, value in xattrs if which != "none" else ():
+        if is_privileged(name) and which != "all":
             lost.append(f"the attribute {name}, which gives rights to programs")
             continue
         try:

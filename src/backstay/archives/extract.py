@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from backstay.archives import manifest
-from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, ids_here
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, WhichXattrs, ids_here
 from backstay.archives.entries import Entry, EntryType, ExtractProgress, ExtractReport, Limits, ManifestLine
 from backstay.archives.manifest import ManifestCursor, ManifestLines
 from backstay.archives.names import shown, why_odd
@@ -40,7 +40,7 @@ class Options:
     rename: Callable[[str], str] | None
     permissions: bool
     special_modes: bool
-    privileged_attributes: bool
+    xattrs: WhichXattrs
     owners: bool
     on_warning: Callable[[str], None]
     on_progress: Callable[[ExtractProgress], None]
@@ -108,7 +108,7 @@ class Extraction:
             root,
             permissions=self._options.permissions,
             special_modes=self._options.special_modes,
-            privileged_attributes=self._options.privileged_attributes,
+            xattrs=self._options.xattrs,
             owners=self._gives_owners,
         )
         try:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from backstay.archives.attributes import WhichXattrs
     from backstay.archives.entries import ExtractProgress
     from backstay.archives.formats import FormatReader
     from backstay.archives.part_stream import PartSource, PartStream
@@ -195,7 +196,7 @@ class ArchiveReader:
         rename: Callable[[str], str] | None = None,
         permissions: bool = True,
         special_modes: bool = False,
-        privileged_attributes: bool | None = None,
+        xattrs: WhichXattrs | None = None,
         owners: bool = True,
         on_warning: Callable[[str], None] = lambda _: None,
         on_progress: Callable[[ExtractProgress], None] = lambda _: None,
@@ -214,8 +215,8 @@ class ArchiveReader:
             rename: gives another path for a path.
             permissions: give files and folders the modes of the archive.
             special_modes: give files setuid, setgid and sticky bits too, and folders setuid bits.
-            privileged_attributes: give back extended attributes that give rights to programs
-                (``security.capability``); as ``special_modes`` says if None.
+            xattrs: which extended attributes are given back; if None, ``all`` with ``special_modes``, else
+                ``harmless``: without those that give rights to programs (``security.capability``).
             owners: give everything the owner that the manifest names, by name where this machine knows the name. Only
                 root can; for others it is one warning.
             on_warning: called with one sentence for each entry that is left out or changed.
@@ -231,14 +232,14 @@ class ArchiveReader:
                 were written.
             DiskFullError: if there is no room left.
         """
-        privileged = special_modes if privileged_attributes is None else privileged_attributes
+        which = xattrs or ("all" if special_modes else "harmless")
         options = Options(
             tuple(only),
             select,
             rename,
             permissions,
             special_modes,
-            privileged,
+            which,
             owners,
             on_warning,
             on_progress,

@@ -16,7 +16,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, give_owner, give_xattrs, ids_here
+from backstay.archives.attributes import NO_ATTRIBUTES, Attributes, WhichXattrs, give_owner, give_xattrs, ids_here
 from backstay.archives.names import shown
 from backstay.archives.parts import disk_errors
 from backstay.archives.process import RefusedError
@@ -44,7 +44,7 @@ class Target:
         root: the folder; it is made if it is not there.
         permissions: give files and directories the modes of the archive.
         special_modes: give them setuid bits, and files setgid and sticky bits, too.
-        privileged_attributes: give them extended attributes that give rights to programs.
+        xattrs: which extended attributes they are given.
         owners: give them their owners.
 
     Attributes:
@@ -59,12 +59,12 @@ class Target:
         *,
         permissions: bool = True,
         special_modes: bool = False,
-        privileged_attributes: bool = False,
+        xattrs: WhichXattrs = "harmless",
         owners: bool = False,
     ) -> None:
         self.root = root
         self._permissions = permissions
-        self._privileged = privileged_attributes
+        self._xattrs = xattrs
         self._owners = owners
         with disk_errors(root):
             root.mkdir(parents=True, exist_ok=True)
@@ -223,7 +223,7 @@ class Target:
         if self._permissions and mode is not None:
             os.fchmod(descriptor, mode & mask)
         if self._permissions and attributes.xattrs:
-            lost += give_xattrs(descriptor, attributes.xattrs, privileged=self._privileged)
+            lost += give_xattrs(descriptor, attributes.xattrs, self._xattrs)
         if mtime is not None:
             time = mtime * 1_000_000_000 + attributes.nanoseconds
             os.utime(descriptor, ns=(time, time))
@@ -259,7 +259,7 @@ class Target:
             if self._permissions and attributes.xattrs:
                 # There is no call that takes a folder and a name; the folder is not opened by its path.
                 place = f"/proc/self/fd/{folder}/{name}"
-                lost += give_xattrs(place, attributes.xattrs, privileged=self._privileged)
+                lost += give_xattrs(place, attributes.xattrs, self._xattrs)
             if mtime is not None:
                 time = mtime * 1_000_000_000 + attributes.nanoseconds
                 os.utime(name, ns=(time, time), dir_fd=folder, follow_symlinks=False)

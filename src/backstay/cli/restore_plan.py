@@ -158,7 +158,7 @@ def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
         rename_server_files=options.rename_server_files,
         owner=_owner(options.owner, target),
         owners_of_archive=not options.owner,
-        own_archive=source.is_own,
+        xattrs="all" if source.is_own else "harmless",
         keep_days=options.keep_days,
         special_modes=options.special_modes,
         remote=remote,

@@ -296,11 +296,10 @@ class Scanner:
                 return
             if self._belongs_to_database(folder, absolute, name):
                 return
-            file, size = self._content(absolute, path, folder, status.st_size)
+            file, size, original = self._content(absolute, path, folder, status.st_size)
         except OSError as error:
             self._lost(path, error)
             return
-        plain = os.fsdecode(absolute)
         yield Source(
             path=in_archive,
             type=EntryType.FILE,
@@ -308,7 +307,7 @@ class Scanner:
             mtime=mtime,
             size=size,
             file=file,
-            original=None if file == plain else plain,
+            original=original,
         )
 
     def _link(self, absolute: bytes, in_archive: str, mtime: int) -> Source:
@@ -323,12 +322,12 @@ class Scanner:
             original=os.fsdecode(absolute),
         )
 
-    def _content(self, absolute: bytes, path: bytes, folder: _Folder, size: int) -> tuple[str, int]:
-        """Return the file to read for an entry and its size: a consistent copy, where it is a live database."""
+    def _content(self, absolute: bytes, path: bytes, folder: _Folder, size: int) -> tuple[str, int, str | None]:
+        """Return the file to read and its size; where it is a copy of a live database, also what it is a copy of."""
         file = os.fsdecode(absolute)
         name = path.rpartition(b"/")[2]
         if self._copy_database is None or not _may_be_database(name, folder, size) or not _is_sqlite(absolute):
-            return file, size
+            return file, size, None
         try:
             with reachable(absolute) as short:
                 copy = self._copy_database(short)
@@ -336,8 +335,8 @@ class Scanner:
             self._warn(
                 f"{_shown(path)} is stored as it lies on the disk, for no consistent copy could be made. {error}"
             )
-            return file, size
-        return copy, os.stat(copy).st_size
+            return file, size, None
+        return copy, os.stat(copy).st_size, file
 
     def _belongs_to_database(self, folder: _Folder, absolute: bytes, name: bytes) -> bool:
         """Tell whether a file is the log of a live SQLite database beside it, whose copy holds what it holds."""

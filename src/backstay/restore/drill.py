@@ -190,6 +190,8 @@ class _Drill:
                 existing=ExistingTables.REFUSE.value,
                 configuration=False,
                 remote=elsewhere.remote if elsewhere else None,
+                # The drill's folder may be on a file system that has none, and its user may be another.
+                xattrs="none",
             )
             run = begin(self._scratch / "restores", Vault(self._scratch / "key"), plan)
             run.layout = layout

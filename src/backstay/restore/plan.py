@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from backstay.archives.attributes import WhichXattrs
 from backstay.databases import DatabaseAddress, ExistingTables, LoadSummary
 from backstay.restore.configuration import Rewritten
 
@@ -92,7 +93,8 @@ class RestorePlan:
         moved_from: address of the server that the site moves from, whose texts are found out and replaced; empty for
             a site that does not move.
         old_addresses: of a site that gets a new one; empty: found in the archive.
-        own_archive: the archive was made and kept here: attributes that give rights to programs may be given back.
+        xattrs: which extended attributes files are given: ``all`` only of an archive that was made and kept here, for
+            some give rights to programs.
     """
 
     archive: str
@@ -115,7 +117,7 @@ class RestorePlan:
     moved_from: str = ""
     old_addresses: tuple[str, ...] = ()
     owners_of_archive: bool = False
-    own_archive: bool = False
+    xattrs: WhichXattrs = "harmless"
 
     @property
     def policy(self) -> ExistingTables:

@@ -28,6 +28,6 @@ def write_in_place(path: Path, content: bytes) -> None:
             with suppress(PermissionError):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)
         os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
-        give_xattrs(file.fileno(), attributes.xattrs, privileged=False)
+        give_xattrs(file.fileno(), attributes.xattrs, "harmless")
     temporary.replace(path)
     os.utime(path.parent, ns=(folder.st_atime_ns, folder.st_mtime_ns))

@@ -97,7 +97,7 @@ def _extract(request: FilesRequest, reporter: Reporter) -> tuple[int, int, bool]
                 select=is_left,
                 rename=_renamed if plan.rename_server_files else None,
                 special_modes=plan.special_modes,
-                privileged_attributes=plan.special_modes or plan.own_archive,
+                xattrs="all" if plan.special_modes else plan.xattrs,
                 owners=plan.owners_of_archive,
                 on_warning=reporter.warn,
                 on_progress=lambda progress: reporter.progress(
@@ -128,7 +128,7 @@ def _give_root_back(folder: Path, request: FilesRequest, *, with_owner: bool) ->
             give_owner(descriptor, attributes.owner)
         # Bits beyond the permissions (setuid, say) are dropped as they are for every other folder.
         os.fchmod(descriptor, request.root_mode if layout.root_mode is None else layout.root_mode & 0o3777)
-        give_xattrs(descriptor, attributes.xattrs, privileged=request.plan.own_archive)
+        give_xattrs(descriptor, attributes.xattrs, request.plan.xattrs)
         if layout.root_mtime is not None:
             time = layout.root_mtime * 1_000_000_000 + attributes.nanoseconds
             os.utime(descriptor, ns=(time, time))
