@@ -71,6 +71,7 @@ def _copy(copy: Path, file: Path, tests: list[str]) -> None:
             f"pytest_add_cli_args_test_selection = {tests!r}\n"
             'pytest_add_cli_args = ["-p", "no:randomly", "-p", "no:cacheprovider", "-q"]\n'
             'also_copy = ["scripts", "benchmarks", "docs", "README.md", "CHANGELOG.md", "Makefile"]\n'
+            "do_not_mutate_patterns = ['_log\\.']\n"
             "use_git_change_detection = false\n"
         )
 

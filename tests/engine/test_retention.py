@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from backstay.catalogue import Backup
 from backstay.engine import local_rules, outdated
+from backstay.engine.retention import Rules, remote_rules
 from backstay.profiles import Settings
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -43,6 +44,26 @@ def test_the_count_keeps_the_newest() -> None:
 def test_the_size_keeps_up_to_and_including_the_one_that_reaches_it() -> None:
     # The current backup does not count: 10 + 10 reach 15 with the second of the others.
     assert given_up(daily(6), size_enabled=True, size=15) == [3, 2, 1]
+
+
+def test_a_size_that_is_reached_exactly_keeps_no_more() -> None:
+    assert given_up(daily(6), size_enabled=True, size=20) == [3, 2, 1]
+    assert given_up(daily(6), size_enabled=True, size=21) == [2, 1]
+
+
+def test_a_rule_counts_only_where_it_is_switched_on() -> None:
+    assert given_up(daily(60), count=1, size=1, maximum_age_days=1, maximum_age_keep_day=1) == []
+    assert local_rules(Settings(count=1, size=1, maximum_age_days=1, maximum_age_keep_day=1)) == Rules()
+
+
+def test_copies_have_rules_of_their_own_or_those_for_local_archives_where_that_is_asked_for() -> None:
+    local: dict[str, Any] = {"count_enabled": True, "count": 3}
+    assert remote_rules(Settings(**local)) == Rules()
+    assert remote_rules(Settings(**local, remote_as_local=True)) == Rules(count=3)
+    assert remote_rules(Settings(**local, remote_as_local=True, remote_keep_daily=2)) == Rules(
+        keep=local_rules(Settings(keep_daily=2)).keep
+    )
+    assert remote_rules(Settings(remote_size_enabled=True, remote_size=77)) == Rules(size=77)
 
 
 def test_the_size_looks_at_what_the_count_keeps() -> None:

@@ -258,3 +258,47 @@ def test_parts_that_a_power_cut_left_go_with_the_record(catalogue: tuple[Catalog
     forget_obsolete(records, home, settings, current, FIRST_DAY, on_warning=pytest.fail)
     assert records.backups.get(old) is None
     assert not (home.archives / f"site-{old}.j01").exists()
+
+
+def test_backups_that_run_or_failed_or_belong_to_others_are_left_alone(catalogue: tuple[Catalogue, Home]) -> None:
+    records, home = catalogue
+    running, failed, other, old, new = (
+        take(records, home, FIRST_DAY + timedelta(days=day), 10, profile=2 if day == 2 else 1) for day in range(5)
+    )
+    records.backups.update(running, status="run")
+    records.backups.update(failed, status="fail")
+    current = records.backups.get(new)
+    assert current is not None
+    settings = Settings(count_enabled=True, count=1, obsolete=1)
+    apply_retention(records, home, settings, current, FIRST_DAY, on_warning=pytest.fail)
+    assert {b.id for b in records.backups.newest() if not b.filesexist} == {old}
+    for number in (running, failed, other):
+        records.backups.update(number, filesexist=False)
+    last = take(records, home, FIRST_DAY - timedelta(days=9), 10)
+    records.backups.update(last, filesexist=False)
+    forget_obsolete(records, home, settings, current, FIRST_DAY, on_warning=pytest.fail)
+    assert {b.id for b in records.backups.newest()} == {running, failed, other, new, last}
+
+
+def test_a_record_whose_files_cannot_be_removed_stays_and_the_rest_goes_on(
+    catalogue: tuple[Catalogue, Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, home = catalogue
+    numbers = [take(records, home, FIRST_DAY + timedelta(days=day), 10) for day in range(5)]
+    for number in numbers[:-1]:
+        records.backups.update(number, filesexist=False)
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name == f"site-{numbers[1]}.jpa":
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    current = records.backups.get(numbers[-1])
+    assert current is not None
+    warnings: list[str] = []
+    forget_obsolete(records, home, Settings(obsolete=1), current, FIRST_DAY, on_warning=warnings.append)
+    assert {b.id for b in records.backups.newest()} == {numbers[1], numbers[3], numbers[4]}
+    assert len(warnings) == 1
+    assert f"site-{numbers[1]}.jpa can't be removed" in warnings[0]
