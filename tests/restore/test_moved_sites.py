@@ -252,3 +252,30 @@ def test_a_joomla_site_tells_its_old_address(
     assert f"$live_site = '{NEW_ADDRESS}'" in (target / "configuration.php").read_text()
     bodies = mysql_server.execute("SELECT body FROM abc_content ORDER BY id", second_database.name)
     assert [row[0] for row in bodies] == [f"see {NEW_ADDRESS}/a", ""]
+
+
+def test_an_own_address_that_is_not_among_the_old_ones_given_is_named(
+    installation: Installation,
+    mysql_server: MySQLServer,
+    mysql_database: DatabaseAddress,
+    second_database: DatabaseAddress,
+    tmp_path: Path,
+) -> None:
+    make_wordpress(tmp_path / "old", mysql_server, mysql_database)
+    archive = backed_up(installation, tmp_path / "old", replace(mysql_database, prefix="wp_"))
+    url = replace(second_database, prefix="wp_").url()
+    warnings: list[str] = []
+    for number, (given, untouched) in enumerate((("https://other.example", 1), (OLD_ADDRESS, 0), ("", 0))):
+        warnings.clear()
+        report = restore(
+            archive,
+            tmp_path / f"new{number}",
+            warnings.append,
+            databases={"site.sql": url},
+            existing="replace",
+            address=NEW_ADDRESS,
+            old_addresses=(given,) if given else (),
+        )
+        assert len(warnings) == untouched
+        assert all(f"{OLD_ADDRESS[7:]} as its own address, which stays" in warning for warning in warnings)
+        assert report.addresses == (((given or OLD_ADDRESS).partition("//")[2], NEW_ADDRESS),)

@@ -20,18 +20,12 @@ def report_result(report: RestoreReport, warnings: list[str], seconds: float, *,
     for warning in warnings:
         warn(warning)
     if report.files or not report.databases:
-        _line(f"{report.files} entries, {size(report.bytes)}, are back in {report.target}.")
+        _line(f"Restored {report.files} entries, {size(report.bytes)}, to {report.target}.")
     for name, summary in report.databases.items():
         tables = "1 table" if len(summary.tables) == 1 else f"{len(summary.tables)} tables"
-        _line(f"{name}: {tables}, {_rows(summary.rows)} are back.")
+        _line(f"Restored {tables} with {_rows(summary.rows)} from {name}.")
     _tell_configuration(report.configuration, "now has its new")
-    for path, count in list(report.replaced_in_files.items())[:_LISTED]:
-        _line(f"Texts replaced in {path}" + (f": {_rows(count)}" if count > 1 else ""))
-    if len(report.replaced_in_files) > _LISTED:
-        _line(f"… and in {len(report.replaced_in_files) - _LISTED} other files: --json lists them all.")
-    for name, columns in report.replaced_in_databases.items():
-        for column, count in columns.items():
-            _line(f"Texts replaced in {name}, {column}: {_rows(count)}")
+    _tell_replaced(report)
     for name in report.not_restored:
         option = "--database URL" if name == MAIN_DUMP else f"--database {name}=URL"
         say(f"The archive also holds the database dump {name}, which was not loaded: give {option} to load it.")
@@ -43,6 +37,18 @@ def report_result(report: RestoreReport, warnings: list[str], seconds: float, *,
             f"'backstay restore --undo {report.name}' brings it back, --confirm removes it."
         )
     console.print(f"{seconds:.1f} s")
+
+
+def _tell_replaced(report: RestoreReport) -> None:
+    for old, new in report.addresses:
+        _line(f"The address {old} was replaced by {new} wherever it was found.")
+    for path, count in list(report.replaced_in_files.items())[:_LISTED]:
+        _line(f"Texts replaced in {path}" + (f": {_rows(count)}" if count > 1 else ""))
+    if len(report.replaced_in_files) > _LISTED:
+        _line(f"… and in {len(report.replaced_in_files) - _LISTED} other files: --json lists them all.")
+    for name, columns in report.replaced_in_databases.items():
+        for column, count in columns.items():
+            _line(f"Texts replaced in {name}, {column}: {_rows(count)}")
 
 
 def as_json(report: RestoreReport) -> dict[str, Any]:
@@ -57,6 +63,7 @@ def as_json(report: RestoreReport) -> dict[str, Any]:
         },
         "not_restored": list(report.not_restored),
         "configuration": _configuration_json(report.configuration),
+        "addresses": [list(pair) for pair in report.addresses],
         "replaced": {
             "files": {shown(path): count for path, count in report.replaced_in_files.items()},
             "databases": _plain(report.replaced_in_databases),
@@ -90,8 +97,8 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
         )
         return
     if plan.files:
-        what = "some of" if plan.only else "all of"
-        _line(f"Would write {what} {total(found)}, to {plan.target}.")
+        what = "some of " if plan.only else ""
+        _line(f"Would write {what}{total(found)}, to {plan.target}.")
         if found.occupied and plan.way == "whole" and not plan.only:
             _line(f"{plan.target} holds something: it would be set aside as a whole, and kept {plan.keep_days:g} days.")
         elif found.occupied:
@@ -118,6 +125,8 @@ def _tell_move(found: Preview) -> None:
         _line(f"Would replace the address {move.old} by {move.new} in the text columns and text files.")
     if found.plan.address and not found.move.addresses:
         _line("Neither the site nor its backup tells the old address: give it with --old-address.")
+    for address in found.move.untouched:
+        _line(f"The site gives {address} as its own address, which would stay: give it with --old-address too.")
     for old, new in found.move.texts:
         _line(f"Would replace {old} by {new} in the text columns and text files.")
     if found.move.replacer():

@@ -33,10 +33,12 @@ class SiteMove:
     Attributes:
         addresses: its old places and its new address.
         texts: old and new texts: those that were asked for, and its folder.
+        untouched: addresses that the site gives as its own, and that are not among the old ones that were given.
     """
 
     addresses: tuple[AddressMove, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
+    untouched: tuple[str, ...] = ()
 
     def replacer(self) -> Replacer:
         """Return what does it."""
@@ -65,10 +67,15 @@ def find_move(archive: ArchiveReader, layout: Layout, plan: RestorePlan) -> Site
     if moves and isinstance(root, str) and len(root.rstrip("/")) > 1 and root.rstrip("/") != plan.target:
         texts[root.rstrip("/")] = plan.target
     addresses: list[AddressMove] = []
+    untouched: list[str] = []
     if plan.address:
         places = _places(_told(archive, layout, plan))
         addresses = [AddressMove(place, plan.address) for place in places]
-    return SiteMove(tuple(addresses), tuple((texts | dict(plan.replacements)).items()))
+        if plan.old_addresses:
+            known = [*places, Place.parse(plan.address)]
+            own = _places(site_address(archive, layout))
+            untouched = [str(place) for place in own if not any(other.holds(place) for other in known)]
+    return SiteMove(tuple(addresses), tuple((texts | dict(plan.replacements)).items()), tuple(untouched))
 
 
 def site_address(archive: ArchiveReader, layout: Layout) -> Iterator[str]:

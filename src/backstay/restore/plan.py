@@ -178,6 +178,7 @@ class RestoreReport:
         databases: dump file → what was loaded.
         not_restored: dump files for which no database was given.
         configuration: files of the site's configuration that were changed.
+        addresses: old addresses of the site, and the new one of each.
         replaced_in_files: path → texts' places: 1 for a file, rows for a SQLite database.
         replaced_in_databases: dump file → ``table.column`` → values changed.
         window: seconds between the first thing that changed places and the last; None where nothing was there before.
@@ -192,6 +193,7 @@ class RestoreReport:
     databases: Mapping[str, LoadSummary] = field(default_factory=dict)
     not_restored: tuple[str, ...] = ()
     configuration: tuple[Rewritten, ...] = ()
+    addresses: tuple[tuple[str, str], ...] = ()
     replaced_in_files: Mapping[str, int] = field(default_factory=dict)
     replaced_in_databases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     refused: tuple[str, ...] = ()

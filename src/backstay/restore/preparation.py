@@ -102,7 +102,8 @@ class Preparation:
         missing = [
             database.dump_file for database in layout.databases if database.dump_file not in self._plan.databases
         ]
-        self._journal.append("ready", not_restored=missing)
+        addresses = [[str(move.old), move.new] for move in self._changes.addresses]
+        self._journal.append("ready", not_restored=missing, addresses=addresses)
 
     def _find_move(self, layout: Layout, on_warning: OnWarning) -> SiteMove:
         with open_archive(self.archive, password=self._plan.password) as archive:
@@ -111,6 +112,11 @@ class Preparation:
             on_warning(
                 "Neither the site nor its backup tells the old address, so that none was replaced: give it with "
                 "--old-address."
+            )
+        for address in found.untouched:
+            on_warning(
+                f"The site gives {address} as its own address, which stays: give it with --old-address too, or leave "
+                "that option out."
             )
         return found
 

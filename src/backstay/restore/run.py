@@ -259,6 +259,7 @@ class RestoreRun:
     def _report(self) -> RestoreReport:
         files = self.journal.last("files ready") or {}
         ready = self._stages.ready()
+        prepared = self.journal.last("ready") or {}
         swapped = self.journal.last("swapped") or {}
         replaces = self._replaces()
         return RestoreReport(
@@ -266,7 +267,8 @@ class RestoreRun:
             files=files.get("files", 0),
             bytes=files.get("bytes", 0),
             databases={line["dump"]: read_summary(line["summary"]) for line in ready},
-            not_restored=tuple((self.journal.last("ready") or {}).get("not_restored", ())),
+            not_restored=tuple(prepared.get("not_restored", ())),
+            addresses=tuple((old, new) for old, new in prepared.get("addresses", ())),
             configuration=tuple(
                 Rewritten(item["path"], tuple(item["names"])) for item in files.get("configuration", ())
             ),
