@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from backstay.jobs.records import backup_files
 from backstay.restore import DrillReport
 from support.backups import make_files, take
 from support.missing import skip_or_fail
-from support.restores import restore
+from support.restores import begin_in, restore
 
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 PROGRAMS = ("rsync", "setfacl", "getfacl", "setfattr", "getfattr", "setcap")
@@ -128,3 +129,35 @@ def test_the_drill_of_a_site_with_capabilities_passes(installation: Installation
     *_progress, report = drill_backup(installation, take(installation, site).id)
     assert isinstance(report, DrillReport)
     assert (report.verdict, report.problems) == ("passed", ())
+
+
+def test_a_mount_point_gets_the_owner_of_the_root_and_its_own_back(
+    installation: Installation, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archive_of(installation, site)
+    target = tmp_path / "mounted"
+    target.mkdir(mode=0o711)
+    (target / "old.txt").write_text("old")
+    run("chown", "-h", "5:6", target)
+    run("setfattr", "-n", "user.mine", "-v", "1", target)
+    before = tmp_path / "before"
+    run("cp", "-a", target, before)
+    monkeypatch.setattr(os.path, "ismount", lambda path: str(path) == str(target))
+    options: dict[str, Any] = {"owners_of_archive": True, "xattrs": "all"}
+    restoring = begin_in(tmp_path / "state", archive, target, **options)
+    with restoring.journal:
+        for _step in restoring.run(pytest.fail):
+            pass
+        restoring.undo(pytest.fail)
+    assert differences(before, target) == ""
+    restore(archive, target, **options)
+    assert differences(site, target) == ""
+
+
+def test_a_merge_brings_new_folders_with_their_owners(installation: Installation, site: Path, tmp_path: Path) -> None:
+    target = tmp_path / "merged"
+    (target / "kept").mkdir(parents=True)
+    restore(archive_of(installation, site), target, way="merge", owners_of_archive=True, xattrs="all")
+    assert differences(site / "owned", target / "owned") == ""
+    assert (target / "kept").stat().st_uid == 0
+    assert (target / "another name.php").samefile(target / "owned/page.php")

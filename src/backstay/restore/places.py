@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from backstay.archives.attributes import give_xattrs, pack_attributes, parse_attributes, read_attributes
 from backstay.archives.deep_trees import remove_tree, walk
 from backstay.errors import RestoreError
 from backstay.restore import slots
@@ -127,15 +129,38 @@ def _make_removable(folder: str) -> None:
                 os.chmod(name, 0o700, dir_fd=found.descriptor)
 
 
-def attributes(folder: Path) -> list[int]:
-    """Return a folder's permissions, and its modification time in nanoseconds."""
+def attributes(folder: Path) -> list[Any]:
+    """Return a folder's permissions, modification time in nanoseconds, owner, group, and further attributes."""
     status = folder.stat()
-    return [status.st_mode & 0o7777, status.st_mtime_ns]
+    kept, _warning = read_attributes(status, os.fspath(folder))
+    fields = json.loads("{" + pack_attributes(kept).removeprefix(",") + "}")
+    return [status.st_mode & 0o7777, status.st_mtime_ns, status.st_uid, status.st_gid, fields]
 
 
-def give_attributes(folder: str, wanted: list[int] | None) -> None:
-    """Give a folder what :func:`attributes` returned; nothing where that is None."""
-    if wanted is not None:
-        path = Path(folder)
-        path.chmod(wanted[0])
-        os.utime(path, ns=(wanted[1], wanted[1]))
+def give_attributes(folder: str, wanted: list[Any] | None) -> None:
+    """Give a folder what :func:`attributes` returned, now or in an earlier version; nothing where that is None.
+
+    The owner and attributes that only root may give are left as they are for everybody else.
+    """
+    if wanted is None:
+        return
+    mode, mtime, *others = wanted
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if others:
+            uid, gid, fields = others
+            status = os.fstat(descriptor)
+            if (status.st_uid, status.st_gid) != (uid, gid):
+                with suppress(PermissionError):
+                    os.fchown(descriptor, uid, gid)
+            now, _warning = read_attributes(status, descriptor)
+            kept = parse_attributes(fields).xattrs
+            for name in dict(now.xattrs).keys() - dict(kept).keys():
+                with suppress(OSError):
+                    os.removexattr(descriptor, name)
+            if now.xattrs != kept:
+                give_xattrs(descriptor, kept, "all")
+        os.fchmod(descriptor, mode)
+        os.utime(descriptor, ns=(mtime, mtime))
+    finally:
+        os.close(descriptor)

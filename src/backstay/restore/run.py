@@ -218,9 +218,9 @@ class RestoreRun:
         root = attributes(self.places.staged) if self.places.way == "content" else self._old_root()
         return {"slots": self.places.slots().to_json(), "root": root}
 
-    def _old_root(self) -> list[int] | None:
+    def _old_root(self) -> list[Any] | None:
         first = self.journal.last("begin") or {}
-        root: list[int] | None = first.get("root")
+        root: list[Any] | None = first.get("root")
         return root
 
     def _take_back_after(self, error: BaseException, on_warning: OnWarning) -> None:
@@ -249,7 +249,7 @@ class RestoreRun:
         swap = self.journal.last("swap")
         self._clear(swap["root"] if swap else None)
 
-    def _clear(self, root: list[int] | None) -> None:
+    def _clear(self, root: list[Any] | None) -> None:
         self.places.remove()
         give_attributes(self.places.target, root)
         self.journal.remove()
