@@ -17,7 +17,8 @@ from backstay.jobs.storage_import import import_storage
 from backstay.jobs.stored_backups import open_backup
 from jobs.stored_commands import PASSWORD, run, settings_of
 from support.backups import make_files, take
-from support.stored import Place, add_storage, store, tree
+from support.destinations import Place
+from support.stored import add_storage, store, tree
 
 
 @pytest.fixture

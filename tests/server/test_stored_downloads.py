@@ -14,7 +14,8 @@ from blake3 import blake3
 from backstay.catalogue import Backup
 from backstay.client import Client
 from server.driving import Driven, make_record
-from support.stored import Place, add_storage, store
+from support.destinations import Place
+from support.stored import add_storage, store
 
 FIRST = b"first part"
 CONTENT = random.Random(3).randbytes(9_500_000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,15 +11,8 @@ from backstay.catalogue import Backup, CopyPart, NamedDestination
 from backstay.engine.document import DocumentProfile, DocumentSite, document_bytes, document_name, make_document
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, get_backup
-from backstay.storage import PutOptions, open_destination
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where tests send backups: the address of a destination and what opens it."""
-
-    url: str
-    secrets: dict[str, str]
+from backstay.storage import open_destination
+from support.destinations import Place, send
 
 
 def add_storage(installation: Installation, place: Place, name: str = "nas") -> NamedDestination:
@@ -50,9 +42,7 @@ def store(
     page.write_bytes(document_bytes(document))
     with open_destination(destination.url, destination.secrets) as place:
         for path in (*(file.path for file in files), page):
-            place.put(
-                folder + path.name, path, options=PutOptions(), on_resume=lambda _: None, on_progress=lambda _: None
-            )
+            send(place, folder + path.name, path)
     page.unlink()
     hashes = {part["name"]: part["blake3"] for part in backup.proof["parts"]}
     now = datetime.now(UTC)
