@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
@@ -20,24 +18,20 @@ from backstay.databases.postgresql.connection import (
     connect,
     first_line,
     is_lost,
-    is_of_one_object,
     reported_as,
 )
 from backstay.databases.postgresql.displacement import Displacement, add_foreign_key, kind_of, quoted
+from backstay.databases.postgresql.execution import Execution
 from backstay.databases.postgresql.optional import (
-    is_foreign_key,
     is_required,
     is_subscription,
     refused_object,
-    unchecked_foreign_key,
 )
 from backstay.databases.postgresql.schema import Relation, read_schema
-from backstay.databases.postgresql.selection import Key, Selection, Taking, about
+from backstay.databases.postgresql.selection import Key, Selection, Taking
 from backstay.databases.postgresql.statements import Statement, StatementReader
 from backstay.databases.skipped import Refusals
 from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
-
-_log = logging.getLogger(__name__)
 
 # What a dump consists of: nothing else is executed, for an archive may come from anywhere.
 _ALLOWED = re.compile(
@@ -51,29 +45,8 @@ _FORBIDDEN = re.compile(
     re.IGNORECASE,
 )
 _DROPS = re.compile(rb"(?:DROP\s|ALTER\s+TABLE\s+IF\s+EXISTS\s)", re.IGNORECASE)
-# What belongs to this server and its accounts more than to the site.
-_OF_THE_SERVER = re.compile(
-    rb"(?:GRANT|REVOKE)\s|ALTER\s[^;]*\sOWNER\s+TO\s|ALTER\s+DEFAULT\s+PRIVILEGES\s|SET\s|SECURITY\s+LABEL\s",
-    re.IGNORECASE,
-)
-_OWNER = re.compile(rb"^ALTER\s[^;]*\sOWNER\s+TO\s+(\"(?:[^\"]|\"\")+\"|[^\s;]+)\s*\Z", re.IGNORECASE)
-_RIGHT = re.compile(rb"(?:GRANT|REVOKE|ALTER\s+DEFAULT\s+PRIVILEGES)\s", re.IGNORECASE)
 _UNLINK = re.compile(rb"SELECT\s+pg_catalog\.lo_create\('(\d+)'\)", re.IGNORECASE)
-_SCHEMA = re.compile(rb"CREATE\s+SCHEMA\s+(?!IF\s)", re.IGNORECASE)
 _PROGRESS_AFTER = 1 << 20
-_PRESENT = (
-    psycopg.errors.DuplicateObject,
-    psycopg.errors.DuplicateTable,
-    psycopg.errors.DuplicateFunction,
-    psycopg.errors.DuplicateSchema,
-)
-_LACKING = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedObject,
-    psycopg.errors.InvalidSchemaName,
-)
 
 
 def load(
@@ -139,10 +112,8 @@ class _Load:
         self._warn = on_warning
         self._refusals = refusals
         self._backups: dict[str, str] = {}
-        self._unmade: dict[Key, str] = {}
         self._part = self._table = ""
-        self._unowned: Counter[str] = Counter()
-        self._rights_left_out: Counter[str] = Counter()
+        self._execution = Execution(connection, selection, on_warning, refusals)
         self._copying = b""
         self._copy_place = ("", 0)
         self._rows = self._statements = self._bytes = self._offset = 0
@@ -195,7 +166,7 @@ class _Load:
                 continue
             if re.match(r"DROP (?:TABLE|VIEW|MATERIALIZED|TYPE|FUNCTION|SEQUENCE|DOMAIN|AGGREGATE|PROCEDURE) ", text):
                 text += " CASCADE"
-            self._soften(text.encode(), tell=False)
+            self._execution.attempt(text.encode(), warns=False)
 
     def _move_away(self, relations: Iterable[Relation]) -> None:
         """Move every object of the schemas, but for extensions, into schemas of the same names with ``bak_`` before."""
@@ -206,7 +177,7 @@ class _Load:
                 if relation.schema == schema:
                     self._move(relation)
             for kind, name in self._connection.execute(_OTHERS, (schema, schema)).fetchall():
-                self._soften(f"ALTER {kind} {name} SET SCHEMA {quoted(backup)}".encode(), tell=True)
+                self._execution.attempt(f"ALTER {kind} {name} SET SCHEMA {quoted(backup)}".encode(), warns=True)
 
     def _move(self, relation: Relation) -> None:
         row = self._connection.execute("SELECT to_regclass(%s)", (relation.quoted,)).fetchone()
@@ -214,9 +185,11 @@ class _Load:
             return  # a sequence has gone with its table
         backup, kind = f"bak_{relation.schema}", kind_of(relation)
         self._execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(backup)}")
-        self._soften(f"DROP {kind} IF EXISTS {quoted(backup)}.{quoted(relation.name)} CASCADE".encode(), tell=False)
+        removal = f"DROP {kind} IF EXISTS {quoted(backup)}.{quoted(relation.name)} CASCADE"
+        self._execution.attempt(removal.encode(), warns=False)
         # A sequence that a column owns cannot go before its table.
-        if self._soften(f"ALTER {kind} IF EXISTS {relation.quoted} SET SCHEMA {quoted(backup)}".encode(), tell=False):
+        change = f"ALTER {kind} IF EXISTS {relation.quoted} SET SCHEMA {quoted(backup)}"
+        if self._execution.attempt(change.encode(), warns=False):
             self._backups[relation.label] = f"{backup}.{relation.name}"
 
     def run(self, parts: Iterable[Part]) -> Generator[LoadProgress]:
@@ -281,37 +254,19 @@ class _Load:
         elif taking is Taking.NO:
             return
         elif self._selection and taking is Taking.IF_LACKING:
-            self._make_if_lacking(text, self._selection)
+            self._execution.make_if_lacking(text, self._selection)
         elif taking is Taking.FOREIGN_KEY:
             add_foreign_key(self._connection, text, self._warn)
         elif _DROPS.match(text) and not re.match(rb"ALTER TABLE (?!IF EXISTS)", text):
             return
-        elif _OF_THE_SERVER.match(text):
-            self._give(text)
+        elif self._execution.is_of_the_server(text):
+            self._execution.apply_of_server(text)
         elif match := _UNLINK.match(text):
             self._make_large_object(int(match[1]))
         elif is_required(text):
-            self._require(text)
+            self._execution.require(text)
         else:
-            self._make_or_keep(text)
-
-    def _require(self, text: bytes) -> None:
-        """Execute a statement without which nothing is loaded, but for the value of a sequence that was refused."""
-        if not (self._unmade and self._unmade.keys() & set(about(text).names)):
-            self._connection.execute(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1))
-
-    def _make_if_lacking(self, text: bytes, selection: Selection) -> None:
-        if _OF_THE_SERVER.match(text):
-            self._give(text)
-            return
-        error = self._attempt(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1))
-        if error is None:
-            selection.was_lacking(text)
-        elif isinstance(error, _PRESENT) or (selection.is_partial and isinstance(error, _LACKING)):
-            # It is there, or needs what was not chosen; a table that cannot do without it says so itself.
-            _log.debug("Left as it is in the database: %s", text[:80].decode("utf-8", "backslashreplace"))
-        else:
-            self._keep(text, error)
+            self._execution.make_or_keep(text)
 
     def _copy(self, text: bytes, reader: StatementReader, *, taken: bool) -> None:
         if not taken:
@@ -319,7 +274,12 @@ class _Load:
                 self._bytes += len(block)
             return
         if text != self._copying:
-            self._refuse_rows_without_table(text)
+            if refused := self._execution.refused_table(text):
+                name, reason = refused
+                raise LoadError(
+                    f"{self._part}, byte {self._offset}: the table {name} has rows, and the server refused to make it: "
+                    f"{reason}"
+                )
             self._table = text.split(None, 2)[1].decode("utf-8", "replace")
             self._copying, self._copy_place = text, (self._part, self._offset)
             self._copy_in = self._open_copy.enter_context(self._connection.cursor().copy(text))
@@ -327,15 +287,6 @@ class _Load:
             self._copy_in.write(block)
             self._rows += block.count(b"\n")
             self._bytes += len(block)
-
-    def _refuse_rows_without_table(self, text: bytes) -> None:
-        """Fail where rows come for a table that the server refused to make: they would be lost."""
-        for name in about(text).names if self._unmade else ():
-            if name in self._unmade:
-                raise LoadError(
-                    f"{self._part}, byte {self._offset}: the table {'.'.join(name)} has rows, and the server refused "
-                    f"to make it: {self._unmade[name]}"
-                )
 
     def _end_copy(self) -> None:
         """Wait for the server to take the last of a table's rows.
@@ -359,87 +310,10 @@ class _Load:
     def _execute(self, text: str) -> None:
         self._connection.execute(text.encode())
 
-    def _soften(self, text: bytes, *, tell: bool) -> bool:
-        """Execute what the load can do without; return whether it was done."""
-        error = self._attempt(text)
-        if error is not None and tell:
-            shown = " ".join(text.decode("utf-8", "backslashreplace").split())[:80]
-            self._warn(f"A statement of the dump was left out ({shown}): {first_line(error)}.")
-        return error is None
-
-    def _give(self, text: bytes) -> None:
-        """Execute what is about the server's accounts; owners and rights that fail are told in one sentence each."""
-        owner = _OWNER.search(text)
-        is_right = not owner and _RIGHT.match(text)
-        if not owner and not is_right:
-            self._soften(text, tell=True)
-        elif (error := self._attempt(text)) is not None:
-            if owner:
-                self._unowned[owner[1].decode("utf-8", "replace").strip('"')] += 1
-            else:
-                self._rights_left_out[first_line(error)] += 1
-
-    def _make_or_keep(self, text: bytes) -> None:
-        """Make an object; its statement is kept where the server refuses.
-
-        Raises:
-            psycopg.Error: the reason is not in the object: the statement can't be read, or the server has no room.
-        """
-        if (error := self._attempt(text)) is None:
-            return
-        # What was chosen by name and needs what was not: whoever chose is asked to choose more.
-        is_choice = self._selection is not None and self._selection.is_partial and not self._refusals.objects
-        if isinstance(error, psycopg.errors.SyntaxError) or (is_choice and isinstance(error, _LACKING)):
-            raise error
-        is_unchecked = isinstance(error, psycopg.errors.ForeignKeyViolation) and is_foreign_key(text)
-        if is_unchecked and self._attempt(text + b" NOT VALID") is None:
-            self._refusals.add(unchecked_foreign_key(text, first_line(error)))
-        elif isinstance(error, psycopg.errors.IntegrityError) and not is_unchecked:
-            raise error
-        else:
-            self._keep(text, error)
-
-    def _keep(self, text: bytes, error: psycopg.Error) -> None:
-        """Keep a refused statement, with a warning unless it is about a relation that was refused itself."""
-        found, refused = about(text), refused_object(text, first_line(error))
-        if found.form != "foreign key" and found.names and found.names[0] in self._unmade:
-            self._refusals.keep(refused)
-            return
-        if found.form == "makes":
-            self._unmade[found.names[0]] = first_line(error)
-        self._refusals.add(refused)
-
-    def _attempt(self, text: bytes) -> psycopg.Error | None:
-        """Execute a statement; return the error of one that the server refused, when its traces are removed."""
-        self._connection.execute("SAVEPOINT backstay")
-        try:
-            self._connection.execute(text)
-        except psycopg.Error as error:
-            if not is_of_one_object(self._connection, error):
-                raise
-            self._connection.execute("ROLLBACK TO SAVEPOINT backstay")
-            return error
-        self._connection.execute("RELEASE SAVEPOINT backstay")
-        return None
-
-    def _warn_of_accounts(self) -> None:
-        """Say how many objects did not get their owners, and how many rights were not granted."""
-        if self._unowned:
-            count, roles = sum(self._unowned.values()), ", ".join(sorted(self._unowned))
-            what = "1 object belongs" if count == 1 else f"{count} objects belong"
-            self._warn(
-                f"{what} to the user of the load, who may not give ownership to {roles}: load as a superuser on a "
-                "server that has these roles to keep owners."
-            )
-        if self._rights_left_out:
-            count, first = sum(self._rights_left_out.values()), next(iter(self._rights_left_out))
-            what = "1 statement" if count == 1 else f"{count} statements"
-            self._warn(f"{what} about rights of roles were left out: {first}.")
-
     def complete(self) -> LoadSummary:
         """Give the tables the prefix asked for, and let the server learn about their rows."""
         self._execute("RESET search_path")
-        self._warn_of_accounts()
+        self._execution.warn_of_accounts()
         schema = read_schema(self._connection)
         made = [r for r in schema.relations if (r.schema, r.name) not in self._before]
         if self._prefixes:
