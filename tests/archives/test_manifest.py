@@ -148,3 +148,38 @@ def test_a_manifest_that_was_changed_is_not_believed(tmp_path: Path, change: str
 def test_a_line_without_an_end_is_not_gathered_for_ever() -> None:
     with pytest.raises(DamagedArchiveError):
         list(ManifestLines([(b"x" * 100_000 for _ in range(1000))]))
+
+
+@pytest.mark.parametrize("format_name", ["jpa", "zip"])
+def test_a_time_that_is_not_the_manifests_is_found(tmp_path: Path, format_name: str) -> None:
+    path = write(tmp_path, format_name, [file_source("a.txt", b"x"), file_source("b.txt", b"y")]).parts[0]
+    data = path.read_bytes()
+    at = data.index(b"a.txt")
+    changed = data[:at] + data[at:].replace(TIME.to_bytes(4, "little"), (TIME + 1).to_bytes(4, "little"), 1)
+    if format_name == "zip":
+        # The time that counts is that of the directory.
+        at = changed.rindex(b"a.txt")
+        changed = changed[:at] + changed[at:].replace(TIME.to_bytes(4, "little"), (TIME + 1).to_bytes(4, "little"), 1)
+    path.write_bytes(changed)
+    with open_archive(path) as archive:
+        problems = archive.verify().problems
+    assert [problem.path for problem in problems] == ["a.txt"]
+    assert f"its time is {TIME + 1} where the manifest" in problems[0].message
+
+
+def test_permissions_that_are_not_the_manifests_are_found(tmp_path: Path) -> None:
+    path = write(tmp_path, "jpa", [file_source("a.txt", b"x", mode=0o100600)]).parts[0]
+    data = path.read_bytes()
+    path.write_bytes(data.replace(0o100600.to_bytes(4, "little"), 0o100666.to_bytes(4, "little"), 1))
+    with open_archive(path) as archive:
+        problems = archive.verify().problems
+    assert [problem.path for problem in problems] == ["a.txt"]
+    assert "its permissions are 666 where the manifest" in problems[0].message
+
+
+def test_times_that_a_format_cannot_hold_are_not_compared(tmp_path: Path) -> None:
+    times = [-5, 0, 1 << 33]
+    path = write(tmp_path, "jpa", [file_source(f"{time}.txt", b"x", mtime=time) for time in times]).parts[0]
+    with open_archive(path) as archive:
+        assert archive.verify().ok
+        assert [line.mtime for line in archive.manifest()] == times
