@@ -36,21 +36,30 @@ def page() -> Iterator[str]:
         if inspect.isclass(thing):
             yield from class_section(name, thing)
         elif callable(thing):
-            yield f"```python\n{name}{signature(thing)}\n```\n\n{told(thing)}\n"
+            yield f"```python\n{name}{signature(thing)}\n```\n\n{docstring(thing)}\n"
         else:
             yield f"The version, as text: `{thing}`.\n" if name == "__version__" else f"`{thing!r}`\n"
 
 
 def class_section(name: str, thing: type) -> Iterator[str]:
     """Give the lines of a class's section: what it is, then its public methods."""
-    yield f"```python\n{name}{signature(thing)}\n```\n\n{told(thing)}\n"
-    for method_name, method in sorted(vars(thing).items()):
+    yield f"```python\n{name}{signature(thing)}\n```\n\n{docstring(thing)}\n"
+    if (
+        inspect.isfunction(thing.__init__)
+        and thing.__init__.__module__.startswith("backstay")
+        and thing.__init__.__doc__
+    ):
+        yield f"{docstring(thing.__init__)}\n"
+    own = {key for kind in thing.__mro__ if kind.__module__.startswith("backstay") for key in vars(kind)}
+    for method_name in sorted(own):
         if method_name.startswith("_"):
             continue
+        method = getattr(thing, method_name)
         if isinstance(method, property):
-            yield f"### `{name}.{method_name}`\n\n{told(method)}\n"
+            yield f"### `{name}.{method_name}`\n\n{docstring(method)}\n"
         elif inspect.isfunction(method):
-            yield f"### `{name}.{method_name}`\n\n```python\n{method_name}{signature(method)}\n```\n\n{told(method)}\n"
+            yield f"### `{name}.{method_name}`\n\n```python\n{method_name}{signature(method)}\n```\n"
+            yield f"{docstring(method)}\n"
 
 
 def signature(thing: Callable[..., object]) -> str:
@@ -81,7 +90,7 @@ def result_of(thing: Callable[..., object], found: inspect.Signature) -> str:
     return call[1] if call and hasattr(thing, "__wrapped__") else str(found.return_annotation)
 
 
-def told(thing: object) -> str:
+def docstring(thing: object) -> str:
     """Give a docstring as Markdown: its sections as headings in bold, its code in single marks."""
     lines = []
     for line in (inspect.getdoc(thing) or "").replace("``", "`").splitlines():

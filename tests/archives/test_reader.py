@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import zipfile
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from archives.trees import REFERENCE, TIME, contents, file_source, password_for, plant, scan, write
 from backstay.archives import EntryType, ExtractProgress, Source, open_archive, open_archive_async
+from backstay.archives.asynchronous import AsyncArchiveReader
+from backstay.archives.reader import ArchiveReader
 from backstay.archives.registry import FORMATS
 from backstay.errors import ArchiveError, MissingPartError, NotFoundError, UnknownFormatError
 
@@ -153,6 +156,13 @@ def test_the_times_of_a_foreign_zip_are_given_back(tmp_path: Path) -> None:
     with open_archive(path) as opened:
         opened.extract(tmp_path / "out")
     assert abs((tmp_path / "out/old.txt").stat().st_mtime - 946_684_798) < 20 * 3600
+
+
+def test_the_asynchronous_reader_takes_what_the_other_takes() -> None:
+    for name in ("close", "entry", "extract", "verify"):
+        asynchronous, blocking = getattr(AsyncArchiveReader, name), getattr(ArchiveReader, name)
+        assert inspect.signature(asynchronous) == inspect.signature(blocking)
+        assert inspect.iscoroutinefunction(asynchronous)
 
 
 @pytest.mark.parametrize("format_name", FORMATS)

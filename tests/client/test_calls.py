@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 from typing import Any
@@ -264,12 +265,27 @@ def test_every_method_has_a_typed_call_that_both_clients_offer() -> None:
         "remove_included_db": filters.remove_included_db("n"),
         "test_db_connection": filters.test_db_connection({}),
     }
-    assert all(hasattr(Client, name) and hasattr(AsyncClient, name) for name in built)
+    for name in built:
+        blocking, awaited = getattr(Client, name), getattr(AsyncClient, name)
+        assert inspect.signature(blocking) == inspect.signature(awaited)
+        assert (blocking.__name__, blocking.__doc__) == (awaited.__name__, awaited.__doc__)
+        assert inspect.iscoroutinefunction(awaited)
+        assert not inspect.iscoroutinefunction(blocking)
     names = {call.method.name for call in built.values()} | {"downloadDirect"}
     assert names == {method.name for method in METHODS}
     for call in built.values():
         known = call.method.parameters.model_json_schema()["properties"] if call.data else {}
         assert set(call.data) <= set(known)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_an_import_is_answered_with_the_new_number_or_by_older_servers_with_true(
+    server: FakeServer, version: int
+) -> None:
+    server.replies["importConfiguration"] = [[7], True]
+    with Client(server.url, SECRET, version=version) as client:
+        assert client.import_configuration({"description": "Copy"}) == [7]
+        assert client.import_configuration({"description": "Copy"}) == []
 
 
 def test_the_async_client_does_the_same(server: FakeServer) -> None:

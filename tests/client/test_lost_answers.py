@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx2
 import pytest
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from backstay.api.status import ApiError
 from backstay.client import AsyncClient, Client
 from backstay.errors import BackupFailedError, ConnectionFailedError, ProtocolError
 from client.fake_server import SECRET, FakeServer, Seen, running
+from client.losing_proxy import LosingProxy
 from client.real_server import RealServer
 
 RECORD: dict[str, Any] = {"id": "25", "status": "run", "backupid": "id-1", "tag": "json", "profile_id": "1"}
@@ -132,33 +131,6 @@ def test_a_backup_whose_last_answer_was_lost_is_complete_if_its_record_says_so(s
         else:
             with pytest.raises(BackupFailedError, match="saving temporary data"):
                 next(steps)
-
-
-class LosingProxy:
-    """Stands before a server, passes requests on, and answers each named method's first call with a gateway's 502."""
-
-    def __init__(self, url: str, *methods: str) -> None:
-        self.url, self.methods = url, list(methods)
-        self.asked: list[str] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        request = Request(scope, receive)
-        body = await request.body()
-        headers = {k: v for k, v in request.headers.items() if k not in ("host", "content-length", "accept-encoding")}
-        query = f"?{request.url.query}" if request.url.query else ""
-        async with httpx2.AsyncClient(timeout=30) as http:
-            reply = await http.request(
-                request.method, self.url + request.url.path + query, headers=headers, content=body
-            )
-        asked = next((name for name in self.methods if name in request.url.path or name.encode() in body), None)
-        self.asked += [name for name in ("startBackup",) if name in request.url.path or name.encode() in body]
-        if asked:
-            self.methods.remove(asked)
-            await HTMLResponse("<html>Bad gateway", 502)(scope, receive, send)
-            return
-        await Response(reply.content, reply.status_code, {"content-type": reply.headers.get("content-type", "")})(
-            scope, receive, send
-        )
 
 
 @VERSIONS

@@ -11,7 +11,8 @@ import pytest
 
 from backstay import cli
 from backstay.cli.remote_memory import memory_file
-from client.fake_server import SECRET, FakeServer
+from client.fake_server import SECRET, FakeServer, running
+from client.losing_proxy import LosingProxy
 from client.real_server import RealServer
 
 Run = Callable[..., tuple[int, str, str]]
@@ -69,6 +70,21 @@ def test_the_way_of_a_backup(remote: Run, real: RealServer, tmp_path: Path) -> N
     code, _, err = remote("show", number)
     assert code == 3
     assert "Invalid backup record identifier" in err
+
+
+def test_a_backup_whose_start_is_not_answered_goes_on_to_its_end(
+    remote: Run, real: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {record["id"] for record in json.loads(remote("list", "--json")[1])}
+    proxy = LosingProxy(real.url, "startBackup", "stepBackup")
+    with running(proxy) as url:
+        monkeypatch.setenv("BACKSTAY_URL", url)
+        code, out, err = remote("backup", "--profile", real.profile)
+    assert (code, proxy.methods, proxy.asked) == (0, [], ["startBackup"]), err
+    assert "is complete on the server" in out
+    monkeypatch.setenv("BACKSTAY_URL", real.url)
+    (record,) = [one for one in json.loads(remote("list", "--json")[1]) if one["id"] not in before]
+    assert record["status"] == "complete"
 
 
 def test_a_backup_can_be_fetched_away(remote: Run, real: RealServer, tmp_path: Path) -> None:

@@ -1,28 +1,42 @@
-"""The same way out of archives for programs that use ``asyncio``: the work is done in threads."""
+"""Reading archives from programs that use ``asyncio``: the work is done in threads."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from backstay.archives.reader import ArchiveReader, open_archive
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-    from backstay.archives.entries import Entry, ExtractProgress, ExtractReport, Limits, ManifestLine, VerifyReport
+    from backstay.archives.entries import Entry, Limits, ManifestLine
 
-_T = TypeVar("_T")
-_AT_ONCE = 256
+P = ParamSpec("P")
+R = TypeVar("R")
+_BATCH = 256
+
+
+def _method(
+    blocking: Callable[Concatenate[ArchiveReader, P], R],
+) -> Callable[Concatenate[AsyncArchiveReader, P], Coroutine[Any, Any, R]]:
+    """A method with the name, docstring and parameters of the blocking one, which it calls in a thread."""
+
+    @wraps(blocking)
+    async def method(self: AsyncArchiveReader, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.to_thread(blocking, self._reader, *args, **kwargs)
+
+    return method
 
 
 class AsyncArchiveReader:
     """An open archive; made by `open_archive_async`, used in an ``async with`` statement.
 
-    Every method does what that of `ArchiveReader` does.
+    Every method does what that of `ArchiveReader` does; functions given to it are called in another thread.
 
     Args:
         reader: the archive.
@@ -45,22 +59,18 @@ class AsyncArchiveReader:
     ) -> None:
         await self.close()
 
-    async def close(self) -> None:
-        """Close the archive's files."""
-        await asyncio.to_thread(self._reader.close)
+    close = _method(ArchiveReader.close)
 
     async def __aiter__(self) -> AsyncIterator[Entry]:
         """Walk over the entries without reading their data."""
-        async for entry in _in_thread(iter(self._reader), _AT_ONCE):
+        async for entry in _in_thread(iter(self._reader), _BATCH):
             yield entry
 
     async def has_manifest(self) -> bool:
         """Say whether Backstay's manifest is in the archive."""
         return await asyncio.to_thread(lambda: self._reader.has_manifest)
 
-    async def entry(self, path: str) -> Entry:
-        """Find an entry by its path."""
-        return await asyncio.to_thread(self._reader.entry, path)
+    entry = _method(ArchiveReader.entry)
 
     async def read(self, entry: Entry) -> AsyncIterator[bytes]:
         """Read the content of a file in pieces."""
@@ -70,45 +80,15 @@ class AsyncArchiveReader:
     async def manifest(self) -> AsyncIterator[ManifestLine]:
         """Read the manifest."""
         lines = await asyncio.to_thread(self._reader.manifest)
-        async for line in _in_thread(lines, _AT_ONCE):
+        async for line in _in_thread(lines, _BATCH):
             yield line
 
-    async def extract(
-        self,
-        target: Path,
-        *,
-        only: Sequence[str] = (),
-        select: Callable[[Entry], bool] | None = None,
-        rename: Callable[[str], str] | None = None,
-        permissions: bool = True,
-        special_modes: bool = False,
-        on_warning: Callable[[str], None] = lambda _: None,
-        on_progress: Callable[[ExtractProgress], None] = lambda _: None,
-        workers: int | None = None,
-    ) -> ExtractReport:
-        """Write the archive, or some of it, beneath a folder. The functions given are called in another thread."""
-        return await asyncio.to_thread(
-            self._reader.extract,
-            target,
-            only=only,
-            select=select,
-            rename=rename,
-            permissions=permissions,
-            special_modes=special_modes,
-            on_warning=on_warning,
-            on_progress=on_progress,
-            workers=workers,
-        )
-
-    async def verify(
-        self, *, on_progress: Callable[[ExtractProgress], None] = lambda _: None, workers: int | None = None
-    ) -> VerifyReport:
-        """Read all of the archive and say what is wrong with which entry."""
-        return await asyncio.to_thread(self._reader.verify, on_progress=on_progress, workers=workers)
+    extract = _method(ArchiveReader.extract)
+    verify = _method(ArchiveReader.verify)
 
 
-async def _in_thread(items: Iterator[_T], at_once: int) -> AsyncIterator[_T]:
-    def some() -> list[_T]:
+async def _in_thread(items: Iterator[R], at_once: int) -> AsyncIterator[R]:
+    def some() -> list[R]:
         return [item for _, item in zip(range(at_once), items, strict=False)]
 
     while batch := await asyncio.to_thread(some):

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from backstay.api.replies import StepReply
 from backstay.client.calls.backups import step_backup
+from backstay.client.flows import Flow, Pause, Session
 from backstay.client.messages import Call
-from backstay.errors import BackstayError, BackupFailedError, RemoteError
+from backstay.client.recovery import start_flow, step_flow
+from backstay.errors import BackupFailedError, RemoteError
 
 LONGEST_SLEEP = 60.0
 _FAILED = re.compile(r"backup error ha[sd] occurred: (.*?)(?: \(status \d+\))?$", re.IGNORECASE)
@@ -16,43 +18,49 @@ _FAILED = re.compile(r"backup error ha[sd] occurred: (.*?)(?: \(status \d+\))?$"
 
 @dataclass(slots=True)
 class BackupLoop:
-    """What a client remembers between the steps of one backup.
+    """The steps of one backup: ``advance`` for each reply, as long as it ``runs``.
 
     Attributes:
-        backupid: identifier for the next step, as the latest reply told it.
-        record: number of the record; servers may tell it in the first reply only.
+        session: of the client.
+        start: the ``startBackup``.
+        last: the latest reply; None before the first.
     """
 
-    backupid: str | None = None
-    record: int = 0
+    session: Session
+    start: Call[StepReply]
+    last: StepReply | None = None
 
-    def take(self, reply: StepReply) -> StepReply:
-        """Remembers a reply.
+    @property
+    def runs(self) -> bool:
+        """Whether there is a reply to come."""
+        return self.last is None or self.last.has_run
+
+    def advance(self) -> Flow[StepReply]:
+        """Starts the backup, or waits as long as the server asked and steps it.
 
         Returns:
-            The reply, with the record's number in it even where the server told it only once.
+            The reply, with the record's number and the backupid in it even where the server reported them only once.
 
         Raises:
-            BackupFailedError: the reply carries an error.
+            BackupFailedError: the server says that the backup failed.
+            RemoteError: it answers with another error.
         """
-        self.backupid = reply.backupid or self.backupid
-        self.record = reply.backup_id or self.record
+        try:
+            reply = yield from self._next()
+        except RemoteError as error:
+            if failed := _FAILED.search(str(error)):
+                raise BackupFailedError(f"The backup failed on the server: {failed[1]}") from None
+            raise
         if reply.error:
             raise BackupFailedError(f"The backup failed on the server: {' '.join(reply.error.split())}")
-        return reply.model_copy(update={"backup_id": self.record, "backupid": self.backupid})
+        if (last := self.last) is not None:
+            known = {"backup_id": reply.backup_id or last.backup_id, "backupid": reply.backupid or last.backupid}
+            reply = reply.model_copy(update=known)
+        self.last = reply
+        return reply
 
-    def failed(self, error: RemoteError) -> BackstayError:
-        """The error of a call as what it means: a failed backup, where the server's message says so."""
-        told = _FAILED.search(str(error))
-        if told is None:
-            return error
-        return BackupFailedError(f"The backup failed on the server: {told[1]}")
-
-    def next_call(self) -> Call[StepReply]:
-        """The step to ask for next."""
-        return step_backup(self.backupid)
-
-    @staticmethod
-    def pause(reply: StepReply) -> float:
-        """Seconds to wait before the next step."""
-        return max(0.0, min(reply.sleep_time / 1000, LONGEST_SLEEP))
+    def _next(self) -> Flow[StepReply]:
+        if (last := self.last) is None:
+            return (yield from start_flow(self.session, self.start))
+        yield Pause(max(0.0, min(last.sleep_time / 1000, LONGEST_SLEEP)))
+        return (yield from step_flow(self.session, step_backup(last.backupid), last.backup_id))

@@ -1,4 +1,4 @@
-"""How a request travels, what is told of it, and what its failures mean; shared by the sync and the async client."""
+"""How a request travels, what is reported of it, and what its failures mean; shared by both clients."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ MAX_REPLY = 256 * 1024 * 1024
 """Bytes of the longest reply that is read into memory."""
 
 SHOWN_REPLY = 4000
+HTTP_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
+"""What the HTTP library raises where a request is not answered."""
+
 _NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -72,8 +75,8 @@ class Connection:
         """Whom to trust, as the HTTP library takes it."""
         return ssl.create_default_context(cafile=self.verify) if isinstance(self.verify, str) else self.verify
 
-    def tell(self, request: HttpRequest, status: int | None, reply: str) -> None:
-        """Tells the listener of an exchange, blanked."""
+    def report(self, request: HttpRequest, status: int | None, reply: str) -> None:
+        """Calls ``on_exchange`` with a request and its reply, secrets blanked."""
         if self.on_exchange is None:
             return
         headers = {
@@ -92,6 +95,12 @@ class Connection:
             )
         )
 
+    def problem(self, request: HttpRequest, error: Exception) -> TransportError:
+        """Reports a request that was not answered, and gives what is raised for it."""
+        problem = problem_of(error)
+        self.report(request, None, str(problem))
+        return problem
+
 
 def encoded_headers(request: HttpRequest) -> list[tuple[bytes, bytes]]:
     """Headers as bytes: a secret may hold any character, and travels in UTF-8."""
@@ -103,7 +112,7 @@ def reply_of(response: httpx2.Response, body: bytes) -> HttpReply:
     return HttpReply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
 
 
-def problem_of(error: httpx2.HTTPError | httpx2.InvalidURL | httpx2.StreamError) -> TransportError:
+def problem_of(error: Exception) -> TransportError:
     """What a failure of the HTTP library means: a half sentence, and whether the request may have arrived."""
     words: dict[type[Exception], str] = {
         httpx2.ConnectTimeout: "it does not answer in time",
@@ -122,3 +131,26 @@ class TooLargeError(TransportError):
 
     def __init__(self) -> None:
         super().__init__(f"the reply is longer than {MAX_REPLY} bytes", sent=True)
+
+
+@dataclass(slots=True)
+class ReplyBody:
+    """The body of a reply as it arrives, no longer than ``MAX_REPLY``."""
+
+    chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Takes the next bytes.
+
+        Raises:
+            TooLargeError: there are more than any reply of the API has.
+        """
+        self.size += len(chunk)
+        if self.size > MAX_REPLY:
+            raise TooLargeError
+        self.chunks.append(chunk)
+
+    def joined(self) -> bytes:
+        """All bytes."""
+        return b"".join(self.chunks)
