@@ -44,12 +44,9 @@ def page() -> Iterator[str]:
 def class_section(name: str, thing: type) -> Iterator[str]:
     """Give the lines of a class's section: what it is, then its public methods."""
     yield f"```python\n{name}{signature(thing)}\n```\n\n{docstring(thing)}\n"
-    if (
-        inspect.isfunction(thing.__init__)
-        and thing.__init__.__module__.startswith("backstay")
-        and thing.__init__.__doc__
-    ):
-        yield f"{docstring(thing.__init__)}\n"
+    maker = inspect.getattr_static(thing, "__init__")
+    if inspect.isfunction(maker) and maker.__module__.startswith("backstay") and maker.__doc__:
+        yield f"{docstring(maker)}\n"
     own = {key for kind in thing.__mro__ if kind.__module__.startswith("backstay") for key in vars(kind)}
     for method_name in sorted(own):
         if method_name.startswith("_"):
