@@ -289,3 +289,28 @@ def test_some_tables_of_a_postgresql_database_change_and_come_back(
         run.undo(pytest.fail)
     assert postgresql_server.execute("SELECT v FROM a", address.name) == []
     assert postgresql_server.execute("SELECT v FROM b", address.name) == [("later",)]
+
+
+@pytest.mark.postgresql
+def test_a_postgresql_database_that_cannot_be_read_whole_is_not_replaced(
+    installation: Installation,
+    site: Path,
+    tmp_path: Path,
+    postgresql_server: PostgreSQLServer,
+    postgresql_database: DatabaseAddress,
+) -> None:
+    address = postgresql_database
+    limited = replace(address, user=f"{address.name}_limited", password="word")
+    postgresql_server.execute("CREATE TABLE t (id integer)", address.name)
+    archive = archive_of(installation, site, address.url())
+    postgresql_server.execute(f"CREATE ROLE {limited.user} LOGIN PASSWORD 'word'")
+    try:
+        run = begin_in(
+            tmp_path / "work", archive, tmp_path / "new", databases={"site.sql": limited.url()}, existing="replace"
+        )
+        with run.journal, pytest.raises(LoadError, match=r"was not touched.* table t could not be dumped.* empty data"):
+            done(run)
+        assert postgresql_server.execute("SELECT count(*) FROM t", address.name) == [(0,)]
+    finally:
+        postgresql_server.drop(address.name)
+        postgresql_server.execute(f"DROP ROLE {limited.user}")

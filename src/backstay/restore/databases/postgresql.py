@@ -26,7 +26,7 @@ from backstay.databases import (
 )
 from backstay.databases.metadata import table_summaries
 from backstay.databases.skipped import refused_warning
-from backstay.errors import LoadError, TablesExistError
+from backstay.errors import DumpError, LoadError, TablesExistError
 from backstay.restore.databases.copytext import replaced_in_copies
 from backstay.restore.databases.stage import Source, StageRequest, present_tables
 from backstay.steps import converted, finished
@@ -152,7 +152,13 @@ class PostgreSQLStage:
         # Strict: what can't be read now could not be brought back either.
         options = DumpOptions(abstract_names=False, part_size=0, strict=True)
         work = dump(self._address, self._old, options=options, on_warning=on_warning)
-        summary = yield from converted(work, lambda step: LoadProgress("", step.table, step.rows_done, 0, 0))
+        try:
+            summary = yield from converted(work, lambda step: LoadProgress("", step.table, step.rows_done, 0, 0))
+        except DumpError as error:
+            raise LoadError(
+                f"{self._address.redacted()} was not touched, for what it holds can't be read whole and could not be "
+                f"brought back. {error} Give the account the right, or load into an empty database."
+            ) from error
         self._old.close(list(summary.parts), dict(summary.metadata))
 
     def to_json(self) -> dict[str, Any]:
