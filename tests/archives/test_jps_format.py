@@ -12,8 +12,10 @@ import pytest
 from archives import examples
 from archives.trees import TIME, begin, file_source, fill, write
 from backstay.archives import Entry, EntryType, Source, create_archive, open_archive, pack, resume_archive
+from backstay.archives.codec import stored_blocks
 from backstay.archives.jps.cipher import Decryptor, derived_key, encrypt, encrypted_size, legacy_key
 from backstay.archives.jps.layout import CHUNK_HEAD, pack_archive_header
+from backstay.archives.jps.writing import largest_chunk
 from backstay.errors import DamagedArchiveError, UsageError, WrongPasswordError
 
 FILE = EntryType.FILE
@@ -251,3 +253,10 @@ def test_a_wrong_password_is_told_before_anything_is_written(tmp_path: Path) -> 
         open_archive(summary.parts[0], password="guess")
     with pytest.raises(WrongPasswordError, match="needed"):
         open_archive(summary.parts[0])
+
+
+@pytest.mark.parametrize("part_size", [65536, 65537, 70_001, 131_072, 1 << 20, (1 << 20) + 100])
+def test_a_chunk_that_does_not_shrink_is_no_longer_than_a_part(part_size: int) -> None:
+    size = largest_chunk(part_size)
+    assert size > 0.99 * min(part_size, 1 << 20)
+    assert encrypted_size(len(stored_blocks(bytes(size), final=True))) <= part_size
