@@ -27,7 +27,17 @@ def loaded(home: Path, *arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "heavy",
-    ["pydantic", "backstay.engine.run", "backstay.archives.reader", "backstay.client", "alembic", "rich.progress"],
+    [
+        "pydantic",
+        "httpx2",
+        "backstay.storage.s3",
+        "backstay.restore",
+        "backstay.engine.run",
+        "backstay.archives.reader",
+        "backstay.client",
+        "alembic",
+        "rich.progress",
+    ],
 )
 def test_a_list_of_backups_loads_no_more_than_it_needs(home: Path, heavy: str) -> None:
     loaded(home, "list")

@@ -71,7 +71,9 @@ _COMMANDS = {
     "show": _Command("records", "show", "Show all that is known of one backup: its files, its proof, its warnings."),
     "log": _Command("records", "log", "Print the log of a backup."),
     "verify": _Command(
-        "records", "verify", "Read a backup's archive from the disk and prove that it is what was written."
+        "records",
+        "verify",
+        "Read a backup's archive, from the disk or from a storage, and prove that it is what was written.",
     ),
     "delete": _Command(
         "records",

@@ -24,7 +24,6 @@ from backstay.jobs.records import (
     list_backups,
     read_log,
 )
-from backstay.jobs.stored_backups import copies_sentence, is_read_elsewhere, open_backup
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the backup, as 'backstay list' shows it.")]
 _DRILL_STYLES = {"passed": "green", "failed": "red", "impossible": "yellow"}
@@ -181,6 +180,9 @@ def verify(
         backstay verify 12 --storage nas
     """
     # Imported here: the other commands of this module read no archive.
+
+    # Imported here: what lists and shows reads no archive.
+    from backstay.jobs.stored_backups import copies_sentence, is_read_elsewhere, open_backup
 
     with options.opened(home) as installation:
         backup = get_backup(installation, number)
