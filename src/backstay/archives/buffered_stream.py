@@ -22,8 +22,8 @@ _AHEAD = 96
 """Blocks that are asked for ahead of a reader in order: 24 MiB."""
 _BEHIND = 160
 """Blocks that a reader in order may lag behind the foremost: who reads content follows who reads headers."""
-_KEPT = 360
-"""Blocks that are kept: 90 MiB."""
+_KEPT = 288
+"""Blocks that are kept: 72 MiB."""
 _RUNS = 8
 _AT_ONCE = 4
 
@@ -40,7 +40,7 @@ class _Run:
 class BufferedStream(PartStream):
     """All parts of an archive elsewhere as one stream; safe to use from many threads, and not in other processes.
 
-    It holds about 100 MiB at most.
+    It holds about 80 MiB at most.
 
     Args:
         source: the parts.

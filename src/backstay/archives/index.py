@@ -20,6 +20,11 @@ _INDEXED = -2
 """The method of an entry whose location begins with its header, of which nothing is known yet."""
 
 
+def is_indexed(entry: Entry) -> bool:
+    """Say whether an entry was found by an index, so that only one can read it."""
+    return entry.location is not None and entry.location.method == _INDEXED
+
+
 class IndexedReader:
     """Reads an archive by its manifest; a `FormatReader`.
 

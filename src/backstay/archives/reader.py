@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from backstay.archives import manifest
 from backstay.archives.entries import Entry, EntryType, ExtractReport, Limits, ManifestLine, VerifyReport
 from backstay.archives.extract import Extraction, Options
-from backstay.archives.index import IndexedReader, indexed
+from backstay.archives.index import IndexedReader, indexed, is_indexed
 from backstay.archives.manifest import ManifestLines
 from backstay.archives.names import shown
 from backstay.archives.part_stream import LocalParts, find_parts
@@ -120,14 +120,13 @@ class ArchiveReader:
         if entry.type is not EntryType.FILE:
             raise NotFoundError(f"{shown(path)} in {self.parts[-1]} is a {entry.type.value}, and no file.")
         try:
-            yield from hashed(self._any.content(entry), line)
+            yield from hashed(self._reader_of(entry).content(entry), line)
         except DamagedArchiveError as error:
             raise self._damaged(entry, error) from error
 
-    @property
-    def _any(self) -> FormatReader:
-        """What reads entries however they were found."""
-        return self._indexed or self._reader
+    def _reader_of(self, entry: Entry) -> FormatReader:
+        """What reads an entry, however it was found; an archive that still arrives is not asked for its index."""
+        return (self._indexed if is_indexed(entry) else None) or self._reader
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """Read the content of a file in pieces.
@@ -141,7 +140,7 @@ class ArchiveReader:
                 f"The entry {shown(entry.path)} of {self.parts[-1].name} {entry.location.unsupported}."
             )
         try:
-            yield from self._any.content(entry)
+            yield from self._reader_of(entry).content(entry)
         except DamagedArchiveError as error:
             raise self._damaged(entry, error) from error
 
