@@ -22,6 +22,7 @@ from support.backups import take
 from support.cms_sites import make_joomla
 from support.mysql import MySQLServer
 from support.postgresql import PostgreSQLServer
+from support.restores import restore
 
 
 @pytest.fixture
@@ -202,8 +203,33 @@ def test_a_postgresql_backup_without_some_rows_passes_and_the_drill_names_them(
         postgresql_server.execute(f"DROP ROLE {limited.user}")
     assert isinstance(report, DrillReport)
     assert (report.verdict, report.problems) == ("passed", ())
-    assert report.tables == report.rows == 1
+    # The table without its rows is restored, and counts as it does in a restore.
+    assert (report.tables, report.rows) == (2, 1)
     assert [note.partition(":")[0] for note in report.notes] == [
         "The check of present rows by the foreign key kept_id_fkey could not be made",
         "site.sql lacks the rows of the table secret",
     ]
+
+
+def test_a_drill_counts_what_a_restore_counts(
+    installation: Installation, site: Path, mysql_server: MySQLServer, mysql_database: DatabaseAddress
+) -> None:
+    tables = len(mysql_server.execute("SHOW TABLES", mysql_database.name))
+    mysql_server.execute(
+        [
+            "CREATE TABLE jos_part (a int) ENGINE=MyISAM",
+            "INSERT INTO jos_part VALUES (1)",
+            "CREATE TABLE jos_united (a int) ENGINE=MERGE UNION=(jos_part)",
+            "CREATE SEQUENCE jos_seq",
+        ],
+        mysql_database.name,
+    )
+    backup = take(installation, site, mysql_database.url())
+    report = drilled(installation, backup)
+    copy = mysql_server.create(mysql_database.name + "_copy")
+    (file,) = backup_files(installation, backup)
+    loaded = restore(file.path, site.parent / "copy", databases={"site.sql": copy.url()}).databases["site.sql"]
+    mysql_server.drop(copy.name)
+    assert (report.verdict, report.tables, report.rows) == ("passed", len(loaded.tables), loaded.rows)
+    assert report.tables == tables + 2
+    assert "jos_seq" in loaded.entities

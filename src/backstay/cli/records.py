@@ -120,6 +120,7 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         ("Name in the API", backup.backupid or ""),
         ("Size", size(backup.total_size) if backup.total_size else ""),
         ("Verified", _proof(backup)),
+        ("Left out", _left_out(backup)),
         ("Drill", _drill(backup)),
     ):
         if value:
@@ -140,6 +141,12 @@ def _proof(backup: Backup) -> str:
     if proof.get("level") == "none":
         return "no"
     return f"{proof['level']} of {proof.get('entries', 0)} entries at {proof['at'][:19].replace('T', ' ')}"
+
+
+def _left_out(backup: Backup) -> str:
+    count = int(backup.proof.get("skipped_objects", 0))
+    what = "1 database object" if count == 1 else f"{count} database objects"
+    return f"{what} that the server did not give: the warnings name what" if count else ""
 
 
 def _drill_verdict(backup: Backup) -> str:

@@ -88,6 +88,11 @@ class Refusals:
         if self._file is not None and refused.statement:
             self._append(self._file, refused)
 
+    def replaced(self, sentence: str) -> None:
+        """Warn of what the server does not know and is given another form of; nothing is left out."""
+        self.warnings.append(sentence)
+        self._warn(sentence)
+
     @staticmethod
     def _append(file: Path, refused: SkippedObject) -> None:
         # A name or message with a line break must not become a statement of its own.

@@ -58,7 +58,7 @@ class DrillReport:
         problems: what is wrong, a sentence each; the first twenty.
         problem_count: how many there are.
         files: entries compared with the manifest.
-        tables: tables compared with the counts and checksums of the dump's snapshot.
+        tables: tables restored; those with rows were compared with the counts and checksums of the dump's snapshot.
         rows: rows in them.
         notes: what the scratch server refused to make, and what the backup itself says to lack; no loss.
     """
@@ -202,6 +202,9 @@ class _Drill:
                         yield step
                         continue
                     self._judge_warnings(step.refused)
+                    # The same figures as the restore's own: what holds no rows of its own counts as a table too.
+                    self._findings.tables = sum(len(one.tables) for one in step.databases.values())
+                    self._findings.rows = sum(one.rows for one in step.databases.values())
             yield from self._compare_files(layout)
             for name, address in databases.items():
                 yield from self._compare_tables(layout, name, address)
@@ -279,8 +282,6 @@ class _Drill:
         options = DumpOptions(entities=False)
         found = yield from _counted(dump(address, _Nowhere(), name=name, options=options, on_warning=_ignored))
         for table, before in expected.items():
-            self._findings.tables += 1
-            self._findings.rows += before.rows
             after = found.get(table)
             if after is None:
                 self._findings.problems.append(f"{name}: the table {table} did not come back.")

@@ -99,6 +99,19 @@ def test_functions_that_name_tables_by_the_old_prefix_are_told(
     postgresql_server.drop(target.name)
 
 
+def test_a_prefix_that_makes_a_name_too_long_is_refused(
+    postgresql_server: PostgreSQLServer, postgresql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    name = "jos_" + "t" * 50
+    postgresql_server.execute([f"CREATE TABLE {name} (a int)"], postgresql_database.name)
+    sink, summary = dump_to(tmp_path, replace(postgresql_database, prefix="jos_"))
+    target = postgresql_server.create(postgresql_database.name + "_copy")
+    with pytest.raises(LoadError, match=r"makes the name public.a_prefix_of_20_charst+ 70 bytes .* at most 13 bytes"):
+        load_from(sink, replace(target, prefix="a_prefix_of_20_chars"), metadata=summary.metadata)
+    assert postgresql_server.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'", target.name) == []
+    postgresql_server.drop(target.name)
+
+
 def test_another_prefix(
     postgresql_server: PostgreSQLServer, postgresql_database: DatabaseAddress, tmp_path: Path
 ) -> None:

@@ -16,13 +16,14 @@ from backstay.databases.choice import TableChoice
 from backstay.databases.metadata import own_facts
 from backstay.databases.model import ExistingTables, Json, LoadProgress, LoadSummary, OnWarning, Part, SkippedObject
 from backstay.databases.mysql import swap
+from backstay.databases.mysql.compatibility import Compatibility, read_names
 from backstay.databases.mysql.connection import Connection, code_of, connect, is_lost, message_of, reported_as
 from backstay.databases.mysql.definitions import LOAD_COLLATION, LOAD_MODE, Session
-from backstay.databases.mysql.naming import concrete
+from backstay.databases.mysql.naming import concrete, refuse_long_name
 from backstay.databases.mysql.reading import Reading, Role, read_statement, without_foreign_keys
 from backstay.databases.mysql.staged import Constraint, StagedEntity, StagedLoad, StagedTable, sql_text
 from backstay.databases.mysql.statements import read_statements
-from backstay.databases.mysql.tokens import ABSTRACT, Dialect, Place, quote, quote_string, tokens
+from backstay.databases.mysql.tokens import ABSTRACT, Dialect, Place, identifiers, quote, quote_string, tokens
 from backstay.databases.skipped import Refusals
 from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
 
@@ -77,6 +78,7 @@ class Staging:
         only_tables: Sequence[str] = (),
     ) -> None:
         facts = own_facts(metadata)
+        self._metadata = metadata or {}
         self._address = address
         self._warn = on_warning
         self._refusals = refusals
@@ -88,6 +90,7 @@ class Staging:
         self._sql_mode = str(facts.get("sql_mode") or LOAD_MODE)
         self.staged = StagedLoad(secrets.token_hex(4), policy)
         self._temporary: dict[str, str] = {}
+        self._sequences: set[str] = set()
         self._final: dict[str, StagedTable] = {}
         self._session = Session(sql_mode=self._sql_mode)
         self._warned: set[tuple[str, int]] = set()
@@ -122,9 +125,13 @@ class Staging:
 
     def summary(self) -> LoadSummary:
         """Return what was made."""
+        # A table that unites others is made with the views; a sequence is loaded like a table.
+        united = [entity.name for entity in self.staged.entities if entity.kind == "TABLE"]
+        others = [entity.name for entity in self.staged.entities if entity.kind != "TABLE"]
+        tables = [table.name for table in self.staged.tables if table.name not in self._sequences]
         return LoadSummary(
-            tables=tuple(table.name for table in self.staged.tables),
-            entities=tuple(entity.name for entity in self.staged.entities),
+            tables=(*tables, *united),
+            entities=(*sorted(self._sequences), *others),
             rows=self._rows,
             bytes=self._bytes,
             backups={table.name: table.backup for table in self.staged.tables if table.backup and table.replaces},
@@ -142,8 +149,10 @@ class Staging:
             # MySQL 8 may be set up to refuse tables without a primary key, or to give them one.
             for variable in ("sql_require_primary_key", "sql_generate_invisible_primary_key"):
                 connection.set_where_known(variable, 0)
+            self._compatibility = Compatibility(read_names(connection), self._refusals.replaced)
             self._set_session(f"SET SESSION sql_mode = {quote_string(self._sql_mode)}")
             swap.work_alone(connection)
+            self._check_names()
             swap.drop_leftovers(connection)
             self._existing = swap.existing_tables(connection)
 
@@ -183,10 +192,14 @@ class Staging:
         if reading.role is Role.INSERT:
             self._insert(statement, reading, offset)
         elif reading.role in {Role.TABLE, Role.SEQUENCE}:
-            self._create_table(statement.decode("utf-8", "surrogateescape"), reading)
+            made = self._compatibility.table(statement.decode("utf-8", "surrogateescape"))
+            self._check_lengths(made, None)
+            self._create_table(made, reading)
         elif reading.role is Role.ENTITY:
             text = statement.decode("utf-8", "surrogateescape")
             dialect = Dialect.of_mode(self._session.sql_mode)
+            text = self._compatibility.statement(text, dialect)
+            self._check_lengths(text, dialect)
             self.staged.entities.append(
                 StagedEntity(reading.kind, self._real(reading.name), self._concrete(text, dialect), self._session)
             )
@@ -207,6 +220,27 @@ class Staging:
             )
         return self._prefix + name[len(ABSTRACT) :]
 
+    def _check_names(self) -> None:
+        """Refuse, before anything is loaded, a prefix that makes a name longer than the server takes."""
+        listed = self._metadata.get("tables")
+        for names in listed.values() if isinstance(listed, dict) and self._prefix else ():
+            for name in names:
+                if not self._choice.wants(str(name)):
+                    continue
+                try:
+                    self._check_length(str(name))
+                except LoadError as error:
+                    raise LoadError(f"{self._address.redacted()}: {error}.") from error
+
+    def _check_lengths(self, text: str, dialect: Dialect | None) -> None:
+        """Do the same for all names in a statement: those of keys and constraints carry the prefix too."""
+        for name in identifiers(text, dialect, abstract=True):
+            self._check_length(name)
+
+    def _check_length(self, name: str) -> None:
+        if name.startswith(ABSTRACT) and name not in self._literal and self._prefix:
+            refuse_long_name(self._real(name), self._prefix)
+
     def _concrete(self, text: str, dialect: Dialect | None = None) -> str:
         return concrete(text, self._prefix, literal=self._literal, dialect=dialect)
 
@@ -224,7 +258,8 @@ class Staging:
         columns = self._concrete(reading.columns) if reading.columns else ""
         head = f"INSERT INTO {quote(target)} {columns} VALUES"
         rows = self._send(head.encode("utf-8", "surrogateescape") + statement[reading.head :], offset)
-        self._rows += rows
+        if name not in self._sequences:
+            self._rows += rows
         self._report_warnings(name)
         self._uncommitted += len(statement)
         if self._uncommitted >= _COMMIT_AFTER:
@@ -282,6 +317,8 @@ class Staging:
             return
         self.staged.tables.append(table)
         self._temporary[name] = target
+        if reading.role is Role.SEQUENCE:
+            self._sequences.add(name)
         self._report_warnings(name)
         for clause in constraints:
             real = self._concrete(clause)
@@ -298,6 +335,7 @@ class Staging:
 
     def _set_session(self, text: str) -> None:
         """Execute a SET statement; what this server does not know of it is left out, with a warning."""
+        text = self._compatibility.session(text)
         try:
             self._execute_set(text)
         except pymysql.err.Error as error:

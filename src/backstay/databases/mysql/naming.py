@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from backstay.databases.mysql.tokens import ABSTRACT, Dialect, Place, map_identifiers, tokens
+from backstay.errors import LoadError
 
+LONGEST_NAME = 64
 # What stands before a name of a table or constraint in CREATE TABLE as the server writes it.
 _BEFORE_NAMES = frozenset({"TABLE", "SEQUENCE", "REFERENCES", "CONSTRAINT", "KEY", "INDEX", "EXISTS"})
 
@@ -114,6 +116,21 @@ def concrete(
         return rename(real, place) if rename else real
 
     return map_identifiers(text, change, dialect, abstract=True)
+
+
+def refuse_long_name(name: str, prefix: str) -> None:
+    """Refuse a name that its prefix makes longer than a server takes.
+
+    Raises:
+        LoadError: it is longer.
+    """
+    if len(name) > LONGEST_NAME:
+        most = LONGEST_NAME - len(name) + len(prefix)
+        advice = f"choose a prefix of at most {most} characters" if most > 0 else "no prefix is short enough"
+        raise LoadError(
+            f"the prefix {prefix!r} makes the name {name} {len(name)} characters long, and the server takes "
+            f"{LONGEST_NAME}: {advice}"
+        )
 
 
 def _names_no_column(place: Place) -> bool:

@@ -18,7 +18,7 @@ from backstay.databases.filters import STAGING_NAME
 from backstay.databases.model import DumpOptions, ExistingTables, OnWarning, SkippedObject
 from backstay.databases.mysql.connection import Connection, code_of, connect, is_lost, message_of, reported_as
 from backstay.databases.mysql.definitions import LOAD_COLLATION, Definitions, Session
-from backstay.databases.mysql.naming import Naming
+from backstay.databases.mysql.naming import LONGEST_NAME, Naming
 from backstay.databases.mysql.reading import without_foreign_keys
 from backstay.databases.mysql.schema import in_order, read_schema
 from backstay.databases.mysql.staged import Constraint, StagedEntity, StagedLoad, sql_text
@@ -26,7 +26,6 @@ from backstay.databases.mysql.tokens import Dialect, Place, map_identifiers, quo
 from backstay.databases.skipped import Refusals
 from backstay.errors import LoadError, TablesExistError
 
-_LONGEST_NAME = 64
 # No such key; MySQL 8's word for other constraints.
 _NO_SUCH_CONSTRAINT = frozenset({1091, 3940})
 _CHECK = re.compile(r"CONSTRAINT `(?:[^`]|``)+` CHECK\b")
@@ -128,11 +127,11 @@ def plan(connection: Connection, staged: StagedLoad, prefix: str, on_warning: On
 
 def _backup_name(name: str, prefix: str, taken: set[str]) -> str:
     backup = "bak_" + (name.removeprefix(prefix) if prefix else name)
-    backup = backup[:_LONGEST_NAME]
+    backup = backup[:LONGEST_NAME]
     number = 1
     while backup in taken:
         number += 1
-        backup = f"{backup[: _LONGEST_NAME - 8]}_{number}"
+        backup = f"{backup[: LONGEST_NAME - 8]}_{number}"
     taken.add(backup)
     return backup
 

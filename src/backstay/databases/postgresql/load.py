@@ -46,6 +46,8 @@ _FORBIDDEN = re.compile(
 )
 _DROPS = re.compile(rb"(?:DROP\s|ALTER\s+TABLE\s+IF\s+EXISTS\s)", re.IGNORECASE)
 _UNLINK = re.compile(rb"SELECT\s+pg_catalog\.lo_create\('(\d+)'\)", re.IGNORECASE)
+# NAMEDATALEN less one, of a server as it is distributed.
+_LONGEST_NAME = 63
 _PROGRESS_AFTER = 1 << 20
 
 
@@ -145,6 +147,7 @@ class _Load:
             return [relation for relation in relations if relation.label in wanted]
         made = self._selection.relations
         final = {self._final(key) for key in made}
+        self._refuse_long_names(final)
         for relation in relations:
             if (relation.schema, relation.name) in made - final:
                 raise TablesExistError(
@@ -152,6 +155,17 @@ class _Load:
                     "tables have their new prefix: load into another database."
                 )
         return [relation for relation in relations if (relation.schema, relation.name) in final]
+
+    def _refuse_long_names(self, final: Iterable[Key]) -> None:
+        """Refuse a prefix that makes a name longer than the server takes, which would cut it without an error."""
+        for schema, name in sorted(final):
+            length = len(name.encode())
+            if self._prefixes and length > _LONGEST_NAME:
+                most = _LONGEST_NAME - length + len(self._prefixes[1].encode())
+                raise LoadError(
+                    f"The prefix {self._prefixes[1]!r} makes the name {schema}.{name} {length} bytes long, and the "
+                    f"server takes {_LONGEST_NAME}: choose a prefix of at most {most} bytes."
+                )
 
     def _final(self, key: Key) -> Key:
         """Return the name that a relation of the dump has in the end."""
