@@ -128,7 +128,7 @@ def test_names_of_the_three_byte_character_set_follow_the_server() -> None:
     assert said == []
 
 
-_FROM_MYSQL_8 = [
+FROM_MYSQL_8 = [
     (
         "CREATE TABLE `#__a` (`id` int NOT NULL AUTO_INCREMENT, `t` varchar(40) CHARACTER SET utf8mb4 "
         "COLLATE utf8mb4_0900_as_cs NOT NULL DEFAULT 'utf8mb4_0900_ai_ci', `g` varchar(9) CHARACTER SET gb18030 "
@@ -159,17 +159,17 @@ def written(folder: Path, statements: list[str]) -> FolderSink:
     return sink
 
 
-_METADATA = {"prefix": "jos_", "marker": "\n/**ABDB**/"}
+METADATA = {"prefix": "jos_", "marker": "\n/**ABDB**/"}
 
 
 @pytest.mark.mysql
 def test_a_dump_of_mysql_8_loads_into_mariadb(
     mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
 ) -> None:
-    sink = written(tmp_path, _FROM_MYSQL_8)
+    sink = written(tmp_path, FROM_MYSQL_8)
     said: list[str] = []
     loaded = finish(
-        load(replace(mysql_database, prefix="new_"), sink.parts(), metadata=_METADATA, on_warning=said.append)
+        load(replace(mysql_database, prefix="new_"), sink.parts(), metadata=METADATA, on_warning=said.append)
     )
     assert (loaded.rows, loaded.skipped) == (4, ())
     name = mysql_database.name
@@ -211,7 +211,7 @@ def test_a_prefix_that_makes_a_name_too_long_is_refused(
     listed: bool,
 ) -> None:
     sink = written(tmp_path, [statement.format(name)])
-    metadata = {**_METADATA, **({"tables": {kind: ["#__" + name]}} if listed else {})}
+    metadata = {**METADATA, **({"tables": {kind: ["#__" + name]}} if listed else {})}
     address = replace(mysql_database, prefix="a_prefix_of_20_chars")
     with pytest.raises(LoadError, match=r"makes the name a_prefix\w+ 65 characters long, .* at most 19 characters"):
         finish(load(address, sink.parts(), metadata=metadata, on_warning=print))
