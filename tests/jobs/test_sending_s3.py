@@ -12,10 +12,11 @@ import pytest
 
 from backstay.catalogue import DestinationOptions, NamedDestination
 from backstay.jobs.installation import Installation
-from backstay.jobs.launch import recover
-from backstay.jobs.records import backup_files, get_backup
+from backstay.jobs.launch import mark_failed, recover
+from backstay.jobs.records import backup_files, delete_backup, get_backup
 from backstay.storage import open_destination
 from support.backups import begin, finish, kill, make_files, take
+from support.destinations import Place
 from support.s3 import S3Server
 
 OFFSITE = {"backstay__storage__destinations": "offsite", "backstay__job__attempts": "50"}
@@ -34,25 +35,104 @@ def add(installation: Installation, url: str, secrets: Mapping[str, str], bandwi
     return installation.catalogue.destinations.create(made)
 
 
-def test_a_backup_arrives_at_s3_although_its_worker_is_killed(
-    installation: Installation, site: Path, s3_server: S3Server
-) -> None:
-    place = s3_server.place()
-    add(installation, place.url, place.secrets, bandwidth=6_000_000)
-    state = begin(installation, site, **OFFSITE)
-    for _ in range(3):
-        time.sleep(1.2)
-        if kill(installation, state.backup_id):
-            recover(installation, get_backup(installation, state.backup_id))
-    assert finish(installation, state).error == ""
-    backup = get_backup(installation, state.backup_id)
-    (copy,) = installation.catalogue.copies.of(backup.id)
+def assert_arrived(installation: Installation, backup_id: int, place: Place, server: S3Server) -> None:
+    """Fail unless the bucket holds just the archive and its document, and no upload that is half done."""
+    backup = get_backup(installation, backup_id)
+    (copy,) = installation.catalogue.copies.of(backup_id)
     assert copy.state == "stored"
     (file,) = backup_files(installation, backup)
     with place.open() as opened:
-        names = {stored.name: stored.size for stored in opened.list()}
-        assert names.keys() == {file.name, f"{file.name}.backstay.json"}
+        names = {stored.name for stored in opened.list()}
+        assert names == {file.name, f"{file.name}.backstay.json"}
         assert b"".join(opened.stream(file.name)) == file.path.read_bytes()
+    assert server.unfinished_uploads(place) == []
+
+
+def wait_for_upload(installation: Installation, server: S3Server, place: Place, backup_id: int) -> None:
+    """Wait until the server knows a multipart upload of a backup that is being taken."""
+    deadline = time.monotonic() + 60
+    while not server.unfinished_uploads(place):
+        assert get_backup(installation, backup_id).status == "run"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_backup_arrives_at_s3_although_its_worker_is_killed(
+    installation: Installation, site: Path, s3_server: S3Server, kills: int
+) -> None:
+    place = s3_server.place()
+    add(installation, place.url, place.secrets, bandwidth=6_000_000 if kills < 5 else 1_500_000)
+    state = begin(installation, site, **OFFSITE)
+    chance = random.Random(kills)
+    killed = 0
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.8, 1.5))
+        if kill(installation, state.backup_id):
+            killed += 1
+            # One upload goes on however often its worker dies.
+            assert len(s3_server.unfinished_uploads(place)) <= 1
+            recover(installation, get_backup(installation, state.backup_id))
+    assert killed >= min(kills, 2)
+    assert finish(installation, state).error == ""
+    assert_arrived(installation, state.backup_id, place, s3_server)
+
+
+def test_a_backup_that_is_deleted_while_it_sends_leaves_no_upload_half_done(
+    installation: Installation, site: Path, s3_server: S3Server
+) -> None:
+    place = s3_server.place()
+    add(installation, place.url, place.secrets, bandwidth=3_000_000)
+    state = begin(installation, site, **OFFSITE)
+    wait_for_upload(installation, s3_server, place, state.backup_id)
+    kill(installation, state.backup_id)
+    delete_backup(installation, state.backup_id)
+    assert s3_server.unfinished_uploads(place) == []
+    with place.open() as opened:
+        assert list(opened.list()) == []
+
+
+def test_a_backup_whose_worker_dies_too_often_leaves_no_upload_half_done(
+    installation: Installation, site: Path, s3_server: S3Server
+) -> None:
+    place = s3_server.place()
+    add(installation, place.url, place.secrets, bandwidth=3_000_000)
+    state = begin(installation, site, **OFFSITE)
+    wait_for_upload(installation, s3_server, place, state.backup_id)
+    kill(installation, state.backup_id)
+    assert mark_failed(installation, state.backup_id, "Its process died 5 times.")
+    backup = get_backup(installation, state.backup_id)
+    assert (backup.status, backup.meta, backup.warning_count) == ("complete", "ok", 1)
+    assert s3_server.unfinished_uploads(place) == []
+
+
+def test_a_server_that_is_killed_while_a_backup_is_sent_is_waited_for(
+    installation: Installation, site: Path, s3_server: S3Server
+) -> None:
+    place = s3_server.place()
+    add(installation, place.url, place.secrets, bandwidth=4_000_000)
+    state = begin(installation, site, **OFFSITE)
+    wait_for_upload(installation, s3_server, place, state.backup_id)
+    s3_server.kill()
+    time.sleep(2)
+    assert get_backup(installation, state.backup_id).status == "run"
+    s3_server.start()
+    assert finish(installation, state).error == ""
+    assert installation.catalogue.backups.warnings(state.backup_id) == []
+    assert_arrived(installation, state.backup_id, place, s3_server)
+
+
+def test_a_bucket_that_is_missing_is_a_warning_that_names_it(
+    installation: Installation, site: Path, s3_server: S3Server
+) -> None:
+    url = f"s3://no-such-bucket/x?endpoint={s3_server.endpoint}"
+    add(installation, url, s3_server.place().secrets)
+    begun = time.monotonic()
+    backup = take(installation, site, **OFFSITE, engine__postproc__common__delete_after="1")
+    assert time.monotonic() - begun < 60
+    assert (backup.meta, backup.warning_count) == ("ok", 1)
+    assert "no-such-bucket" in installation.catalogue.backups.warnings(backup.id)[0][1]
+    assert [copy.state for copy in installation.catalogue.copies.of(backup.id)] == ["failed"]
 
 
 def test_a_wrong_key_is_a_warning_that_holds_no_secret(

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from backstay.errors import BackstayError
 from backstay.storage.s3 import S3
-from backstay.storage.s3_client import S3Error
+from backstay.storage.s3_client import S3Error, parse_xml
 from support.destinations import Place
 
 ACCESS_KEY, SECRET_KEY = "backstay-test", "a-secret-of-the-tests"
@@ -118,6 +118,13 @@ class S3Server:
         name = f"bucket-{next(_numbers)}"
         self.make_bucket(name, lock=lock)
         return Place(f"s3://{name}/{prefix}?endpoint={endpoint or self.endpoint}", SECRETS)
+
+    def unfinished_uploads(self, place: Place) -> list[str]:
+        """Return the keys of the multipart uploads in a place's bucket that were neither completed nor aborted."""
+        with Place(f"s3://{urlsplit(place.url).netloc}?endpoint={self.endpoint}", SECRETS).open() as opened:
+            assert isinstance(opened, S3)
+            page = parse_xml(opened._client.call("GET", "", {"uploads": ""})[1])
+        return [upload.findtext("Key", "") for upload in page.iter("Upload")]
 
     def kill(self) -> None:
         """Kill the server."""

@@ -128,7 +128,13 @@ class RawRecord(Reply):
     tag: MaybeSaid = None
     backupid: MaybeSaid = None
     filesexist: Integer = Field(default=0, description="1: the parts are on the server.")
-    remote_filename: MaybeSaid = Field(default=None, description="`engine://path` of a copy kept elsewhere.")
+    remote_filename: MaybeSaid = Field(
+        default=None,
+        description=(
+            "`engine://path` of the first copy at a storage: the engine is `amazons3`, `googlestoragejson`, `azure`, "
+            "`sftp`, `webdav`, `ftp`, `folder` or `rclone`, the path begins with the bucket or server; null: none."
+        ),
+    )
     total_size: Integer = Field(default=0, description="Bytes; 0 until known.")
     frozen: Integer = Field(default=0, description="1: protected from deletion.")
     instep: Integer = Field(default=0, description="1: a step is being worked on.")

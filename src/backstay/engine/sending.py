@@ -22,6 +22,15 @@ from backstay.storage import Destination, open_destination, parse_address
 
 _log = logging.getLogger(__name__)
 
+_ENGINES = {
+    "s3": "amazons3",
+    "gs": "googlestoragejson",
+    "az": "azure",
+    "webdavs": "webdav",
+    "ftps": "ftp",
+}
+"""The reference engine's names of services (``engine.postproc.<name>``) where they differ from the schemes of URLs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -183,11 +192,14 @@ def refresh_remote_filename(catalogue: Catalogue, backup_id: int) -> None:
 
 
 def remote_filename(url: str, name: str) -> str:
-    """Return where a file lies as the API tells it: the kind of service and the path, without user or parameters."""
+    """Return where a file lies as the API says it: the service and the path, without user or parameters.
+
+    The service has the name that clients know from the reference engine; ``folder`` and ``rclone`` are Backstay's own.
+    """
     address, _secrets = parse_address(url)
     path = "/".join(piece for piece in (address.host, address.path.strip("/"), name) if piece)
     lead = "/" if address.scheme == "folder" else ""
-    return f"{address.scheme}://{lead}{path}"
+    return f"{_ENGINES.get(address.scheme, address.scheme)}://{lead}{path}"
 
 
 def _begun(catalogue: Catalogue, backup_id: int, destination: NamedDestination, parts: Sequence[CopyPart]) -> Copy:
