@@ -41,7 +41,7 @@ class PermissionDeniedError(BackstayError):
 
 
 class ConnectionFailedError(BackstayError):
-    """A server could not be reached, or the connection broke and could not be taken up again."""
+    """A server could not be reached, or the connection broke and could not be resumed."""
 
     exit_code = 6
 

@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 Step = TypeVar("Step")
-Told = TypeVar("Told")
+Converted = TypeVar("Converted")
 Result = TypeVar("Result")
 
 
-def converted(work: Generator[Step, None, Result], convert: Callable[[Step], Told]) -> Generator[Told, None, Result]:
-    """Go on with some work in words of one's own; what is not finished is closed.
+def converted(
+    work: Generator[Step, None, Result], convert: Callable[[Step], Converted]
+) -> Generator[Converted, None, Result]:
+    """Run some work, with each step converted; work that is not finished is closed.
 
     Args:
         work: what is done.

@@ -272,7 +272,7 @@ def test_a_full_disk_while_extracting_is_told(tmp_path: Path, monkeypatch: pytes
     with open_archive(summary.parts[0]) as archive, monkeypatch.context() as patch:
         patch.setattr(os, "open", full)
         patch.setattr(os, "unlink", lambda *_, **__: None)
-        with pytest.raises(DiskFullError, match="room"):
+        with pytest.raises(DiskFullError, match="space"):
             archive.extract(tmp_path / "out")
 
 

@@ -63,5 +63,5 @@ def test_a_full_disk_is_not_told_as_a_broken_catalogue(tmp_path: Path) -> None:
         os.close(descriptor)
         done = shell(f"backstay profile create --name {'x' * 60_000} --home {disk}/home")
         assert done.returncode == 31, done.stderr
-        assert "There is no room left" in done.stderr
+        assert "There is no space left" in done.stderr
         assert "good copy" not in done.stderr

@@ -183,7 +183,7 @@ def test_a_restore_that_fails_leaves_everything_as_it_was(site: Path, tmp_path: 
         ((str(ARCHIVES / "tiny.jpa"), "--to", "x", "--existing-tables", "eat"), "--existing-tables takes"),
         ((str(ARCHIVES / "tiny.jpa"), "--to", "x", "--database", "ftp://x/y"), "A database URL begins with"),
         (("--undo", "--confirm"), "Give one of"),
-        (("--undo",), "There is no restore to take up"),
+        (("--undo",), "There is no restore to resume"),
         (("--undo", "../../etc"), "There is no restore ../../etc"),
     ],
 )

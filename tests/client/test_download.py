@@ -12,7 +12,7 @@ import pytest
 from starlette.responses import HTMLResponse, Response
 
 from backstay.api.status import ApiError
-from backstay.client import AsyncClient, Client, DownloadProgress, Way, fetch
+from backstay.client import AsyncClient, Client, DownloadMethod, DownloadProgress, fetch
 from backstay.errors import (
     BackstayError,
     ConnectionFailedError,
@@ -44,10 +44,10 @@ def download(server: FakeServer, folder: Path, **options: object) -> list[bytes]
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("way", DownloadMethod)
 @pytest.mark.parametrize("connections", [1, 4])
 def test_every_way_gives_the_same_bytes(
-    ready: FakeServer, tmp_path: Path, version: int, way: Way, connections: int
+    ready: FakeServer, tmp_path: Path, version: int, way: DownloadMethod, connections: int
 ) -> None:
     told: list[DownloadProgress] = []
     with Client(ready.url, SECRET, version=version) as client:
@@ -79,8 +79,8 @@ def test_a_broken_download_without_ranges_skips_what_is_there(ready: FakeServer,
     assert download(ready, tmp_path, parts=[1]) == PARTS[:1]
 
 
-@pytest.mark.parametrize("way", [Way.DIRECT, Way.SEGMENTS])
-def test_a_stopped_download_goes_on_in_another_program(ready: FakeServer, tmp_path: Path, way: Way) -> None:
+@pytest.mark.parametrize("way", [DownloadMethod.DIRECT, DownloadMethod.SEGMENTS])
+def test_a_stopped_download_goes_on_in_another_program(ready: FakeServer, tmp_path: Path, way: DownloadMethod) -> None:
     arrived = 0
 
     def watch(progress: DownloadProgress) -> None:
@@ -92,7 +92,7 @@ def test_a_stopped_download_goes_on_in_another_program(ready: FakeServer, tmp_pa
     assert (tmp_path / "site.j01.part").exists()
     ready.seen.clear()
     assert download(ready, tmp_path, way=way) == PARTS
-    if way is Way.SEGMENTS:
+    if way is DownloadMethod.SEGMENTS:
         first = next(int(seen.data["segment"]) for seen in ready.calls("download"))
         assert first > 1
 
@@ -136,7 +136,7 @@ def test_a_file_that_changed_on_the_server_is_not_mixed(ready: FakeServer, tmp_p
 def test_a_size_that_is_not_the_record_s_is_refused(ready: FakeServer, tmp_path: Path) -> None:
     files = {"filenames": [{"part": 1, "name": "site.jpa", "size": len(PARTS[0]) + 1}]}
     ready.replies["getBackupInfo"] = [files]
-    for way in (Way.DIRECT, Way.SEGMENTS):
+    for way in (DownloadMethod.DIRECT, DownloadMethod.SEGMENTS):
         with Client(ready.url, SECRET) as client, pytest.raises(VerificationError):
             client.download(7, tmp_path, way=way)
     assert not (tmp_path / "site.jpa").exists()
@@ -145,16 +145,16 @@ def test_a_size_that_is_not_the_record_s_is_refused(ready: FakeServer, tmp_path:
 def test_segments_longer_than_the_part_are_refused(ready: FakeServer, tmp_path: Path) -> None:
     ready.replies["getBackupInfo"] = [{"filenames": [{"part": 1, "name": "site.jpa", "size": 5}]}]
     with Client(ready.url, SECRET) as client, pytest.raises(VerificationError, match="more of"):
-        client.download(7, tmp_path, way=Way.SEGMENTS)
+        client.download(7, tmp_path, way=DownloadMethod.SEGMENTS)
 
 
 def test_segments_of_old_length_are_put_one_after_the_other(ready: FakeServer, tmp_path: Path) -> None:
     ready.segment_length = 1048756
-    assert download(ready, tmp_path, way=Way.SEGMENTS) == PARTS
+    assert download(ready, tmp_path, way=DownloadMethod.SEGMENTS) == PARTS
 
 
 def test_larger_segments_can_be_asked_for(ready: FakeServer, tmp_path: Path) -> None:
-    assert download(ready, tmp_path, way=Way.SEGMENTS, chunk_size=2) == PARTS
+    assert download(ready, tmp_path, way=DownloadMethod.SEGMENTS, chunk_size=2) == PARTS
     assert {str(seen.data["chunk_size"]) for seen in ready.calls("download")} == {"2"}
 
 
@@ -189,7 +189,7 @@ def test_refusals_of_a_file_are_told(
         client.detect()
         ready.faults = [None, answer]
         with pytest.raises(error, match=words):
-            client.download(7, tmp_path, way=Way.DIRECT, connections=1)
+            client.download(7, tmp_path, way=DownloadMethod.DIRECT, connections=1)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "a\\b", ".bashrc", "", "a\nb", "x" * 300])

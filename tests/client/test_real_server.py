@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backstay.archives import open_archive
-from backstay.client import AsyncClient, Client, Credential, Way
+from backstay.client import AsyncClient, Client, Credential, DownloadMethod
 from backstay.errors import NotFoundError, PermissionDeniedError, RemoteError
 from client.real_server import RealServer
 
@@ -29,8 +29,8 @@ def test_a_backup_is_taken_downloaded_and_deleted(
         assert record.comment.startswith("a comment\n[backstay ")
         info = client.get_backup_info(number)
         assert len(info.filenames) > 2
-        direct = client.download(number, tmp_path / "direct", way=Way.DIRECT)
-        pieces = client.download(number, tmp_path / "pieces", way=Way.SEGMENTS, chunk_size=2)
+        direct = client.download(number, tmp_path / "direct", way=DownloadMethod.DIRECT)
+        pieces = client.download(number, tmp_path / "pieces", way=DownloadMethod.SEGMENTS, chunk_size=2)
         assert [path.read_bytes() for path in direct] == [path.read_bytes() for path in pieces]
         with open_archive(direct[-1]) as archive:
             assert {"index.html", "images/noise.bin"} <= {entry.path for entry in archive}

@@ -1,4 +1,4 @@
-"""Taking backups: from the start to the end, stopped, killed and taken up again."""
+"""Taking backups: from the start to the end, stopped, killed and resumed."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_in_any_domain_fails_the_backup_with_a_sentence(
                 take_it()
             except BackstayError:
                 error = assert_failed_and_left_nothing(installation, backup_id, output)
-                assert "room left" in error
+                assert "space left" in error
         else:
             with pytest.raises((BackstayError, OSError)):
                 take_it()
@@ -109,7 +109,7 @@ def test_a_home_that_is_full_in_any_domain_never_gives_a_backup_that_is_falsely_
         # While a dump runs beside it, its domain is told in place of the others.
         backup_id = prepare(installation, site, database if domain == "PackDB" else "none")
         filler: list[Path] = []
-        # Even the record may have no room for how it ended.
+        # Even the record may have no space for how it ended.
         with contextlib.suppress(BackstayError, OSError, OperationalError):
             take_until_full(installation, backup_id, domain, disk, filler)
         filler[0].unlink()
@@ -120,7 +120,7 @@ def test_a_home_that_is_full_in_any_domain_never_gives_a_backup_that_is_falsely_
             assert_gives_back(installation, backup_id, site, tmp_path / "back")
         else:
             error = assert_failed_and_left_nothing(installation, backup_id)
-            assert "room left" in error or "no space left" in error or "MiB free" in error
+            assert "no space left" in error or "MiB free" in error
 
 
 @pytest.mark.mysql
@@ -150,7 +150,7 @@ def test_a_disk_that_fills_up_fails_the_backup_and_leaves_earlier_ones_as_they_w
         before = backup_files(installation, first)[0].path.read_bytes()
         (site / "noise").write_bytes(random.Random(1).randbytes(20_000_000))
         state = finish(installation, begin(installation, site, akeeba__basic__output_directory=str(disk)))
-        assert "There is no room left to write" in state.error
+        assert "There is no space left to write" in state.error
         assert str(disk) in state.error
         failed = get_backup(installation, state.backup_id)
         assert (failed.status, failed.meta, failed.filesexist) == ("fail", "fail", False)
@@ -167,5 +167,5 @@ def test_a_home_on_a_full_disk_fails_the_backup_with_a_sentence(tmp_path: Path) 
     (site / "noise").write_bytes(random.Random(1).randbytes(20_000_000))
     with small_disk(tmp_path / "disk", 12) as disk, open_installation(disk / "home") as installation:
         state = finish(installation, begin(installation, site))
-        assert "room left" in state.error
+        assert "space left" in state.error
         assert list(installation.home.archives.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Backups that are started, stopped, given up, deleted and taken up again at the same moment."""
+"""Backups that are started, stopped, given up, deleted and resumed at the same moment."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_backups_beyond_the_limit_wait_in_the_order_they_began(
         locks = [lock.take(installation.home.job(number)) for number in numbers]
 
         def want(number: int) -> None:
-            turn = concurrency.wait(installation, number, installation.home.job(number), lambda: False)
+            turn = concurrency.wait_for_slot(installation, number, installation.home.job(number), lambda: False)
             assert turn is not None
             held[number] = turn
             got.append(number)

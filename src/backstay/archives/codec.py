@@ -125,7 +125,7 @@ def inflate_whole(data: bytes, size: int) -> bytes:
     if data == EMPTY_STREAM and not size:
         return b""
     try:
-        # libdeflate takes no room for nothing: one byte more also shows content that is longer than promised.
+        # libdeflate takes no empty buffer: one byte more also shows content that is longer than promised.
         content = bytes(deflate.deflate_decompress(data, size + 1))
     except deflate.DeflateError as error:
         raise DamagedArchiveError("its compressed data is damaged") from error

@@ -56,14 +56,14 @@ def matches(path: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _check_room(root: Path, size: int) -> None:
-    """Refuse what a new folder has no room for; in one that holds something already, much of it may be replaced."""
+    """Refuse what a new folder has no space for; in one that holds something already, much of it may be replaced."""
     if root.is_dir() and any(root.iterdir()):
         return
     folder = next(parent for parent in (root.absolute(), *root.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     if size > free:
         raise DiskFullError(
-            f"There is no room left for {root}: the archive unpacks to {size} bytes, and {free} are free."
+            f"There is no space left for {root}: the archive unpacks to {size} bytes, and {free} are free."
         )
 
 
@@ -348,7 +348,7 @@ class _TargetSink:
     def prepare(self, job: Job) -> None:
         """Make the folder of an entry, so that it is known here which ones were made."""
         folder = job.path if job.entry.type is EntryType.DIRECTORY else posixpath.dirname(job.path)
-        # What stands in the way is told when the entry itself is written.
+        # What stands in the way is reported when the entry itself is written.
         with contextlib.suppress(RefusedError):
             self._target.folder(folder)
 

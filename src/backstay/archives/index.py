@@ -33,7 +33,7 @@ class IndexedReader:
         lines_of: reads the manifest from its entries.
         pieces: the entries of the manifest's files, in order.
         start: offset of the header of the first of them.
-        pointer: the entry that told where it is.
+        pointer: the entry that says where it is.
     """
 
     def __init__(

@@ -301,7 +301,7 @@ def pack(
         How far it has come, after each batch and each block. At every yield a checkpoint may be taken.
 
     Raises:
-        DiskFullError: if there is no room left.
+        DiskFullError: if there is no space left.
     """
     count = count_of(workers)
     # Processes first: there are no threads yet.

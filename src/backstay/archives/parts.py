@@ -40,7 +40,7 @@ def disk_errors(path: Path | str) -> Iterator[None]:
         path: what is being written.
 
     Raises:
-        DiskFullError: where there is no room left.
+        DiskFullError: where there is no space left.
         ArchiveError: where something else stands in the way.
     """
     try:
@@ -48,7 +48,7 @@ def disk_errors(path: Path | str) -> Iterator[None]:
     except OSError as error:
         name = shown(os.fspath(path))
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            message = f"There is no room left to write {name}: free some space there and try again."
+            message = f"There is no space left to write {name}: free some space there and try again."
             raise DiskFullError(message) from error
         raise ArchiveError(f"{name} cannot be written: {error.strerror or error}.") from error
 
@@ -124,7 +124,7 @@ class PartWriter:
         self._open_next()
 
     def reopen(self, position: Position) -> None:
-        """Take up writing again at a place, after a crash: what was written behind it is cut off.
+        """Resume writing at a place, after a crash: what was written behind it is cut off.
 
         Raises:
             ArchiveError: if what was written before that place is not there any more.
@@ -156,7 +156,7 @@ class PartWriter:
         """Append data; it is cut wherever a part ends.
 
         Raises:
-            DiskFullError: if there is no room left.
+            DiskFullError: if there is no space left.
         """
         size = len(data)
         if self.part_size and self.offset + size > self.part_size:

@@ -229,7 +229,7 @@ class ArchiveReader:
                 others were written, and nothing of those is left).
             UnsupportedEntryError: if entries are encrypted, or compressed with a method that is not read; all others
                 were written.
-            DiskFullError: if there is no room left.
+            DiskFullError: if there is no space left.
         """
         which = xattrs or ("all" if special_modes else "harmless")
         options = Options(

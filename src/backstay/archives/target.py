@@ -181,7 +181,7 @@ class Target:
 
         Raises:
             RefusedError: if a folder or something else is in the way.
-            DiskFullError: if there is no room left.
+            DiskFullError: if there is no space left.
         """
         parent, name = posixpath.split(path)
         folder = self._folder(parent)
@@ -306,7 +306,7 @@ class Target:
             with _errors(path):
                 return self._finish(above, mode, self._folder_mask, mtime, attributes)
         except OSError as error:
-            # It was left out, or another entry has taken its place; a warning has told of that.
+            # It was left out, or another entry has taken its place; a warning has reported that.
             if error.errno not in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
                 raise ArchiveError(f"{shown(path)} cannot be written: {error.strerror}.") from error
             return ()
@@ -330,7 +330,7 @@ class Target:
 
 
 def write_sparsely(descriptor: int, pieces: Iterable[bytes]) -> None:
-    """Write a new file; long runs of zeros become holes, which take no room."""
+    """Write a new file; long runs of zeros become holes, which take no space."""
     hole = False
     for piece in pieces:
         if len(piece) < _HOLE:

@@ -1,4 +1,4 @@
-"""Writing an archive: what was begun can be taken up again after a crash, at the last checkpoint."""
+"""Writing an archive: what was begun can be resumed after a crash, at the last checkpoint."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class ArchiveWriter:
             What `resume_archive` needs to go on from here, as plain JSON. It holds no password.
 
         Raises:
-            DiskFullError: if there is no room left.
+            DiskFullError: if there is no space left.
         """
         self._parts.sync()
         self._spool.sync()
@@ -240,7 +240,7 @@ class ArchiveWriter:
             The finished archive.
 
         Raises:
-            DiskFullError: if there is no room left.
+            DiskFullError: if there is no space left.
         """
         self.drop_entry()
         entries, size = self._totals.entries, self._totals.size
@@ -287,7 +287,7 @@ class ArchiveWriter:
         self._spool.remove()
 
     def release(self) -> None:
-        """Let go of all files and leave them as they are, to be taken up again from the last checkpoint."""
+        """Let go of all files and leave them as they are, to be resumed from the last checkpoint."""
         self._parts.release()
         self._format.release()
         self._spool.close()
@@ -342,7 +342,7 @@ def create_archive(
     Raises:
         UsageError: if the name, the part size or the password do not fit the format.
         ArchiveError: if an archive of this name is there already.
-        DiskFullError: if there is no room.
+        DiskFullError: if there is no space.
     """
     main = Path(path).absolute()
     if main.suffix.lower() != f".{format}":
@@ -369,7 +369,7 @@ def create_archive(
 
 
 def resume_archive(state: dict[str, Any], *, work_directory: Path, password: str | None = None) -> ArchiveWriter:
-    """Take up an archive again at a checkpoint; what was written after it is cut off.
+    """Resume an archive at a checkpoint; what was written after it is cut off.
 
     Args:
         state: what `ArchiveWriter.checkpoint` gave.

@@ -1,4 +1,4 @@
-"""Jobs: backups that are being taken, with the checkpoint from which each can be taken up again."""
+"""Jobs: backups that are being taken, with the checkpoint from which each can be resumed."""
 
 from __future__ import annotations
 

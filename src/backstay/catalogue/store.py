@@ -105,7 +105,7 @@ def _problem(home: Home, original: BaseException | None) -> BackstayError:
         )
     if code == sqlite3.SQLITE_FULL or _free_bytes(home.path) < _LEAST_SPACE:
         return DiskFullError(
-            f"There is no room left for the catalogue in {home.path}: free some space there and try again."
+            f"There is no space left for the catalogue in {home.path}: free some space there and try again."
         )
     if code == sqlite3.SQLITE_BUSY:
         return ConfigurationError(

@@ -122,7 +122,7 @@ _COMMANDS = {
     "conformance": _Command(
         "conformance",
         "conformance",
-        "Put a server to the rules of the API and tell which of them it keeps; without --changes, only by reading.",
+        "Check a server against the API's rules; without --changes, only by reading.",
     ),
 }
 

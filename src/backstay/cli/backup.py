@@ -73,10 +73,10 @@ def backup(
             chosen = _profile(installation, path, profile, database)
             _check_storages(installation, given.storages)
             if dry_run:
-                _tell_survey(*survey_backup(installation, chosen.id, given.overrides()), as_json=as_json)
+                _print_survey(*survey_backup(installation, chosen.id, given.overrides()), as_json=as_json)
                 return
             finished = _take(installation, chosen, description, given, quiet=as_json)
-        _tell(installation, finished, as_json=as_json)
+        _print(installation, finished, as_json=as_json)
 
 
 def _resume(installation: Installation, number: int, *, quiet: bool) -> StepState:
@@ -128,7 +128,7 @@ def _watch(installation: Installation, state: StepState, *, quiet: bool) -> Step
 
 @contextmanager
 def _stoppable(installation: Installation, profile_id: int) -> Iterator[None]:
-    """Let Ctrl-C, from the moment the backup was started, stop it so that it can be taken up again."""
+    """Let Ctrl-C, from the moment the backup was started, stop it so that it can be resumed."""
     try:
         yield
     except KeyboardInterrupt:
@@ -146,7 +146,7 @@ def _stoppable(installation: Installation, profile_id: int) -> Iterator[None]:
         ) from None
 
 
-def _tell_survey(plan: Plan, found: Survey, warnings: list[str], *, as_json: bool) -> None:
+def _print_survey(plan: Plan, found: Survey, warnings: list[str], *, as_json: bool) -> None:
     databases = [database.address().redacted() for database in plan.databases]
     if as_json:
         print_json({**asdict(found), "type": plan.settings.backup_type, "databases": databases, "warnings": warnings})
@@ -164,7 +164,7 @@ def _tell_survey(plan: Plan, found: Survey, warnings: list[str], *, as_json: boo
         console.print(f"  Left out by {shown(reason)}: {count}", markup=False)
 
 
-def _tell(installation: Installation, state: StepState, *, as_json: bool) -> None:
+def _print(installation: Installation, state: StepState, *, as_json: bool) -> None:
     if state.error:
         raise BackupFailedError(f"Backup {state.backup_id} failed. {state.error}")
     record = get_backup(installation, state.backup_id)

@@ -42,7 +42,7 @@ def conformance(
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any certificate.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")] = False,
 ) -> None:
-    """Put a server to the rules of the API and tell which of them it keeps; without --changes, only by reading.
+    """Check a server against the API's rules; without --changes, only by reading.
 
     Example:
         backstay conformance https://example.com

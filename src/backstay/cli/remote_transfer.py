@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from backstay.api.replies import StepReply
 from backstay.cli.output import bar, console, print_json, say, shown, size, stderr, warn
 from backstay.cli.remote_connection import Remote, connected
-from backstay.client import DownloadProgress, Way
+from backstay.client import DownloadMethod, DownloadProgress
 from backstay.errors import BackupFailedError, UsageError
 
 Connections = Annotated[
@@ -24,7 +24,7 @@ ChunkSize = Annotated[
     typer.Option("--chunk-size", metavar="MIB", min=1, max=64, help="Size of a segment; old servers only get 1 right."),
 ]
 HowToFetch = Annotated[
-    Way, typer.Option("--way", help="direct: files as they are; segments: piece by piece; auto: what works.")
+    DownloadMethod, typer.Option("--way", help="direct: files as they are; segments: piece by piece; auto: what works.")
 ]
 
 
@@ -76,10 +76,10 @@ def backup(
     files = _fetch(remote, last.backup_id, download_to) if download_to else []
     if delete_files:
         remote.client.delete_files(last.backup_id)
-    _tell(remote, last, warnings, files, deleted=delete_files)
+    _print(remote, last, warnings, files, deleted=delete_files)
 
 
-def _tell(remote: Remote, last: StepReply, warnings: list[str], files: list[Path], *, deleted: bool) -> None:
+def _print(remote: Remote, last: StepReply, warnings: list[str], files: list[Path], *, deleted: bool) -> None:
     if remote.as_json:
         print_json(
             {
@@ -106,7 +106,7 @@ def download(
     backup_id: Annotated[int, typer.Argument(metavar="ID", help="Number of the backup.")],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")] = Path(),
     part: Annotated[list[int] | None, typer.Option("--part", help="Only this part; may be given often.")] = None,
-    way: HowToFetch = Way.AUTO,
+    way: HowToFetch = DownloadMethod.AUTO,
     connections: Connections = 4,
     chunk_size: ChunkSize = 1,
 ) -> None:
@@ -130,7 +130,7 @@ def _fetch(
     backup_id: int,
     folder: Path,
     parts: list[int] | tuple[int, ...] = (),
-    way: Way = Way.AUTO,
+    way: DownloadMethod = DownloadMethod.AUTO,
     connections: int = 4,
     chunk_size: int = 1,
 ) -> list[Path]:

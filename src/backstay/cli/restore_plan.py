@@ -60,7 +60,7 @@ class Preview:
 
     @property
     def replaces(self) -> bool:
-        """Whether anything that is there would give way."""
+        """Whether anything that is there would be replaced."""
         return (self.occupied and self.plan.files) or any(self.in_the_way.values())
 
     def question(self) -> str:
@@ -169,7 +169,7 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
     """Look what a restore would change; nothing is changed.
 
     Args:
-        plan: of the restore. Of an archive that is not here yet nothing is known: whatever it could replace is told.
+        plan: of the restore. Of an archive that is not here yet nothing is known: all it could replace is reported.
         in_detail: find out what of the site's configuration would change, too.
 
     Raises:

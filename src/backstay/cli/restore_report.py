@@ -1,4 +1,4 @@
-"""What a restore did, or would do, told."""
+"""The report of what a restore did, or would do."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def report_result(report: RestoreReport, warnings: list[str], seconds: float, *,
     for name, summary in report.databases.items():
         tables = "1 table" if len(summary.tables) == 1 else f"{len(summary.tables)} tables"
         _line(f"Restored {tables} with {_rows(summary.rows)} from {name}.")
-    _tell_configuration(report.configuration, "now has its new")
-    _tell_replaced(report)
+    _print_configuration(report.configuration, "now has its new")
+    _print_replaced(report)
     for name in report.not_restored:
         option = "--database URL" if name == MAIN_DUMP else f"--database {name}=URL"
         say(f"The archive also holds the database dump {name}, which was not loaded: give {option} to load it.")
@@ -39,7 +39,7 @@ def report_result(report: RestoreReport, warnings: list[str], seconds: float, *,
     console.print(f"{seconds:.1f} s")
 
 
-def _tell_replaced(report: RestoreReport) -> None:
+def _print_replaced(report: RestoreReport) -> None:
     for old, new in report.addresses:
         _line(f"The address {old} was replaced by {new} wherever it was found.")
     for path, count in list(report.replaced_in_files.items())[:_LISTED]:
@@ -113,14 +113,14 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
             _line(f"Would load {name} into {address.redacted()}, in place of what is there: {listed}")
         else:
             _line(f"Would load {name} into {address.redacted()}; nothing there is replaced.")
-    _tell_configuration(found.configuration, "would get its new")
-    _tell_move(found)
+    _print_configuration(found.configuration, "would get its new")
+    _print_move(found)
     for name in found.not_restored:
         _line(f"Would not load the database dump {name}: no database is given for it.")
     console.print("Nothing was changed.")
 
 
-def _tell_move(found: Preview) -> None:
+def _print_move(found: Preview) -> None:
     for move in found.move.addresses:
         _line(f"Would replace the address {move.old} by {move.new} in the text columns and text files.")
     if found.plan.address and not found.move.addresses:
@@ -133,7 +133,7 @@ def _tell_move(found: Preview) -> None:
         _line("How often is not counted: only the restore itself reads all of them. It can be taken back with --undo.")
 
 
-def _tell_configuration(rewritten: tuple[Rewritten, ...], verb: str) -> None:
+def _print_configuration(rewritten: tuple[Rewritten, ...], verb: str) -> None:
     for item in rewritten:
         _line(f"{item.path} {verb} {', '.join(item.names)}.")
 

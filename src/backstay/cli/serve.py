@@ -33,7 +33,7 @@ def serve(
 ) -> None:
     """Answer clients of the Akeeba Backup JSON API, versions 1, 2 and 3.
 
-    Backups run in processes of their own: they go on when the server ends, and one that died is taken up again when
+    Backups run in processes of their own: they go on when the server ends, and one that died is resumed when
     it starts.
 
     Examples:
@@ -53,7 +53,7 @@ def serve(
         )
         running.set_up_log(logging.WARNING if quiet else logging.INFO)
         for number in resume_dead(installation):
-            say(f"Backup {number} had died: it is taken up again.")
+            say(f"Backup {number} had died: it is resumed.")
         if tls is None and not running.is_loopback(listening):
             warn(
                 "Other machines can reach this server, and without TLS everyone on the way reads the secret word: give "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backstay.client.asynchronous import AsyncClient
-from backstay.client.download import DownloadProgress, Way
+from backstay.client.download import DownloadMethod, DownloadProgress
 from backstay.client.endpoints import Credential, Endpoint, Verb
 from backstay.client.messages import Call
 from backstay.client.sync import Client
@@ -14,9 +14,9 @@ __all__ = [
     "Call",
     "Client",
     "Credential",
+    "DownloadMethod",
     "DownloadProgress",
     "Endpoint",
     "Exchange",
     "Verb",
-    "Way",
 ]

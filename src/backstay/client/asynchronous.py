@@ -14,7 +14,7 @@ from backstay.api.replies import StepReply
 from backstay.client.backup_loop import BackupLoop
 from backstay.client.base import BaseClient
 from backstay.client.calls import backups
-from backstay.client.download import DownloadProgress, Way
+from backstay.client.download import DownloadMethod, DownloadProgress
 from backstay.client.endpoints import Endpoint
 from backstay.client.flows import Flow, Pause, Send, TransportError, call_flow, detect_flow
 from backstay.client.messages import Call, HttpReply, HttpRequest
@@ -112,7 +112,7 @@ class AsyncClient(BaseClient[httpx2.AsyncBaseTransport, httpx2.AsyncClient]):
         folder: Path | str,
         *,
         parts: Sequence[int] = (),
-        way: Way = Way.AUTO,
+        way: DownloadMethod = DownloadMethod.AUTO,
         connections: int = 4,
         chunk_size: int = 1,
         on_progress: Callable[[DownloadProgress], None] | None = None,

@@ -20,7 +20,7 @@ from backstay.errors import NotFoundError, ProtocolError, StoppedError, UsageErr
 R = TypeVar("R")
 
 
-class Way(StrEnum):
+class DownloadMethod(StrEnum):
     """How a part is fetched.
 
     DIRECT asks for the file as it is, in ranges where the server has them; SEGMENTS asks for it piece by piece;
@@ -85,7 +85,7 @@ def download_archive(
     backup_id: int,
     folder: Path,
     parts: tuple[int, ...],
-    way: Way,
+    way: DownloadMethod,
     connections: int,
     chunk_size: int,
     on_progress: Callable[[DownloadProgress], None] | None,
@@ -132,7 +132,7 @@ def _download_part(
     folder: Path,
     plan: _Plan,
     entry: PartEntry,
-    way: Way,
+    way: DownloadMethod,
     connections: int,
     chunk_size: int,
 ) -> Path:
@@ -146,13 +146,13 @@ def _download_part(
     identity = {"backup": backup_id, "part": entry.part, "name": entry.name, "size": entry.size}
     with PartFile(target, entry.size, identity, lambda arrived: plan.count(entry, arrived)) as file:
         plan.count(entry, file.done)
-        if way is Way.SEGMENTS or (way is Way.AUTO and file.segments):
+        if way is DownloadMethod.SEGMENTS or (way is DownloadMethod.AUTO and file.segments):
             _by_segments(caller, backup_id, file, plan, entry, chunk_size)
         else:
             try:
                 fetch_direct(caller, backup_id, entry.part, file, connections)
             except DirectRefusedError as refusal:
-                if way is Way.DIRECT:
+                if way is DownloadMethod.DIRECT:
                     raise refusal.meaning from None
                 _by_segments(caller, backup_id, file, plan, entry, chunk_size)
         return file.finish()

@@ -71,7 +71,7 @@ class DirectRefusedError(Exception):
 
 
 class _BrokenOffError(Exception):
-    """A run ended early; it may be taken up again."""
+    """A run ended early; it may be resumed."""
 
 
 def fetch_direct(source: PartSource, backup_id: int, part_id: int, file: PartFile, connections: int) -> None:
@@ -121,7 +121,7 @@ class _Fetcher:
                 pool.shutdown(cancel_futures=True)
 
     def fetch(self, run: Run) -> None:
-        """Fetches one run to its end, taking it up again where the connection breaks."""
+        """Fetches one run to its end, resuming it where the connection breaks."""
         fruitless = 0
         while not run.done and not self.given_up.is_set():
             before = run.position

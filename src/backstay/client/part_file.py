@@ -100,7 +100,7 @@ class PartFile:
         return sum(run.position - run.start for run in self.runs)
 
     def _load(self) -> None:
-        """Takes up what the journal tells, if it is of this very part and the file holds as much."""
+        """Resumes where the journal says, if it is of this very part and the file holds as much."""
         try:
             stored = json.loads(self.journal.read_text("utf-8"))
             runs = [Run(*map(int, run)) for run in stored["runs"]]

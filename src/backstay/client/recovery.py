@@ -1,4 +1,4 @@
-"""Starting and stepping a backup where an answer may be lost, so that no backup is taken twice or given up.
+"""Starting and stepping a backup where an answer may be lost, so that no backup is taken twice or abandoned.
 
 A ``startBackup`` whose answer was lost may have reached the server. The client therefore marks the comment of each
 backup it starts, and looks for that mark in ``listBackups`` (api-methods.md 3: records carry comment and backupid).

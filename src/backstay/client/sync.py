@@ -16,7 +16,7 @@ from backstay.api.replies import StepReply
 from backstay.client.backup_loop import BackupLoop
 from backstay.client.base import BaseClient
 from backstay.client.calls import backups
-from backstay.client.download import DownloadProgress, Way, download_archive
+from backstay.client.download import DownloadMethod, DownloadProgress, download_archive
 from backstay.client.endpoints import Endpoint
 from backstay.client.fetch import PartStream
 from backstay.client.flows import Flow, Pause, Send, TransportError, call_flow, detect_flow, redirected
@@ -187,7 +187,7 @@ class Client(BaseClient[httpx2.BaseTransport, httpx2.Client]):
         folder: Path | str,
         *,
         parts: Sequence[int] = (),
-        way: Way = Way.AUTO,
+        way: DownloadMethod = DownloadMethod.AUTO,
         connections: int = 4,
         chunk_size: int = 1,
         on_progress: Callable[[DownloadProgress], None] | None = None,
@@ -196,7 +196,7 @@ class Client(BaseClient[httpx2.BaseTransport, httpx2.Client]):
         """Downloads the parts of a backup into a folder.
 
         Each part is written to ``name.part``, synced, checked for its size and renamed. A download that broke off,
-        even with the program, is taken up where it was when it is asked for again.
+        even with the program, is resumed where it was when it is asked for again.
 
         Args:
             backup_id: number of the record.
@@ -214,7 +214,7 @@ class Client(BaseClient[httpx2.BaseTransport, httpx2.Client]):
         Raises:
             NotFoundError: no such record or part, or its files are gone.
             VerificationError: what arrived has another size than the server says.
-            ConnectionFailedError: the connection broke and could not be taken up again.
+            ConnectionFailedError: the connection broke and could not be resumed.
         """
         return download_archive(
             self, backup_id, Path(folder), tuple(parts), way, connections, chunk_size, on_progress, stop

@@ -75,7 +75,7 @@ def dump(
         sink: gives a file for each part's name (``site.sql``, ``site.s01``, …).
         name: name of the first part.
         options: how; the defaults write the form that goes into an archive.
-        on_warning: told, in one sentence, of all that could not be dumped as it stands in the database.
+        on_warning: called with one sentence for all that could not be dumped as it stands in the database.
 
     Yields:
         The progress, after each batch of rows.
@@ -115,7 +115,7 @@ def load(
             Everything else in the database stays as it is. Triggers come with their tables, views and MySQL's
             routines by their own names; PostgreSQL's partitions and sequences come with the tables they belong to, and
             its types and functions where the database lacks them.
-        on_warning: told, in one sentence, of all that could not be loaded as it stands in the dump.
+        on_warning: called with one sentence for all that could not be loaded as it stands in the dump.
         refused_file: where the statements go of objects that the server refuses to make; None: into the summary only.
 
     Yields:
@@ -158,7 +158,7 @@ def _module_of(address: DatabaseAddress) -> Driver:
     return sqlite
 
 
-class _Nowhere:
+class _Discard:
     """A sink for a dump of which only the summary counts."""
 
     def open(self, _name: str) -> BinaryIO:
@@ -182,7 +182,7 @@ def measure(address: DatabaseAddress, *, options: DumpOptions | None = None) -> 
         DatabaseConnectionError: the server cannot be reached, refuses the log-in, or went away.
         DumpError: the database could not be read.
     """
-    return finished(dump(address, _Nowhere(), options=options, on_warning=lambda _: None)).tables
+    return finished(dump(address, _Discard(), options=options, on_warning=lambda _: None)).tables
 
 
 def test_connection(address: DatabaseAddress) -> str:

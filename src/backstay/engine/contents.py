@@ -138,7 +138,7 @@ def trees(plan: Plan, own_folders: Iterable[Path], *, on_warning: Callable[[str]
     Args:
         plan: of the backup.
         own_folders: folders Backstay writes to; where one lies in a tree, or a link leads to it, it is left out.
-        on_warning: told of filters that cannot be used.
+        on_warning: called with one sentence for filters that cannot be used.
     """
     settings = plan.settings
     filters = Filters.from_stored(plan.filters)

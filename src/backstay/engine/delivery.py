@@ -30,7 +30,7 @@ def deliver(
         backup: its record, with its proof.
         plan: of the backup.
         work: a folder for what is sent besides the parts.
-        warnings: told of what could not be sent.
+        warnings: receives a warning for what could not be sent.
 
     Returns:
         Whether it lies, proven, at all of them; False where the profile names none.

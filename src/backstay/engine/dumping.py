@@ -34,7 +34,7 @@ from backstay.profiles import Filters, Settings
 from backstay.steps import finished
 from backstay.storage import sync
 
-_TELL_SECONDS = 0.1
+_REPORT_SECONDS = 0.1
 _MOST_ATTEMPTS = 5
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Dumped:
     skipped: int = 0
 
 
-class _Unheard(Exception):  # noqa: N818 - not an error: the backup ends, and the dump with it
+class _ReaderGone(Exception):  # noqa: N818 - not an error: the backup ends, and the dump with it
     """Nobody listens any more."""
 
 
@@ -182,15 +182,15 @@ class _Work:
         try:
             for number, database in enumerate(self._plan.databases):
                 self._send("dumped", asdict(self._dump(number, database)))
-        except _Unheard:
+        except _ReaderGone:
             return
         except Exception as error:  # noqa: BLE001 - raised again where the backup waits for it
             if not isinstance(error, BackstayError):
                 _log.exception("The dump failed")
-            with contextlib.suppress(_Unheard):
+            with contextlib.suppress(_ReaderGone):
                 self._send("error", error_values(error))
         else:
-            with contextlib.suppress(_Unheard):
+            with contextlib.suppress(_ReaderGone):
                 self._send("end", None)
 
     def _send(self, kind: str, content: Any) -> None:
@@ -198,11 +198,11 @@ class _Work:
             try:
                 send(self._channel, json.dumps([kind, content]))
             except OSError as error:
-                raise _Unheard from error
+                raise _ReaderGone from error
 
-    def _tell_progress(self, progress: DumpProgress) -> None:
+    def _report_progress(self, progress: DumpProgress) -> None:
         now = time.monotonic()
-        if now - self._told_at >= _TELL_SECONDS:
+        if now - self._told_at >= _REPORT_SECONDS:
             self._told_at = now
             self._send("progress", astuple(progress))
 
@@ -229,7 +229,7 @@ class _Work:
         self, address: DatabaseAddress, sink: Spool | PlainFolder, database: PlannedDatabase, options: DumpOptions
     ) -> DumpSummary:
         work = dump(address, sink, name=database.dump_file, options=options, on_warning=partial(self._send, "warning"))
-        return finished(work, self._tell_progress)
+        return finished(work, self._report_progress)
 
 
 def dump_options(settings: Settings, filters: Filters, database: PlannedDatabase, *, plain: bool) -> DumpOptions:

@@ -20,7 +20,7 @@ from backstay.profiles import Filters
 KEPT_FILES = frozenset({".htaccess", "web.config", "index.html", "index.htm", "robots.txt"})
 
 OWN = "backstay's own"
-"""What is told as the filter that leaves out what Backstay itself writes."""
+"""The name of the filter that leaves out what Backstay itself writes."""
 
 _CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
@@ -98,7 +98,8 @@ class FileRules:
             folders: relative paths of folders that are left out always, such as the one the archive goes to.
             own_files: files in the root itself whose names begin so are left out always: those of an archive that is
                 written there.
-            on_warning: told of a filter that cannot be used; what it meant to leave out is then taken in.
+            on_warning: called with one sentence for a filter that cannot be used; what it should leave out is
+                backed up then.
         """
         self._plain = {
             name: frozenset(node.strip("/") for node in filters.nodes(name, root))

@@ -72,4 +72,4 @@ def log_header(plan: Plan, attempt: int) -> list[str]:
         f"Part size: {settings.split_size}",
         *(f"Database: {database.address().redacted()}" for database in plan.databases),
     ]
-    return [*lines, f"Taken up again, attempt {attempt}", "-" * 79] if attempt > 1 else [*lines, "-" * 79]
+    return [*lines, f"Resumed, attempt {attempt}", "-" * 79] if attempt > 1 else [*lines, "-" * 79]

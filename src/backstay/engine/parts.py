@@ -40,7 +40,7 @@ def remove_parts(archive: Path) -> None:
 
 
 def discard(plan: Plan, folder: Path) -> list[str]:
-    """Remove every part of the archive of a backup that will not be taken up again, and its spools.
+    """Remove every part of the archive of a backup that will not be resumed, and its spools.
 
     Args:
         plan: of the backup.

@@ -162,7 +162,7 @@ def make_plan(
         values={
             **profile.configuration,
             **{key: as_stored(value) for key, value in overrides.items()},
-            # What a link points to may change while the backup runs, or before it is taken up again.
+            # What a link points to may change while the backup runs, or before it is resumed.
             ROOT_KEY: str(root),
         },
         filters=with_platform_defaults(profile.filters, _platform(site, root), settings).to_stored(),

@@ -35,7 +35,7 @@ def apply_remote_retention(
         settings: of the profile.
         current: the backup that was just taken.
         now: this moment.
-        on_warning: told of what could not be removed.
+        on_warning: called with one sentence for what could not be removed.
     """
     del home
     _finish_deletions(catalogue, current, on_warning)

@@ -164,7 +164,7 @@ def apply_retention(
         settings: of the profile.
         current: the backup that was just taken.
         now: this moment.
-        on_warning: told of what could not be removed.
+        on_warning: called with one sentence for what could not be removed.
     """
     for backup in outdated(_candidates(catalogue, home, current), local_rules(settings), now, current.id):
         try:

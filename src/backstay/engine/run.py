@@ -96,7 +96,7 @@ class BackupRun:
         """Take the backup to its end; yield how far it is.
 
         When the iterator ends the record says ``complete``. When it raises, the record says ``fail`` and why, and no
-        part of the archive is left. Closing the iterator early leaves the backup as it is, to be taken up again.
+        part of the archive is left. Closing the iterator early leaves the backup as it is, to be resumed.
 
         Raises:
             BackstayError: the backup failed.
@@ -355,7 +355,7 @@ class BackupRun:
         rows = 0
         fraction = 0.0 if domain == "finale" else min(1.0, self._bytes_read / size)
         if dumping is not None and dumping.progress is not None:
-            # The dump runs beside the packing: while it lasts, its domain is the one that is told.
+            # The dump runs beside the packing: while it lasts, its domain is the one that is reported.
             domain, step = "PackDB", dumping.progress.table
             substep = f"{dumping.progress.rows_done} / {dumping.progress.rows_total}"
             rows = dumping.progress.rows_done
@@ -409,5 +409,5 @@ def _stored_above(settings: Settings) -> int | None:
 
 def _of_writing(error: OSError, path: Path) -> StorageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError(f"There is no room left to write {path}: free some space there and start again.")
+        return DiskFullError(f"There is no space left to write {path}: free some space there and start again.")
     return StorageError(f"{path} can't be written ({error.strerror}): check the disk.")

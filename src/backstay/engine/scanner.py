@@ -1,6 +1,6 @@
 """Walking over a folder in the order of the bytes of its paths, as sources for an archive.
 
-The order is the same in every run, so that a walk can be taken up behind the last path that is safe in the archive.
+The order is the same in every run, so that a walk can be resumed behind the last path that is safe in the archive.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class Scanner:
             tree: what is walked over.
             copy_database: makes a consistent copy of a live SQLite database and returns the copy's path; None: such
                 files are taken as they are.
-            on_warning: told of everything that could not be taken, with its path.
-            on_excluded: told of each path that was left out and the filter that did it.
+            on_warning: called with one sentence for everything that could not be taken, with its path.
+            on_excluded: called with each path that was left out and the filter that did it.
             is_reserved: whether a path in the archive belongs to the backup's own entries.
         """
         self._tree = tree

@@ -1,4 +1,4 @@
-"""Whether a backup can fit at all, told before it begins."""
+"""Whether a backup can fit at all, checked before it begins."""
 
 from __future__ import annotations
 

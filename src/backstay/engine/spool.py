@@ -90,7 +90,7 @@ class SpoolPart(io.RawIOBase):
         finally:
             # The spool remembers its parts to the end of the dump: their text must not stay with them.
             self._pending.clear()
-            # What could not be written was told when it was flushed.
+            # What could not be written was reported when it was flushed.
             with contextlib.suppress(OSError):
                 self._file.close()
 

@@ -61,7 +61,7 @@ class Uploads:
         copy: whose files these are.
         destination: where they go.
         options: of the destination.
-        patience: seconds without any progress after which an upload is given up.
+        patience: seconds without any progress after which an upload fails.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Warnings:
-    """Takes warnings from any thread; a backup that was taken up again does not record the same one twice."""
+    """Takes warnings from any thread; a backup that was resumed does not record the same one twice."""
 
     def __init__(self, catalogue: Catalogue, backup_id: int) -> None:
         self._catalogue = catalogue

@@ -173,7 +173,7 @@ def survey_backup(
 
 
 def step_backup(installation: Installation, backupid: str) -> StepState:
-    """Wait for news of a backup and return them; takes up a backup whose process died.
+    """Wait for news of a backup and return them; resumes a backup whose process died.
 
     Answers at once when there is a new warning, a new domain or the end, else within a second, and no later than the
     profile's maximum execution time. Blocks: call it in a thread.
@@ -189,7 +189,7 @@ def step_backup(installation: Installation, backupid: str) -> StepState:
 
 
 def acknowledge(installation: Installation, state: StepState) -> None:
-    """Note that a client was sent a state: its warnings are not told again.
+    """Note that a client was sent a state: its warnings are not reported again.
 
     A reply that could not be sent is not acknowledged, and what it held comes again with the next one.
     """
@@ -223,7 +223,7 @@ def unnamed_backupid(installation: Installation, tag: str) -> str:
 
 
 def _make_way(installation: Installation, profile: Profile) -> None:
-    """Refuse a second backup of a profile at the same time; one that died and was not taken up, or hangs, gives way."""
+    """Refuse a second backup of a profile at the same time; one that died and was not resumed, or hangs, is ended."""
     tidy(installation)
     for backup in installation.catalogue.backups.newest(status="run", profile_id=profile.id):
         if is_stuck(installation, backup.id):

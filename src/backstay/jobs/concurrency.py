@@ -1,4 +1,4 @@
-"""Whose slot it is: at most so many backups run at once, the rest wait in the order they began."""
+"""Limits how many backups run at once: the rest wait for a slot, in the order they began."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backstay.jobs.installation import Installation
 _LOOK_SECONDS = 0.5
 
 
-def wait(installation: Installation, backup_id: int, folder: Path, stopped: Callable[[], bool]) -> int | None:
+def wait_for_slot(installation: Installation, backup_id: int, folder: Path, stopped: Callable[[], bool]) -> int | None:
     """Wait for a slot.
 
     A slot is a lock on one of as many files as backups may run, which says whose it is; it ends with its process.
@@ -24,7 +24,7 @@ def wait(installation: Installation, backup_id: int, folder: Path, stopped: Call
     Args:
         installation: whose.
         backup_id: of the backup that wants a slot.
-        folder: of its job, where what it waits for is told.
+        folder: of its job, where what it waits for is reported.
         stopped: whether somebody asked it to end.
 
     Returns:

@@ -27,7 +27,7 @@ class JobsConfiguration(BaseModel):
         description="How far a running backup steps back behind the server: 0 not at all, 19 most.",
     )
     maximum_running: int = Field(
-        default=2, ge=1, le=64, description="Backups that run at the same time; more wait for their turn, in order."
+        default=2, ge=1, le=64, description="Backups that run at the same time; more wait for a free slot, in order."
     )
     stuck_after: int = Field(
         default=180,

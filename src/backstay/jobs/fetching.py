@@ -28,12 +28,12 @@ def fetch_stored(remote: RemoteArchive, folder: Path, arrival: Arrival, reporter
         remote: what, and where it lies.
         folder: where it goes.
         arrival: noted what is there.
-        reporter: told of the progress.
+        reporter: receives the progress.
 
     Raises:
         BackstayError: the destination broke off; what has arrived stays, to be gone on with.
         VerificationError: a part is not what was sent there.
-        DiskFullError: there is no room.
+        DiskFullError: there is no space.
     """
     with (
         open_destination(remote.url, json.loads(remote.secret)) as place,

@@ -72,7 +72,7 @@ def _start(installation: Installation, backup_id: int, descriptor: int) -> subpr
 
 
 def recover(installation: Installation, backup: Backup) -> None:
-    """Take up a backup whose process died; give it up where that was tried often enough."""
+    """Resume a backup whose process died; note it as failed where that was tried often enough."""
     job = installation.catalogue.jobs.get(backup.id)
     if job is None or not job.plan:
         mark_failed(installation, backup.id, "Its job is not known any more.")
@@ -83,11 +83,11 @@ def recover(installation: Installation, backup: Backup) -> None:
             installation, backup.id, f"Its process died {job.attempts} times: see the log, and the system's own."
         )
     elif launch(installation, backup.id):
-        _log.warning("backup %d had died and is taken up again (attempt %d)", backup.id, job.attempts + 1)
+        _log.warning("backup %d had died and is resumed (attempt %d)", backup.id, job.attempts + 1)
 
 
 def resume_dead(installation: Installation) -> list[int]:
-    """Take up every backup that says it runs and whose process is gone; return their numbers."""
+    """Resume every backup that says it runs and whose process is gone; return their numbers."""
     tidy(installation)
     found = []
     for backup in installation.catalogue.backups.newest(status="run"):
@@ -147,7 +147,7 @@ def is_stuck(installation: Installation, backup_id: int) -> bool:
 
 @contextlib.contextmanager
 def stopped(installation: Installation, backup_id: int, patience: float = _STOP_SECONDS) -> Iterator[None]:
-    """Stop a backup and keep everyone from taking it up again; see ``stop``."""
+    """Stop a backup and keep everyone from resuming it; see ``stop``."""
     while True:
         stop(installation, backup_id, patience)
         with lock.tried(installation.home.job(backup_id)) as taken:
@@ -159,7 +159,7 @@ def stopped(installation: Installation, backup_id: int, patience: float = _STOP_
 def stop(installation: Installation, backup_id: int, patience: float = _STOP_SECONDS) -> bool:
     """Stop the process of a backup at its next safe place; return whether there was one.
 
-    The backup stays as it is and can be taken up again.
+    The backup stays as it is and can be resumed.
 
     Args:
         installation: whose.

@@ -32,7 +32,7 @@ def take(folder: Path) -> int | None:
         if not _locked(descriptor, fcntl.LOCK_SH):
             os.close(descriptor)
             return None
-    # The number of a process that is gone may be another's by now: nobody must be told to stop that one.
+    # The number of a process that is gone may be another's by now: nobody must be asked to stop that one.
     os.ftruncate(descriptor, 0)
     return descriptor
 

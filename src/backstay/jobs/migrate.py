@@ -19,7 +19,7 @@ def backup_remotely(client: Client, profile: int, description: str, on_step: Cal
         client: of the server.
         profile: number of the profile there.
         description: title of the record.
-        on_step: told of every reply.
+        on_step: called with every reply.
 
     Returns:
         Number of the record there.

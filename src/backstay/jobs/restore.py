@@ -1,4 +1,4 @@
-"""Restores as a person asks for them: from a record, a file or another server, begun, taken up, undone, confirmed."""
+"""Restores as a person asks for them: from a record, a file or another server, begun, resumed, undone, confirmed."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def fetched(
     Args:
         installation: where it goes meanwhile.
         source: yielded as it is where it lies here already, or at a storage, where it is read without that.
-        on_progress: told how far the download is.
+        on_progress: called with how far the download is.
     """
     if source.remote is None or source.remote.storage:
         yield source
@@ -200,7 +200,7 @@ def _check_room(folder: Path, remote: RemoteArchive) -> None:
     free = shutil.disk_usage(folder).free
     if free < remote.size:
         raise DiskFullError(
-            f"There is no room for the download in {folder}: the archive has {remote.size} bytes, and {free} are free."
+            f"There is no space for the download in {folder}: the archive has {remote.size} bytes, and {free} are free."
         )
 
 
@@ -210,7 +210,7 @@ def begin_restore(installation: Installation, plan: RestorePlan) -> RestoreRun:
     Raises:
         RestoreError: the target cannot be written to.
         UsageError: another restore of it is not over.
-        DiskFullError: there is no room for what it downloads.
+        DiskFullError: there is no space for what it downloads.
     """
     for pending in pending_restores(installation):
         same = pending.target == str(Path(plan.target).resolve())
@@ -247,7 +247,7 @@ def resume_restore(installation: Installation, name: str = "") -> RestoreRun:
     if not name:
         found = pending_restores(installation)
         if not found:
-            raise NotFoundError("There is no restore to take up: all are over.")
+            raise NotFoundError("There is no restore to resume: all are over.")
         if len({one.target for one in found}) > 1:
             listed = ", ".join(f"{one.name} of {one.target}" for one in found)
             raise UsageError(f"There are restores of several sites, so name the one that is meant: {listed}.")

@@ -17,7 +17,7 @@ class ServerConfiguration(BaseModel):
     public_url: str = Field(
         default="",
         description="Address under which clients reach the server, for example https://example.com/backup; empty: "
-        "what each request names. It is told to site monitors.",
+        "what each request names. It is reported to site monitors.",
     )
     forwarded_allow_ips: str = Field(
         default="127.0.0.1",
@@ -59,7 +59,7 @@ class ServerConfiguration(BaseModel):
     )
     newest_version: str = Field(
         default="",
-        description="Newest version of Backstay, told by whoever looks after this server; where it is not the one "
+        description="Newest version of Backstay, set by whoever looks after this server; where it is not the one "
         "installed, updateGetInformation says that there is an update.",
     )
     newest_version_url: str = Field(default="", description="Where the newest version is to be had.")

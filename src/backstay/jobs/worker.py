@@ -69,7 +69,7 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
     plan = Plan.from_json(job.plan)
     folder = installation.home.job(backup_id)
     with _logging(installation.home.log(plan.tag, plan.backupid), plan, job.attempts):
-        slot = concurrency.wait(installation, backup_id, folder, stopped)
+        slot = concurrency.wait_for_slot(installation, backup_id, folder, stopped)
         if slot is None:
             _put_off(installation, job)
             return
@@ -78,7 +78,7 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
             if not _drive(run, folder, stopped):
                 _put_off(installation, job)
         finally:
-            # One whose end could not be noted keeps its plan, and is taken up again like one that died.
+            # One whose end could not be noted keeps its plan, and is resumed like one that died.
             ended = catalogue.backups.get(backup_id)
             if ended is None or ended.status != "run":
                 catalogue.jobs.wipe(backup_id)

@@ -293,7 +293,7 @@ class Settings(BaseModel):
     attempts: int = _setting(
         "backstay.job.attempts",
         5,
-        "How often a backup that died is taken up again before it is given up.",
+        "How often a backup that died is resumed before it counts as failed.",
         ge=1,
     )
 

@@ -95,7 +95,7 @@ class BackgroundTask:
         self.end()
 
     def messages(self, *, wait: float | None = 0.0) -> Iterator[Progress]:
-        """Yield what the work has told since the last time.
+        """Yield what the work has reported since the last time.
 
         Args:
             wait: seconds to wait for the first news; None: until the end of the work, for each.

@@ -126,7 +126,7 @@ def drill(
         scratch: an empty folder, private, with room for the site.
 
     Yields:
-        The progress, and last a ``DrillReport``; what is wrong with the backup is told there, and not raised.
+        The progress, and last a ``DrillReport``; what is wrong with the backup is reported there, and not raised.
     """
     started = time.monotonic()
     findings = _Findings()
@@ -280,7 +280,7 @@ class _Drill:
             self._findings.impossible = True
             return
         options = DumpOptions(entities=False)
-        found = yield from _counted(dump(address, _Nowhere(), name=name, options=options, on_warning=_ignored))
+        found = yield from _counted(dump(address, _Discard(), name=name, options=options, on_warning=_ignored))
         for table, before in expected.items():
             after = found.get(table)
             if after is None:
@@ -305,7 +305,7 @@ def _ignored(message: str) -> None:
     del message
 
 
-class _Nowhere:
+class _Discard:
     """A sink whose parts nobody keeps: a dump into it only counts and sums."""
 
     def open(self, name: str) -> BinaryIO:

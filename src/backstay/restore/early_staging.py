@@ -88,11 +88,11 @@ def stage_early(plan: RestorePlan, archive: Path, folder: Path, arrival: Arrival
         archive: where its main file will be.
         folder: for the files; whatever is there is removed first.
         arrival: tells what is there.
-        reporter: told of the progress.
+        reporter: receives the progress.
 
     Raises:
         StoppedError: the download was stopped.
-        DiskFullError: there is no room.
+        DiskFullError: there is no space.
     """
     if plan.remote is None:
         return EarlyStaging()
@@ -117,7 +117,7 @@ def stage_early(plan: RestorePlan, archive: Path, folder: Path, arrival: Arrival
                     end = entry.location.start + 1
     except (BackstayError, OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(f"There is no room left for {plan.target}: free some space there.") from error
+            raise DiskFullError(f"There is no space left for {plan.target}: free some space there.") from error
         if arrival.is_over and arrival.count < plan.remote.size:
             raise
         _log.info("Nothing is staged early: %s", error)

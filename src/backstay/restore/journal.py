@@ -22,7 +22,7 @@ from backstay.errors import NotFoundError, RestoreError
 
 _JOURNAL = "journal.jsonl"
 _LOCK = "lock"
-_STILLBORN_SECONDS = 3600.0
+_UNFINISHED_SECONDS = 3600.0
 _PATIENCE_SECONDS = 3.0
 _LOOK_SECONDS = 0.05
 
@@ -85,7 +85,7 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the journal with its folder: the restore is over."""
-        # The journal goes first: a folder without one is nothing that anybody would take up.
+        # The journal goes first: a folder without one is nothing that anybody would resume.
         (self.folder / _JOURNAL).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.close()
@@ -140,16 +140,16 @@ def new_journal(folder: Path) -> Journal:
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     path = folder / name
     folder.mkdir(mode=0o700, exist_ok=True)
-    _remove_stillborn(folder)
+    _remove_unfinished(folder)
     path.mkdir(mode=0o700)
     sync_folder(folder)
     return Journal(path)
 
 
-def _remove_stillborn(folder: Path) -> None:
+def _remove_unfinished(folder: Path) -> None:
     """Remove what processes left that died before they wrote their first line, or after they removed their last."""
     for path in folder.glob("*-*-????????"):
-        old = time.time() - path.stat().st_mtime > _STILLBORN_SECONDS
+        old = time.time() - path.stat().st_mtime > _UNFINISHED_SECONDS
         if old and not (path / _JOURNAL).exists():
             shutil.rmtree(path, ignore_errors=True)
 

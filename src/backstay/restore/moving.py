@@ -1,4 +1,4 @@
-"""What has to change in a site that moves: its old address, wherever it is told, and its old folder."""
+"""What has to change in a site that moves: its old address, wherever it is written, and its old folder."""
 
 from __future__ import annotations
 

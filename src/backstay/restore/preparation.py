@@ -268,7 +268,7 @@ class Preparation:
 
 
 class InterruptedDownloadError(Exception):
-    """A download broke off that may be taken up again where it was; told to a user as its cause.
+    """A download broke off that may be resumed where it was; reported to a user as its cause.
 
     Attributes:
         cause: what went wrong.

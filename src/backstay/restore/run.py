@@ -120,7 +120,7 @@ class RestoreRun:
         ``run``, or for ``undo``.
 
         Args:
-            on_warning: told of everything that could not be given back as it was.
+            on_warning: called with one sentence for everything that could not be given back as it was.
 
         Yields:
             The progress, and last a ``RestoreReport``.

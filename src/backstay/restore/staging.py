@@ -54,7 +54,7 @@ def stage_files(request: FilesRequest, reporter: Reporter) -> dict[str, Any]:
 
     Args:
         request: what, and where.
-        reporter: told of the progress, and of all that could not be given back as it was.
+        reporter: receives the progress, and a warning for all that could not be given back as it was.
 
     Returns:
         Entries and bytes written, what was changed in which files of the configuration, and in how many places texts
@@ -62,7 +62,7 @@ def stage_files(request: FilesRequest, reporter: Reporter) -> dict[str, Any]:
 
     Raises:
         ArchiveError: the archive is damaged or unsafe.
-        DiskFullError: there is no room.
+        DiskFullError: there is no space.
     """
     plan, folder = request.plan, request.folder
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ class AccessLog:
     """Wraps an application.
 
     Args:
-        application: whose requests are told.
+        application: whose requests are logged.
     """
 
     def __init__(self, application: ASGIApp) -> None:

@@ -30,9 +30,9 @@ DOWNLOAD_DIRECT = "downloadDirect"
 
 _WAITING_THREADS = 200
 """Calls of stepBackup that may wait for news at once; further ones queue."""
-_WORKING_THREADS = 20
+_SHORT_THREADS = 20
 """Other calls that may be worked on at once."""
-_HEAVY_THREADS = 4
+_LARGE_THREADS = 4
 """Calls with large replies that may be worked on at once: each holds its reply in memory."""
 
 UNEXPECTED = "An unexpected error occurred: the log of the server tells more."
@@ -65,9 +65,9 @@ class Dispatcher:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
         self._limiters = {
-            Scheduling.WAITS: anyio.CapacityLimiter(_WAITING_THREADS),
-            Scheduling.WORKS: anyio.CapacityLimiter(_WORKING_THREADS),
-            Scheduling.HEAVY: anyio.CapacityLimiter(_HEAVY_THREADS),
+            Scheduling.WAITING: anyio.CapacityLimiter(_WAITING_THREADS),
+            Scheduling.SHORT: anyio.CapacityLimiter(_SHORT_THREADS),
+            Scheduling.LARGE: anyio.CapacityLimiter(_LARGE_THREADS),
         }
 
     async def answer(self, request: MethodRequest, encode: Callable[[Any], bytes]) -> Answer:
@@ -109,12 +109,12 @@ class Dispatcher:
         except BackstayError as error:
             raise api_error(error) from error
         except Exception:  # noqa: BLE001 - the boundary, see below
-            # The boundary of the process: a bug must answer as the API answers, and be told in full in the log.
+            # The boundary of the process: a bug must answer as the API answers, and be written in full to the log.
             _log.exception("%s failed in a way that nobody foresaw.", method.name)
             raise ApiError(Status.ERROR, UNEXPECTED) from None
 
     async def _run(self, scheduling: Scheduling, function: Callable[[], Answer]) -> Answer:
-        if scheduling is Scheduling.AT_ONCE:
+        if scheduling is Scheduling.INLINE:
             return function()
         return await anyio.to_thread.run_sync(function, limiter=self._limiters[scheduling])
 

@@ -25,7 +25,7 @@ async def answer(
 ) -> Response:
     """Return the document, to who may read it.
 
-    Whoever holds every privilege is told the secret word. Others are told their own token in its place: version 2
+    Whoever holds every privilege gets the secret word. Others get their own token in its place: version 2
     takes it, and it opens no more than it did.
 
     Args:

@@ -18,7 +18,7 @@ from backstay.api.wire import MAX_PARAMETERS
 BODY_SECONDS = 120.0
 """How long a body may take."""
 LARGE_BODIES = 16
-"""How many large bodies are read at once; further ones wait for their turn."""
+"""How many large bodies are read at once; further ones wait until a slot is free."""
 _LARGE = 256 << 10
 
 Pairs = list[tuple[str, str]]

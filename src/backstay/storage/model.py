@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 OnProgress = Callable[[int], None]
-"""Told how many bytes of a file have arrived so far."""
+"""Called with the bytes of a file that have arrived so far."""
 OnResume = Callable[[str], None]
 """Given a token that resumes an upload, before the first byte is sent under it; it is kept by the caller."""
 
@@ -108,7 +108,7 @@ class Destination(Protocol):
             options: how it is sent.
             resume: the token of an upload of the same file that was cut; empty begins anew.
             on_resume: given the token of this upload.
-            on_progress: told of bytes that have arrived, those of the cut upload included.
+            on_progress: called with the bytes that have arrived, those of the cut upload included.
 
         Returns:
             What the service says about it now, checksums included; ``proven`` tells how its content was compared.

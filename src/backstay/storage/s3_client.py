@@ -1,4 +1,4 @@
-"""Signed requests to a bucket: tried again while that may help, their errors told in one sentence."""
+"""Signed requests to a bucket: tried again while that may help, their errors reported in one sentence."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Method(Generic[P, R]):
         parameters: model of its parameters.
         reply_type: type of its reply; ``bytes`` for a method that answers with a file.
         scope: privilege it needs; None: any caller who is known.
-        first_level: API level that brought it.
+        first_level: API level that introduced it.
         last_level: last API level that answers it; None: it is still answered.
         offered: whether Backstay answers it at all.
         changes: API level and what changed then.

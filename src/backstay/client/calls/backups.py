@@ -44,7 +44,7 @@ def step_backup(backupid: str | None = None) -> Call[StepReply]:
     """Goes on with a backup.
 
     Args:
-        backupid: as the previous reply told it; None only for servers below level 330.
+        backupid: as the previous reply reported it; None only for servers below level 330.
     """
     return Call(backups.STEP_BACKUP, given(backupid=backupid))
 

@@ -325,7 +325,7 @@ class _Dump:
             self._write_entity(kind, name, definition)
 
     def _write_entity(self, kind: str, name: str, definition: Definition) -> None:
-        assert definition.text is not None  # noqa: S101 - the callers have told of those
+        assert definition.text is not None  # noqa: S101 - the callers have reported those
         abstract = self._naming.abstract(name)
         if self._options.drop_statements:
             self._writer.statement(f"DROP {kind} IF EXISTS {quote(abstract)}")

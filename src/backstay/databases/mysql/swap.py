@@ -120,7 +120,7 @@ def plan(connection: Connection, staged: StagedLoad, prefix: str, on_warning: On
         raise TablesExistError(
             f"The database already holds {first}: load into an empty database, or say that it may be replaced."
         )
-    # A view may give way to a table.
+    # A view may be replaced by a table.
     replaced &= {table.name for table in schema.tables}
     staged.previous_constraints += _constraints_about(connection, replaced)
 

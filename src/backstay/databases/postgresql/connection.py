@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL, and errors told as the tree of errors tells them."""
+"""A connection to PostgreSQL, and its errors as classes of ``backstay.errors``."""
 
 from __future__ import annotations
 

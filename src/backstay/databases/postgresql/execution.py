@@ -114,7 +114,7 @@ class Execution:
         """Make an object; its statement is kept where the server refuses.
 
         Raises:
-            psycopg.Error: the reason is not in the object: the statement can't be read, or the server has no room.
+            psycopg.Error: the reason is not in the object: the statement can't be read, or the server has no space.
         """
         if (error := self._error_of(text)) is None:
             return

@@ -28,7 +28,7 @@ from backstay.databases.postgresql.optional import (
     refused_object,
 )
 from backstay.databases.postgresql.schema import Relation, read_schema
-from backstay.databases.postgresql.selection import Key, Selection, Taking
+from backstay.databases.postgresql.selection import Decision, Key, Selection
 from backstay.databases.postgresql.statements import Statement, StatementReader
 from backstay.databases.skipped import Refusals
 from backstay.errors import DatabaseConnectionError, LoadError, TablesExistError
@@ -259,17 +259,17 @@ class _Load:
             )
         if text != self._copying:
             self._end_copy()
-        taking = self._selection.taking(text) if self._selection else Taking.YES
+        decision = self._selection.decide(text) if self._selection else Decision.YES
         if statement.copies:
-            self._copy(text, reader, taken=taking is Taking.YES)
+            self._copy(text, reader, taken=decision is Decision.YES)
         elif is_subscription(text):
             # Never executed, whatever is chosen: it would connect this server to another one.
             self._refusals.add(refused_object(text, "a load subscribes to no other server"))
-        elif taking is Taking.NO:
+        elif decision is Decision.NO:
             return
-        elif self._selection and taking is Taking.IF_LACKING:
+        elif self._selection and decision is Decision.IF_MISSING:
             self._execution.make_if_lacking(text, self._selection)
-        elif taking is Taking.FOREIGN_KEY:
+        elif decision is Decision.FOREIGN_KEY:
             add_foreign_key(self._connection, text, self._warn)
         elif _DROPS.match(text) and not re.match(rb"ALTER TABLE (?!IF EXISTS)", text):
             return
@@ -335,7 +335,7 @@ class _Load:
                 _, name = self._final((relation.schema, relation.name))
                 if name != relation.name:
                     self._execute(f"ALTER {kind_of(relation)} {relation.quoted} RENAME TO {quoted(name)}")
-            self._tell_of_functions(self._prefixes[0])
+            self._report_functions(self._prefixes[0])
         self._displaced.put_back()
         return LoadSummary(
             tables=tuple(r.label for r in made if r.kind in "rp"),
@@ -346,7 +346,7 @@ class _Load:
             skipped=tuple(self._refusals.objects),
         )
 
-    def _tell_of_functions(self, prefix: str) -> None:
+    def _report_functions(self, prefix: str) -> None:
         """Warn of functions whose text names tables by the old prefix: the server keeps it as text, and so do we."""
         found = self._connection.execute(_NAMING_PREFIX, (prefix, prefix)).fetchall()
         for (name,) in found:

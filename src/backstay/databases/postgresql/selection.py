@@ -53,17 +53,17 @@ _FORMS = (
 _NEXT_VALUE = re.compile(r"nextval\('((?:[^']|'')*)'::(?:pg_catalog\.)?regclass")
 
 
-class Taking(enum.Enum):
+class Decision(enum.Enum):
     """What becomes of a statement of a dump."""
 
     NO = enum.auto()
     YES = enum.auto()
-    IF_LACKING = enum.auto()
+    IF_MISSING = enum.auto()
     FOREIGN_KEY = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class Subject:
     """What a statement is about: the form of it, and the names that stand in it."""
 
     form: str
@@ -76,7 +76,7 @@ def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     return [(form, re.compile(pattern, re.IGNORECASE | re.DOTALL)) for form, pattern in _FORMS]
 
 
-def about(statement: bytes) -> About:
+def about(statement: bytes) -> Subject:
     """Return what a statement of a dump is about; the form is empty where it is none of those known."""
     text = statement.decode("utf-8", "surrogateescape")
     for form, pattern in _patterns():
@@ -84,8 +84,8 @@ def about(statement: bytes) -> About:
             found = [name for name in match.groups() if name]
             if form == "value":
                 found = [name.replace("''", "'") for name in found]
-            return About(form, tuple(_key(name) for name in found))
-    return About("", ())
+            return Subject(form, tuple(_key(name) for name in found))
+    return Subject("", ())
 
 
 def _key(qualified: str) -> Key:
@@ -130,17 +130,17 @@ class Selection:
             self.relations |= added
         self._needed = {used for key in self.relations for used in uses.get(key, ())} - self.relations
 
-    def taking(self, statement: bytes) -> Taking:
+    def decide(self, statement: bytes) -> Decision:
         """Return what becomes of a statement."""
         found = about(statement)
         makes_needed = found.form == "makes" and found.names[0] in self._needed
         if found.form == "support" or makes_needed:
-            return Taking.IF_LACKING
+            return Decision.IF_MISSING
         if self.is_partial and not (found.form == "setting" or self._concerns(found)):
-            return Taking.NO
-        return Taking.FOREIGN_KEY if found.form == "foreign key" and self.is_partial else Taking.YES
+            return Decision.NO
+        return Decision.FOREIGN_KEY if found.form == "foreign key" and self.is_partial else Decision.YES
 
-    def _concerns(self, found: About) -> bool:
+    def _concerns(self, found: Subject) -> bool:
         """Whether a statement is about something chosen."""
         if found.form == "of support":
             return found.names[0] in self._support

@@ -18,7 +18,7 @@ _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 def is_sqlite_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a SQLite database, told by its first sixteen bytes; an unreadable file is not."""
+    """Whether a file is a SQLite database, recognised by its first sixteen bytes; an unreadable file is not."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a path may hold bytes that are not UTF-8
             return file.read(len(MAGIC)) == MAGIC

@@ -1,7 +1,7 @@
-"""A site's own configuration told of its new database, folder and address: Joomla, WordPress and ``.env``.
+"""Writes its new database, folder and address into a site's own configuration: Joomla, WordPress and ``.env``.
 
 The files are edited as text: only the values change, and only where they differ. A value that is not one literal string
-(``getenv('DB_NAME')``, say) is left alone, and told of.
+(``getenv('DB_NAME')``, say) is left alone, and reported.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def rewrite_configuration(root: Path, move: Move, *, on_warning: Callable[[str],
     Args:
         root: the folder.
         move: where the site goes.
-        on_warning: told of what has to be set by hand.
+        on_warning: called with one sentence for what has to be set by hand.
     """
     done = []
     for name, edit in ((_JOOMLA, _joomla), (_WORDPRESS, _wordpress), (_DOTENV, _dotenv)):

@@ -39,7 +39,7 @@ class MySQLStage:
 
     @property
     def replaces(self) -> bool:
-        """Whether anything that was there gives way."""
+        """Whether anything that was there is replaced."""
         staged = self._staged
         return staged is not None and (any(t.replaces for t in staged.tables) or bool(staged.previous_entities))
 

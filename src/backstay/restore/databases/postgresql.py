@@ -149,7 +149,7 @@ class PostgreSQLStage:
             yield block
 
     def _keep_old(self, on_warning: Callable[[str], None]) -> Generator[LoadProgress]:
-        # Strict: what can't be read now could not be brought back either.
+        # Strict: what can't be read now could not be restored either.
         options = DumpOptions(abstract_names=False, part_size=0, strict=True)
         work = dump(self._address, self._old, options=options, on_warning=on_warning)
         try:

@@ -42,7 +42,7 @@ class SQLiteStage:
 
     @property
     def replaces(self) -> bool:
-        """Whether a file gives way."""
+        """Whether a file is replaced."""
         return self._slots is not None and any(slot.had_old for slot in self._slots.slots)
 
     def stage(self, request: StageRequest) -> Generator[LoadProgress, None, LoadSummary]:

@@ -24,7 +24,7 @@ class StageRequest:
         replacer: texts replaced in what is loaded.
         only_tables: patterns of the tables that are loaded (see ``backstay.databases.load``); empty: every table.
         renamed_prefix: old and new prefix of a WordPress site whose rows name it; None for any other.
-        on_warning: told of what could not be loaded as it stands in the dump.
+        on_warning: called with one sentence for what could not be loaded as it stands in the dump.
     """
 
     parts: tuple[Source, ...]
@@ -41,7 +41,7 @@ class Stage(Protocol):
     Attributes:
         replaced: ``table.column`` → texts replaced in it.
         refused: warnings of what the server refused to make so far; their statements are kept in a file.
-        replaces: whether anything that was there gives way.
+        replaces: whether anything that was there is replaced.
     """
 
     replaced: dict[str, int]
@@ -49,7 +49,7 @@ class Stage(Protocol):
 
     @property
     def replaces(self) -> bool:
-        """Whether anything that was there gives way."""
+        """Whether anything that was there is replaced."""
         ...
 
     def stage(self, request: StageRequest) -> Generator[LoadProgress, None, LoadSummary]:

@@ -24,7 +24,7 @@ def replace_in_files(root: Path, replacer: Replacer, *, on_warning: Callable[[st
     Args:
         root: the folder.
         replacer: what is replaced.
-        on_warning: told of files that are too large to be searched.
+        on_warning: called with one sentence for files that are too large to be searched.
 
     Returns:
         Path below the root → 1 for a text file, rows changed for a SQLite database; only of those that changed.

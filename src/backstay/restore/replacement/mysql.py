@@ -49,9 +49,9 @@ def replace_in_tables(
 
     Args:
         address: of the database.
-        tables: name in the database → name to be told.
+        tables: name in the database → name to report.
         replacer: what is replaced.
-        on_warning: told of values that could not be changed.
+        on_warning: called with one sentence for values that could not be changed.
 
     Returns:
         ``table.column`` → values changed; only of those that changed.

@@ -19,7 +19,7 @@ def replace_in_sqlite(
         path: its file.
         replacer: what is replaced.
         only: names of the tables to look into; None: all.
-        on_warning: told of tables that could not be changed.
+        on_warning: called with one sentence for tables that could not be changed.
 
     Returns:
         ``table.column`` → values changed; only of those that changed.

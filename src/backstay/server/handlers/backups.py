@@ -58,7 +58,7 @@ def step(call: Call, parameters: StepBackupParameters) -> StepReply:
 def _reply(call: Call, state: StepState) -> StepReply:
     """A state as the reply says it; a failed backup is an error of the call (clients.md, replies).
 
-    Warnings count as told once the reply was sent: a client whose connection broke hears them again.
+    Warnings count as reported once the reply was sent: a client whose connection broke hears them again.
     """
     call.when_sent.append(partial(acknowledge, call.installation, state))
     if state.error:
@@ -83,6 +83,6 @@ def _reply(call: Call, state: StepState) -> StepReply:
 
 
 HANDLERS = {
-    "startBackup": Handler(start, Scheduling.WAITS),
-    "stepBackup": Handler(step, Scheduling.WAITS),
+    "startBackup": Handler(start, Scheduling.WAITING),
+    "stepBackup": Handler(step, Scheduling.WAITING),
 }

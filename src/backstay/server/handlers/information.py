@@ -61,7 +61,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 HANDLERS = {
-    "getVersion": Handler(get_version, Scheduling.AT_ONCE),
+    "getVersion": Handler(get_version, Scheduling.INLINE),
     "getProfiles": Handler(get_profiles),
-    "updateGetInformation": Handler(update_information, Scheduling.AT_ONCE),
+    "updateGetInformation": Handler(update_information, Scheduling.INLINE),
 }

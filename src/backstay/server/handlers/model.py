@@ -15,13 +15,14 @@ from backstay.jobs.stored_backups import StoredFile
 class Scheduling(Enum):
     """How a handler spends its time.
 
-    AT_ONCE spends none to speak of; the others run in a thread: WORKS briefly, WAITS for news, HEAVY on a large reply.
+    INLINE takes no time to speak of and runs in the event loop. The others run in a thread: SHORT takes little time,
+    WAITING waits for news of a backup, LARGE makes a large reply.
     """
 
-    AT_ONCE = auto()
-    WORKS = auto()
-    WAITS = auto()
-    HEAVY = auto()
+    INLINE = auto()
+    SHORT = auto()
+    WAITING = auto()
+    LARGE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Handler:
     """The function that answers a method, from a call and its typed parameters; and how it spends its time."""
 
     function: Callable[[Call, Any], Any]
-    scheduling: Scheduling = Scheduling.WORKS
+    scheduling: Scheduling = Scheduling.SHORT
 
 
 @dataclass(frozen=True, slots=True)

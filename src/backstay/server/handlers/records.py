@@ -207,9 +207,9 @@ def _moment(moment: datetime | None) -> str:
 HANDLERS = {
     "listBackups": Handler(listed),
     "getBackupInfo": Handler(information),
-    "download": Handler(download, Scheduling.HEAVY),
+    "download": Handler(download, Scheduling.LARGE),
     "downloadDirect": Handler(download_direct),
     "delete": Handler(delete),
     "deleteFiles": Handler(delete_files),
-    "log": Handler(log, Scheduling.HEAVY),
+    "log": Handler(log, Scheduling.LARGE),
 }
