@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from backstay.catalogue import Copy, DestinationOptions, NamedDestination
+from backstay.catalogue import Backup, Copy, DestinationOptions, NamedDestination
 from backstay.engine import remove_copy
 from backstay.errors import StorageError
 from backstay.jobs import report
@@ -17,8 +18,10 @@ from backstay.jobs.installation import Installation
 from backstay.jobs.launch import mark_failed, recover, stop
 from backstay.jobs.records import backup_files, delete_backup, get_backup
 from support.backups import assert_gives_back, begin, finish, kill, make_files, take
+from support.disks import small_disk
 
 SPLIT = {"engine__archiver__common__part_size": "65536", "backstay__job__attempts": "100"}
+DRILLED = {"backstay__drill": "1", "engine__postproc__common__delete_after": "1"}
 NAS = {"backstay__storage__destinations": "nas"}
 
 
@@ -73,7 +76,8 @@ def wait_for_sending(installation: Installation, backup_id: int) -> bool:
 def test_a_worker_that_is_killed_while_it_sends_goes_on_and_sends_nothing_twice(
     installation: Installation, site: Path, tmp_path: Path, kills: int
 ) -> None:
-    nas = add(installation, tmp_path / "nas", bandwidth=500_000)
+    # Slow enough that the last kill still meets a worker that sends, on a busy machine too.
+    nas = add(installation, tmp_path / "nas", bandwidth=400_000 if kills < 5 else 150_000)
     chance = random.Random(kills)
     state = begin(installation, site, **NAS, **SPLIT)
     killed = 0
@@ -90,7 +94,7 @@ def test_a_worker_that_is_killed_while_it_sends_goes_on_and_sends_nothing_twice(
                 assert proven.setdefault(part.name, found) == found
         (installation.home.job(state.backup_id) / "progress.json").unlink(missing_ok=True)
         recover(installation, get_backup(installation, state.backup_id))
-    assert killed >= min(kills, 3)
+    assert killed >= kills * 3 // 4
     assert finish(installation, state).error == ""
     assert_stored(installation, state.backup_id, nas)
     for name, number in proven.items():
@@ -175,6 +179,62 @@ def test_a_backup_that_is_deleted_while_it_sends_leaves_nothing(
     assert all_names(nas) == []
     assert list(installation.home.archives.iterdir()) == []
     assert installation.catalogue.backups.get(state.backup_id) is None
+
+
+def test_a_storage_that_is_full_is_a_warning_keeps_the_archive_and_holds_nothing_half(
+    installation: Installation, site: Path, tmp_path: Path
+) -> None:
+    (site / "more.bin").write_bytes(random.Random(3).randbytes(1_500_000))
+    with small_disk(tmp_path / "nas", 1) as nas:
+        add(installation, nas)
+        backup = take(
+            installation,
+            site,
+            **NAS,
+            **SPLIT,
+            backstay__storage__patience="0",
+            engine__postproc__common__delete_after="1",
+        )
+        assert_kept_here(installation, backup)
+        assert [copy.state for copy in installation.catalogue.copies.of(backup.id)] == ["failed"]
+        assert "is full: make room there" in installation.catalogue.backups.warnings(backup.id)[0][1]
+        assert all_names(nas) == []
+    assert_gives_back(installation, backup.id, site, tmp_path / "back")
+
+
+def test_a_storage_that_takes_no_writing_is_a_warning_and_keeps_the_archive(
+    installation: Installation, site: Path, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "nas", 4) as nas:
+        add(installation, nas)
+        subprocess.run(["mount", "-o", "remount,ro", str(nas)], check=True)
+        backup = take(
+            installation, site, **NAS, backstay__storage__patience="0", engine__postproc__common__delete_after="1"
+        )
+        assert_kept_here(installation, backup)
+        assert str(nas) in installation.catalogue.backups.warnings(backup.id)[0][1]
+        assert installation.catalogue.copies.of(backup.id)[0].state != "stored"
+
+
+def assert_kept_here(installation: Installation, backup: Backup) -> None:
+    """Fail unless a backup that could not be sent is complete, with one warning and its archive on this machine."""
+    assert (backup.meta, backup.warning_count, backup.remote_filename) == ("ok", 1, None)
+    assert backup_files(installation, backup)
+
+
+def test_a_drill_after_the_backup_reads_the_stored_copy_where_the_local_archive_was_removed(
+    installation: Installation, site: Path, tmp_path: Path
+) -> None:
+    nas = add(installation, tmp_path / "nas")
+    backup = take(installation, site, **NAS, **SPLIT, **DRILLED)
+    assert (backup.meta, backup.filesexist) == ("remote", False)
+    deadline = time.monotonic() + 60
+    while "drill" not in get_backup(installation, backup.id).proof:  # it follows the end of the backup
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert get_backup(installation, backup.id).proof["drill"]["verdict"] == "passed"
+    assert list(installation.home.archives.iterdir()) == []
+    assert len(all_names(nas)) > 4
 
 
 def test_two_backups_arrive_at_one_place_at_once(installation: Installation, site: Path, tmp_path: Path) -> None:

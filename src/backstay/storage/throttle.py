@@ -20,10 +20,12 @@ class Throttle:
         self._next = 0.0
 
     def wait(self, size: int) -> None:
-        """Return when so many bytes may be sent."""
+        """Return when so many bytes may be sent.
+
+        Their time at the rate passes before them: otherwise files of a single piece would know no limit.
+        """
         if not self._rate:
             return
         with self._lock:
-            start = max(self._next, time.monotonic())
-            self._next = start + size / self._rate
-        time.sleep(max(0.0, start - time.monotonic()))
+            until = self._next = max(self._next, time.monotonic()) + size / self._rate
+        time.sleep(max(0.0, until - time.monotonic()))
