@@ -92,7 +92,7 @@ def test_a_checkpoint_in_the_middle_of_a_large_file_keeps_what_was_written(tmp_p
     assert state["open"]["content"][1] >= 5 * 199_000
     assert state["last_path"] is None
     writer = resume_archive(state, password=password_for(format_name), work_directory=tmp_path / "work")
-    assert writer.bytes_in >= 4 << 20
+    assert writer.bytes_in >= (5 * 199_000 if format_name == "jps" else 4 << 20)
     main = fill(writer, [source]).parts[-1]
     with open_archive(main, password=password_for(format_name)) as archive:
         assert archive.verify().problems == []
