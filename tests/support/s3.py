@@ -88,6 +88,7 @@ class S3Server:
                     f"-s3.port={s3}",
                     f"-s3.config={self._folder / 's3.json'}",
                     "-s3.port.iceberg=0",
+                    "-s3.port.lance=0",
                 ],
                 stdout=log,
                 stderr=log,
