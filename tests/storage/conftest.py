@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from backstay.storage.rclone_remote import obscure
 from support.destinations import Place
 from support.s3 import S3Server
+from support.sftp import SftpServer
+from support.webdav import WebDavServer
 
-KINDS = ["folder", "s3"]
+KINDS = ["folder", "s3", "webdav", "sftp", "crypt"]
+
+
+def crypt_place(folder: Path, config: Path) -> Place:
+    """An empty place in a user's own remote of rclone, which encrypts names and bytes."""
+    config.write_text(f"[vault]\ntype = crypt\nremote = {folder}\npassword = {obscure('of the tests')}\n")
+    return Place(f"rclone:vault:?config={config}")
 
 
 @pytest.fixture(params=KINDS)
@@ -18,8 +27,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "s3":
         server: S3Server = request.getfixturevalue("s3_server")
         return server.place()
+    if request.param in {"webdav", "sftp"}:
+        other: WebDavServer | SftpServer = request.getfixturevalue(f"{request.param}_server")
+        return other.place()
     folder = tmp_path / "destination"
     folder.mkdir()
+    if request.param == "crypt":
+        return crypt_place(folder, tmp_path / "rclone.conf")
     return Place(f"folder://{folder}")
 
 

@@ -95,5 +95,5 @@ def test_a_missing_secret_is_named() -> None:
 
 
 def test_a_kind_of_service_without_a_back_end_is_one_sentence() -> None:
-    with pytest.raises(ConfigurationError, match="can't use sftp destinations yet"):
-        open_destination("sftp://user@host/path", {"password": "geheim"})
+    with pytest.raises(ConfigurationError, match="can't use gs destinations yet"):
+        open_destination("gs://bucket", {"service_account": "{}"})

