@@ -26,8 +26,11 @@ NOT_HONOURED = """
 ### Keys of the reference engine that are not listed
 
 They are kept with the profile, given back when it is exported, and have no effect; `backstay profile import` names
-them. Among them is `akeeba.advanced.embedded_installer`: no archive of Backstay holds a restoration script, and
-whatever the key says, `none` included, the dumps lie in `installation/sql/` with `databases.json` beside them.
+them.
+
+A name like `brs` in `akeeba.advanced.embedded_installer`, as a profile of the reference engine holds it, is a warning
+and no error while the folder `installers` has no such package. Whatever the key says, `none` included, the dumps lie in
+`installation/sql/` with `databases.json` beside them.
 """
 
 INSTALLATION = """

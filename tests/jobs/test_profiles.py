@@ -29,7 +29,6 @@ def test_keys_that_are_not_honoured_are_named_when_imported_and_given_back(home:
         profile, not_honoured = import_profile(installation, exported)
         back = json.loads(export_profile(installation, profile.id)["configuration"])
     assert not_honoured == [
-        "akeeba.advanced.embedded_installer",
         "akeeba.advanced.postproc_engine",
         "akeeba.tuning.run_time_bias",
     ]

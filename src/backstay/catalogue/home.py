@@ -47,6 +47,11 @@ class Home:
         return self.path / "archives"
 
     @property
+    def installers(self) -> Path:
+        """Where packages of restoration scripts lie that a profile names without a folder; made by a person."""
+        return self.path / "installers"
+
+    @property
     def logs(self) -> Path:
         """One log for each backup."""
         return self.path / "logs"

@@ -52,6 +52,14 @@ Storage = Annotated[
     list[str] | None,
     typer.Option("--storage", metavar="NAME", help="Send it to this storage; give it several times."),
 ]
+Installer = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--installer",
+        metavar="FILE.jpa",
+        help="Put this package of a PHP restoration script into the archive; give it several times, later ones win.",
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Fail where a database does not give one object, rather than warn.")
 ]
@@ -71,6 +79,7 @@ class BackupOptions:
     exclude: tuple[str, ...] = ()
     output: Path | None = None
     storages: tuple[str, ...] = ()
+    installers: tuple[Path, ...] = ()
     password: str | None = field(default=None, repr=False)
     database: str = field(default="", repr=False)
     strict: bool = False
@@ -91,9 +100,15 @@ class BackupOptions:
             "engine.archiver.jps.key": self.password,
             "backstay.site.database": self.database or None,
             "backstay.storage.destinations": ",".join(self.storages) or None,
+            "akeeba.advanced.embedded_installer": ",".join(map(_package, self.installers)) or None,
             "backstay.database.strict": True if self.strict else None,
         }
         return {key: value for key, value in values.items() if value is not None}
+
+
+def _package(path: Path) -> str:
+    """Return how the setting names a package: a file that is not here is looked for by its name in the home."""
+    return str(path.absolute()) if path.exists() or len(path.parts) > 1 else str(path)
 
 
 def _part_size(text: str) -> int:

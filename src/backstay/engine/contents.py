@@ -7,7 +7,7 @@ import html
 import json
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -73,10 +73,17 @@ def listed(sources: Iterable[Source], after: str) -> Iterator[Source]:
     yield from items[start:]
 
 
-def site_entry(plan: Plan) -> Source:
-    """Return the page that tells Backstay's own restore what no archive format has a place for."""
+def site_entry(plan: Plan, installer: Iterable[str] = ()) -> Source:
+    """Return the page that tells Backstay's own restore what no archive format has a place for.
+
+    Args:
+        plan: of the backup.
+        installer: paths of the restoration script's files: they are not the site's.
+    """
     moment = datetime.fromisoformat(plan.started)
     page: dict[str, Any] = {"backstay_version": __version__, "type": plan.settings.backup_type}
+    if paths := list(installer):
+        page["installer"] = paths
     # Where the root is gone, the walk over it says so.
     with contextlib.suppress(OSError):
         status = Path(plan.settings.root).stat()
@@ -108,6 +115,12 @@ def first_entries(plan: Plan) -> list[Source]:
         virtual(f"{INSTALLATION}/README.html", readme.encode("utf-8", "backslashreplace"), moment),
         virtual(f"{INSTALLATION}/extrainfo.json", json.dumps(extra, indent=4).encode(), moment),
     ]
+
+
+def installer_entries(plan: Plan, files: Mapping[str, bytes]) -> list[Source]:
+    """Return the files of the restoration script, by path; see ``installer.read_files``."""
+    moment = datetime.fromisoformat(plan.started)
+    return [virtual(path, content, moment) for path, content in files.items()]
 
 
 def database_entries(plan: Plan, dumps: Iterable[Dumped]) -> list[Source]:

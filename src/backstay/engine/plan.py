@@ -11,8 +11,10 @@ from typing import Any, Literal, Self
 
 from backstay.catalogue import Home, Profile
 from backstay.databases import DatabaseAddress
+from backstay.engine.installer import Package, absent_names, find_packages
 from backstay.engine.names import archive_name, expand, variables
 from backstay.engine.platforms import with_platform_defaults
+from backstay.engine.progress import CHAINS
 from backstay.errors import ConfigurationError, NotFoundError
 from backstay.profiles import SITE_DATABASE, ExtraDatabase, Filters, Settings, as_stored
 from backstay.sites import Site, find_site
@@ -67,6 +69,8 @@ class Plan:
         host: host name of the site; empty where it is not known.
         platform: what the site runs on.
         newer_than: leave out files that were not modified after this moment (Unix seconds); None: take all.
+        installer: packages of the restoration script that goes into the archive, later ones over earlier ones.
+        absent_installers: names of restoration scripts that the profile asks for and that are not there.
     """
 
     profile_id: int
@@ -82,6 +86,8 @@ class Plan:
     host: str
     platform: str
     newer_than: int | None = None
+    installer: tuple[Package, ...] = ()
+    absent_installers: tuple[str, ...] = ()
 
     @property
     def settings(self) -> Settings:
@@ -97,6 +103,8 @@ class Plan:
         """Return the plan that ``to_json`` gave."""
         values = dict(stored)
         values["databases"] = tuple(PlannedDatabase(**database) for database in values["databases"])
+        values["installer"] = tuple(Package(**package) for package in values.get("installer", ()))
+        values["absent_installers"] = tuple(values.get("absent_installers", ()))
         return cls(**values)
 
 
@@ -151,6 +159,7 @@ def make_plan(
         raise ConfigurationError(
             f"Profile {profile.id} makes encrypted archives and has no password: set engine.archiver.jps.key."
         )
+    installer = settings.installer if "installer" in CHAINS[settings.backup_type] else ""
     utc = moment.astimezone(UTC)
     return Plan(
         profile_id=profile.id,
@@ -171,6 +180,8 @@ def make_plan(
         host=site.host or "",
         platform=site.kind,
         newer_than=_newer_than(settings, incremental_since),
+        installer=find_packages(installer, home.installers),
+        absent_installers=tuple(absent_names(installer, home.installers)),
     )
 
 

@@ -32,6 +32,7 @@ from backstay.engine.contents import (
     Survey,
     database_entries,
     first_entries,
+    installer_entries,
     is_own,
     listed,
     off_site_entries,
@@ -42,6 +43,7 @@ from backstay.engine.contents import (
 from backstay.engine.dumping import Dumped, Dumping, keep_dumps, kept_dumps
 from backstay.engine.early_sending import EarlySending
 from backstay.engine.finalization import Finalization
+from backstay.engine.installer import read_files
 from backstay.engine.parts import WORK, discard, parts_of, remove_parts, summary_of_closed
 from backstay.engine.plan import Plan
 from backstay.engine.progress import CHAINS, Domain, Progress, shown
@@ -87,6 +89,7 @@ class BackupRun:
         self._early = EarlySending(home, backup.id, early)
         self._survey = Survey()
         self._trees: list[Tree] = []
+        self._installer_paths: frozenset[str] = frozenset()
         self._saved_at = time.monotonic()
         self._files = 0
         self._bytes_read = 0
@@ -153,6 +156,7 @@ class BackupRun:
 
     def _begin(self) -> None:
         archive = Path(self._plan.archive)
+        self._read_installer()
         shutil.rmtree(self._copies, ignore_errors=True)
         if self._checkpoint.get("dump"):
             self._dumps = kept_dumps(self._kept_dumps, self._catalogue.vault)
@@ -209,15 +213,29 @@ class BackupRun:
     # ------------------------------------------------------------------ contents
 
     def _sections(self) -> list[Section]:
-        first = [site_entry(self._plan)]
-        if "installer" in self._chain:
-            first += first_entries(self._plan) + off_site_entries(self._plan)
         domain: Domain = "installer" if "installer" in self._chain else "Packing"
-        sections = [Section(domain, lambda after: listed(first, after))]
+        sections = [Section(domain, self._first_sources)]
         sections += [Section("Packing", self._tree_sources(tree)) for tree in self._trees]
         if self._plan.databases:
             sections.append(Section("PackDB", self._database_sources))
         return sections
+
+    def _first_sources(self, after: str) -> Iterator[Source]:
+        # Read again here, not kept: a restoration script need not stay in memory while the site is packed.
+        installer = read_files(self._plan.installer, is_own=is_own, on_warning=self.warnings.add)
+        first = [site_entry(self._plan, installer)]
+        if "installer" in self._chain:
+            first += first_entries(self._plan) + off_site_entries(self._plan)
+        yield from listed(first + installer_entries(self._plan, installer), after)
+
+    def _read_installer(self) -> None:
+        for name in self._plan.absent_installers:
+            self.warnings.add(
+                f"The archive holds no restoration script: the profile asks for {name!r}, and "
+                f"{self._home.installers / name}.jpa is not there."
+            )
+        files = read_files(self._plan.installer, is_own=is_own, on_warning=lambda _message: None)
+        self._installer_paths = frozenset(files)
 
     def _tree_sources(self, tree: Tree) -> Callable[[str], Iterator[Source]]:
         scanner = Scanner(
@@ -227,7 +245,9 @@ class BackupRun:
 
     def _is_reserved(self, path: str) -> bool:
         # Without a restoration layout only the archive's manifest has names of its own.
-        return is_own(path) if "installer" in self._chain else path.startswith("installation/backstay/")
+        if "installer" not in self._chain:
+            return path.startswith("installation/backstay/")
+        return is_own(path) or path in self._installer_paths
 
     def _database_sources(self, after: str) -> Iterator[Source]:
         yield from listed(database_entries(self._plan, self._dumps or []), after)

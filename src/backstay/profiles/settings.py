@@ -120,6 +120,12 @@ class Settings(BaseModel):
         ge=0,
         le=1 << 50,
     )
+    installer: str = _setting(
+        "akeeba.advanced.embedded_installer",
+        "none",
+        "Packages (JPA) of a PHP restoration script that archives of full backups hold, separated by commas: absolute "
+        "paths, or names of files in the folder installers in BACKSTAY_HOME; none: no script.",
+    )
     compression: CompressionProfile = _setting(
         "backstay.archiver.compression",
         "balanced",

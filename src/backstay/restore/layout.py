@@ -107,7 +107,13 @@ def read_layout(archive: ArchiveReader) -> Layout:
             files.take_away(_Count(1, own[path].size))
         if by_backstay:
             files.take_away(seen.backstay)
-    root = _page(archive, own.get(_SITE)).get("root")
+    page = _page(archive, own.get(_SITE))
+    if seen.manifest.entries and (installer := _installer(page)):
+        for entry in archive:
+            if entry.path in installer and not is_own(entry.path):
+                files.take_away(_Count(1, entry.size))
+        is_own = _either(is_own, installer)
+    root = page.get("root")
     root = root if isinstance(root, dict) else {}
     return Layout(
         databases,
@@ -175,6 +181,17 @@ def _in_installation(path: str) -> bool:
 
 def _ownership(paths: set[str], *, by_backstay: bool) -> Callable[[str], bool]:
     return lambda path: path in paths or (by_backstay and path.startswith(_BACKSTAY))
+
+
+def _installer(page: dict[str, Any]) -> frozenset[str]:
+    """Return the paths of the restoration script that a backup laid over ``installation/``."""
+    paths = page.get("installer")
+    named = paths if isinstance(paths, list) else []
+    return frozenset(path for path in named if isinstance(path, str) and path.startswith(_INSTALLATION))
+
+
+def _either(is_own: Callable[[str], bool], paths: frozenset[str]) -> Callable[[str], bool]:
+    return lambda path: path in paths or is_own(path)
 
 
 def _root_attributes(root: dict[str, Any]) -> Attributes:
