@@ -81,7 +81,8 @@ class S3Server:
                     f"-master.port={master}",
                     "-master.volumeSizeLimitMB=512",
                     f"-volume.port={volume}",
-                    "-volume.max=50",
+                    # Each bucket of a test takes volumes of its own; they take space only as they are filled.
+                    "-volume.max=4000",
                     "-volume.minFreeSpace=1",
                     f"-filer.port={filer}",
                     "-s3",
