@@ -34,7 +34,7 @@ SecretFile = Annotated[
     typer.Option(
         "--secret-file",
         metavar="SECRET=PATH",
-        help="Read a secret from a file, for example password=/root/nas.txt; give it several times.",
+        help="Read a secret from a file, for example password=/etc/backstay/nas.txt; give it several times.",
     ),
 ]
 Ask = Annotated[bool, typer.Option("--ask", help="Ask for each secret, or read them from standard input.")]
@@ -81,7 +81,7 @@ def add(
 
         backstay storage add offsite 's3://bucket/site?endpoint=https://s3.example.com&region=eu' --lock-days 30
 
-        backstay storage add box sftp://u1234@u1234.example.com:23/backups --secret-file password=/root/box.txt
+        backstay storage add box sftp://u1234@u1234.example.com:23/backups --secret-file password=/etc/backstay/box.txt
     """
     with options.opened(home) as installation:
         secrets = _secrets(url, secret_file, ask=ask, known={})
@@ -210,7 +210,7 @@ def edit(
     Examples:
         backstay storage edit offsite --bandwidth 2MiB
 
-        backstay storage edit box --secret-file password=/root/new.txt
+        backstay storage edit box --secret-file password=/etc/backstay/new.txt
     """
     with options.opened(home) as installation:
         found = installation.catalogue.destinations.get(name)
