@@ -67,7 +67,7 @@ def test_complete_settings_become_an_address_and_its_secrets(
         ("dropbox2", {"refresh_token": "Geheim"}, "rclone config"),
         ("googledrive", {}, "Google Drive"),
         ("backblaze", {"bucket": "b", "accountId": "i", "applicationKey": "Geheim"}, "endpoint"),
-        ("sftp", {"host": "h", "user": "u", "privkey": "/home/u/key"}, "private key"),
+        ("sftp", {"host": "h", "user": "u", "privkey": "/home/user/key"}, "private key"),
         ("webdav", {"url": "nothing", "username": "u", "password": "Geheim"}, "names no server"),
         ("sugarsync", {}, "not known"),
     ],
