@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import JSON
 
@@ -206,4 +207,96 @@ copy_parts = Table(
     Column("resume", Text, nullable=False),
     Column("started", Boolean, nullable=False),
     Column("proof", ShownText, nullable=False),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("profile_id", _Id, ForeignKey("profiles.id", ondelete="CASCADE"), nullable=False),
+    Column("what", String(30), nullable=False),
+    Column("at", Text, nullable=False),
+    Column("time_zone", String(64), nullable=False),
+    Column("spread", Integer, nullable=False),
+    Column("catch_up", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("handled", UtcDateTime, nullable=False),
+    Index("ix_schedules_profile_id", "profile_id"),
+    sqlite_autoincrement=True,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("schedule_id", _Id, ForeignKey("schedules.id", ondelete="CASCADE"), nullable=False),
+    Column("due", UtcDateTime, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("backup_id", _Id),
+    Column("created", UtcDateTime, nullable=False),
+    Column("started", UtcDateTime),
+    Column("ended", UtcDateTime),
+    Column("message", ShownText, nullable=False),
+    UniqueConstraint("schedule_id", "due"),
+    Index("ix_runs_state", "state"),
+    Index("ix_runs_backup_id", "backup_id"),
+    sqlite_autoincrement=True,
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("kind", String(30), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("profile_id", _Id),
+    Column("backup_id", _Id),
+    Column("since", UtcDateTime, nullable=False),
+    Column("opened", UtcDateTime, nullable=False),
+    Column("acknowledged", UtcDateTime),
+    Column("closed", UtcDateTime),
+    Column("message", ShownText, nullable=False),
+    Column("advice", ShownText, nullable=False),
+    Column("details", JSON, nullable=False),
+    Index(
+        "uq_alarms_open",
+        "kind",
+        "subject",
+        unique=True,
+        sqlite_where=text("closed IS NULL"),
+        postgresql_where=text("closed IS NULL"),
+    ),
+    Index("ix_alarms_profile_id", "profile_id"),
+    sqlite_autoincrement=True,
+)
+
+recipients = Table(
+    "recipients",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("secrets", LargeBinary, nullable=False),
+    Column("events", JSON, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("recipient_id", _Id, ForeignKey("recipients.id", ondelete="CASCADE"), nullable=False),
+    Column("event", String(255), nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt", UtcDateTime),
+    Column("delivered", UtcDateTime),
+    Column("error", ShownText, nullable=False),
+    UniqueConstraint("recipient_id", "event"),
+    Index("ix_deliveries_next_attempt", "next_attempt"),
+    sqlite_autoincrement=True,
 )
