@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Final, Literal
 
 from backstay.catalogue import Backup, Profile
 from backstay.engine import Plan, Progress, Survey, make_plan, percent, survey, trees
-from backstay.errors import BackupRunningError, NotFoundError
+from backstay.errors import BackupRunningError, DiskFullError, NotFoundError
 from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
 from backstay.jobs.launch import end, is_stuck, launch, mark_failed, recover, stopped, tidy
@@ -199,7 +200,9 @@ def acknowledge(installation: Installation, state: StepState) -> None:
     if not state.has_run:
         values["domain_told"] = _END_REPORTED
     if values:
-        installation.catalogue.jobs.update(state.backup_id, **values)
+        # What cannot be noted is reported once more.
+        with contextlib.suppress(DiskFullError):
+            installation.catalogue.jobs.update(state.backup_id, **values)
 
 
 def unnamed_backupid(installation: Installation, tag: str) -> str:
@@ -289,7 +292,9 @@ def _state(installation: Installation, backup_id: int) -> StepState:
     warnings = catalogue.backups.warnings(backup_id, job.warnings_told if job else 0)
     number = (job.step_number if job else 0) + 1
     if job is not None:
-        catalogue.jobs.update(backup_id, step_number=number, domain_told=domain)
+        # On a full disk the client is to be told how the backup ends, not that its step could not be counted.
+        with contextlib.suppress(DiskFullError):
+            catalogue.jobs.update(backup_id, step_number=number, domain_told=domain)
     states: dict[str, Literal["init", "running", "finished", "error"]] = {"complete": "finished", "fail": "error"}
     return StepState(
         has_run=backup.status == "run",
