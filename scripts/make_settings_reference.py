@@ -23,6 +23,12 @@ of the API under their dotted key. An empty value goes back to the default.
 """
 
 NOT_HONOURED = """
+### [HOST]
+
+In names and descriptions it is the host of the site's address: `WP_HOME` or `WP_SITEURL`, else WordPress's options
+`home` and `siteurl`; Joomla's `$live_site`; `APP_URL`, `WP_HOME` or `SITE_URL` of a `.env` file. A site that names none
+has `unknown_host`: give its profile another template, `site-shop.example.com-[DATE]-[TIME_TZ]-[RANDOM]`.
+
 ### Keys of the reference engine that are not listed
 
 They are kept with the profile, given back when it is exported, and have no effect; `backstay profile import` names

@@ -15,7 +15,8 @@ from backstay.jobs.installation import open_installation
 from backstay.jobs.profiles import profile_of_site
 from backstay.jobs.records import backup_files, get_backup
 from backstay.profiles import ExtraDatabase, Filters
-from support.backups import finish, make_files
+from support.backups import finish, make_files, take
+from support.cms_sites import make_wordpress
 from support.mysql import MySQLServer
 
 pytestmark = pytest.mark.mysql
@@ -88,3 +89,20 @@ def test_a_database_only_backup_is_one_plain_file_with_real_names(
     assert file.path.suffix == ".sql"
     assert "DROP TABLE IF EXISTS `site_users`" in text
     assert "#__" not in text
+
+
+def test_an_archive_has_the_host_that_only_the_database_of_wordpress_knows(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, home: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    make_wordpress(site, mysql_server, mysql_database)
+    mysql_server.execute(
+        "UPDATE wp_options SET option_value = 'https://www.example.org:8443/blog' WHERE option_name = 'home'",
+        mysql_database.name,
+    )
+    with open_installation(home) as installation:
+        assert take(installation, site, "").archivename.startswith("site-www.example.org-")
+        # Nothing is asked of a database that is not to be used, and none that cannot answer is in the way.
+        assert take(installation, site, "none").archivename.startswith("site-unknown_host-")
+        mysql_server.execute("DROP TABLE wp_options", mysql_database.name)
+        assert take(installation, site, "").archivename.startswith("site-unknown_host-")

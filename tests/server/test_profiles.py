@@ -92,6 +92,18 @@ def test_get_gui_configuration(server: Driven) -> None:
     jps = described["engines"]["archiver"]["jps"]
     assert set(jps["information"]) == {"title", "description"}
     assert jps["parameters"]["engine.archiver.jps.key"]["type"] == "password"
+    assert list(described["installers"]) == ["none"]
+
+
+def test_get_gui_configuration_lists_what_a_profile_can_embed(server: Driven) -> None:
+    folder = server.installation.home.installers
+    folder.mkdir()
+    for name in ("brs.jpa", "brs-joomla.jpa", "brs.json"):
+        (folder / name).write_bytes(b"")
+    server.v2("saveConfiguration", engineconfig={"akeeba.advanced.embedded_installer": "/srv/own.jpa"})
+    installers = json.loads(server.v2("getGUIConfiguration").data)["installers"]
+    assert list(installers) == ["none", "brs", "brs-joomla", "/srv/own.jpa"]
+    assert installers["brs"]["name"] == "brs"
 
 
 def test_every_setting_is_described(server: Driven) -> None:

@@ -64,6 +64,21 @@ def test_joomla(tmp_path: Path) -> None:
     assert address.options == {}
 
 
+@pytest.mark.parametrize(
+    ("live_site", "host"),
+    [
+        ("www.example.org/sub", "www.example.org"),
+        ("localhost:8080", "localhost"),
+        ("//Shop.example.org", "shop.example.org"),
+        ("http://[::1/", ""),
+        ("", ""),
+    ],
+)
+def test_the_host_of_an_address_as_people_write_it(tmp_path: Path, live_site: str, host: str) -> None:
+    (tmp_path / "configuration.php").write_text(f"<?php class JConfig {{ public $live_site = '{live_site}'; }}")
+    assert find_site(tmp_path).host == host
+
+
 def test_wordpress(tmp_path: Path) -> None:
     (tmp_path / "wp-config.php").write_text(WORDPRESS)
     (tmp_path / "wp-includes").mkdir()

@@ -73,6 +73,17 @@ def absent_names(setting: str, folder: Path) -> list[str]:
     return [name for name in names if name != NONE and _is_absent(name, folder)]
 
 
+def selectable(setting: str, folder: Path) -> list[str]:
+    """Return what the setting may be: ``none``, each package in a folder by its name, and what it is now.
+
+    Args:
+        setting: of a profile, as :func:`find_packages` reads it.
+        folder: where packages given by name lie; it need not exist.
+    """
+    packages = sorted(path.stem for path in folder.glob(f"*{_EXTENSION}") if "." not in path.stem and path.is_file())
+    return list(dict.fromkeys([NONE, *packages, setting.strip() or NONE]))
+
+
 def read_files(
     packages: Iterable[Package], *, is_own: Callable[[str], bool], on_warning: Callable[[str], None]
 ) -> dict[str, bytes]:

@@ -17,7 +17,8 @@ from backstay.engine.platforms import with_platform_defaults
 from backstay.engine.progress import CHAINS
 from backstay.errors import ConfigurationError, NotFoundError
 from backstay.profiles import SITE_DATABASE, ExtraDatabase, Filters, Settings, as_stored
-from backstay.sites import Site, find_site
+from backstay.sites import Site, find_site, read_address
+from backstay.sites.hosts import host_of
 
 MAIN_DUMP = "site.sql"
 ROOT_KEY = "akeeba.platform.newroot"
@@ -138,9 +139,10 @@ def make_plan(
     settings = profile.settings(overrides)
     root = _root(profile, settings, home)
     site = find_site(root)
+    host = site.host or _host_in_database(settings, site)
     values = variables(
         moment,
-        host=site.host or "",
+        host=host,
         site_name=site.name or root.name,
         platform=site.kind,
         platform_version=site.version or "",
@@ -177,7 +179,7 @@ def make_plan(
         filters=with_platform_defaults(profile.filters, _platform(site, root), settings).to_stored(),
         archive=str(Path(folder).absolute() / name),
         databases=_databases(settings, profile.filters, site),
-        host=site.host or "",
+        host=host,
         platform=site.kind,
         newer_than=_newer_than(settings, incremental_since),
         installer=find_packages(installer, home.installers),
@@ -189,6 +191,16 @@ def _platform(site: Site, root: Path) -> str:
     """Return what the site runs on, where its folders say so too: defaults must not guess from one file."""
     marks = {"joomla": ("administrator", "libraries"), "wordpress": ("wp-includes", "wp-content")}
     return site.kind if all((root / mark).is_dir() for mark in marks.get(site.kind, ())) else "plain"
+
+
+def _host_in_database(settings: Settings, site: Site) -> str:
+    """Return the host name of a WordPress site whose files do not name it; empty where its database does not either."""
+    given = settings.database.get_secret_value()
+    if site.kind != "wordpress" or given == "none":
+        return ""
+    databases = [DatabaseAddress.parse(given)] if given else [found.address for found in site.databases]
+    asked = next((database for database in databases if database.kind == "mysql"), None)
+    return host_of(read_address(asked, asked.prefix or site.prefix)) if asked else ""
 
 
 def _newer_than(settings: Settings, incremental_since: int | None) -> int | None:

@@ -6,11 +6,10 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from backstay.databases.address import DatabaseAddress, Kind
 from backstay.errors import UsageError
-from backstay.sites.hosts import split_host
+from backstay.sites.hosts import host_of, split_host
 from backstay.sites.model import FoundDatabase, Site
 from backstay.sites.text import read_text
 
@@ -60,7 +59,7 @@ def find_dotenv(root: Path) -> Site | None:
     return Site(
         kind="plain",
         name=values.get("APP_NAME") or root.resolve().name,
-        host=(urlsplit(home).hostname or "") if "//" in home else "",
+        host=host_of(home) if "//" in home else "",
         databases=[FoundDatabase(address, source)] if address else [],
         prefix=address.prefix if address else "",
         warnings=warnings,

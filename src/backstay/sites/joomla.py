@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from backstay.databases.address import DatabaseAddress, Kind
-from backstay.sites.hosts import split_host
+from backstay.sites.hosts import host_of, split_host
 from backstay.sites.model import FoundDatabase, Site
 from backstay.sites.php import PhpValues, read_php
 from backstay.sites.text import read_text
@@ -32,7 +31,7 @@ def find_joomla(root: Path) -> Site | None:
     return Site(
         kind="joomla",
         name=_text(values, "sitename") or root.resolve().name,
-        host=urlsplit(live_site).hostname or "" if "//" in live_site else live_site,
+        host=host_of(live_site),
         version=_version(root),
         databases=databases,
         prefix=_text(values, "dbprefix"),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from backstay.databases.address import DatabaseAddress
-from backstay.sites.hosts import split_host
+from backstay.sites.hosts import host_of, split_host
 from backstay.sites.model import FoundDatabase, Site
 from backstay.sites.php import PhpValues, read_php
 from backstay.sites.text import read_text
@@ -36,7 +35,7 @@ def find_wordpress(root: Path) -> Site | None:
     return Site(
         kind="wordpress",
         name=root.resolve().name,
-        host=(urlsplit(home).hostname or "") if isinstance(home, str) else "",
+        host=host_of(home) if isinstance(home, str) else "",
         version=version[1] if version else "",
         databases=_databases(values, shown, warnings),
         prefix=prefix if isinstance(prefix, str) else "",

@@ -215,8 +215,12 @@ def reported_as(address: DatabaseAddress, kind: type[DatabaseError], doing: str)
         raise kind(f"The server of {address.redacted()} failed while {doing}: {message_of(error)}.") from error
 
 
-def connect(address: DatabaseAddress) -> Connection:
+def connect(address: DatabaseAddress, *, patience: float | None = None) -> Connection:
     """Log in to a MySQL or MariaDB database: utf8mb4, UTC, no SQL mode, patient timeouts.
+
+    Args:
+        address: the database.
+        patience: seconds to wait for the connection, and for each answer; None: as long as a dump may take.
 
     Raises:
         DatabaseConnectionError: the server cannot be reached or refuses the log-in.
@@ -225,7 +229,7 @@ def connect(address: DatabaseAddress) -> Connection:
     opened: socket.socket | None = None
     try:
         path = _socket_path(address)
-        opened = _open_socket(address, path)
+        opened = _open_socket(address, path, patience or CONNECT_SECONDS)
         connection = Connection(
             host=address.host or "localhost",
             user=address.user or None,
@@ -235,6 +239,7 @@ def connect(address: DatabaseAddress) -> Connection:
             autocommit=True,
             defer_connect=True,
             local_infile=False,
+            read_timeout=patience,
             max_allowed_packet=1 << 30,
             ssl=_tls(address),
             # Otherwise the driver speaks TLS wherever the server can, which on a local socket is only slow.
@@ -261,15 +266,15 @@ def _socket_path(address: DatabaseAddress) -> str:
     return next((path for path in _USUAL_SOCKETS if Path(path).is_socket()), "")
 
 
-def _open_socket(address: DatabaseAddress, path: str) -> socket.socket:
+def _open_socket(address: DatabaseAddress, path: str, seconds: float) -> socket.socket:
     if not path:
-        opened = socket.create_connection((address.host or "localhost", address.port or 3306), CONNECT_SECONDS)
+        opened = socket.create_connection((address.host or "localhost", address.port or 3306), seconds)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     else:
         opened = socket.socket(socket.AF_UNIX)
         try:
-            opened.settimeout(CONNECT_SECONDS)
+            opened.settimeout(seconds)
             opened.connect(path)
         except OSError:
             opened.close()

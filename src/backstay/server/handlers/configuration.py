@@ -17,11 +17,13 @@ from backstay.api.methods.profiles import (
 )
 from backstay.api.replies import Crumb, FolderListing
 from backstay.catalogue import Profile
+from backstay.engine.installer import NONE, selectable
 from backstay.profiles import SITE_ROOT, SettingFact, as_stored, setting_facts
 from backstay.profiles.transfer import flattened
 from backstay.server.handlers.editing import change_profile, found_profile
 from backstay.server.handlers.model import Call, Handler
 
+_INSTALLER_KEY = "akeeba.advanced.embedded_installer"
 _OUTPUT_KEY = "akeeba.basic.output_directory"
 _DEFAULT_OUTPUT = "[DEFAULT_OUTPUT]"
 
@@ -54,9 +56,9 @@ def describe(call: Call, parameters: ProfileParameters) -> str:
             "parameters": _form(facts, prefixes, stored),
         }
     groups = {title: _form(facts, prefixes, stored) for title, prefixes in _GROUPS.items()}
-    told = json.dumps([engines, groups])
-    groups["other"] = _form([fact for fact in facts if f'"{fact.key}"' not in told], ("",), stored)
-    installers = {"none": {"name": "none", "description": "No restoration script: Backstay restores by itself."}}
+    grouped = json.dumps([engines, groups])
+    groups["other"] = _form([fact for fact in facts if f'"{fact.key}"' not in grouped], ("",), stored)
+    installers = _installers(stored.get(_INSTALLER_KEY, ""), call.installation.home.installers)
     return json.dumps({"engines": engines, "installers": installers, "gui": groups})
 
 
@@ -120,6 +122,13 @@ def _replaced(call: Call, root: str, parameters: BrowseParameters) -> str:
 def _crumbs(folder: str) -> list[Crumb]:
     pieces = [piece for piece in folder.split("/") if piece]
     return [Crumb(label=piece, folder="/" + "/".join(pieces[: number + 1])) for number, piece in enumerate(pieces)]
+
+
+def _installers(setting: str, folder: Path) -> dict[str, dict[str, str]]:
+    """Return what a profile can embed, by the value of its setting."""
+    described = {name: f"The PHP restoration script {name}." for name in selectable(setting, folder)}
+    described[NONE] = "No restoration script: Backstay restores by itself."
+    return {name: {"name": name, "description": description} for name, description in described.items()}
 
 
 def _form(facts: list[SettingFact], prefixes: tuple[str, ...], stored: Mapping[str, str]) -> dict[str, Any]:
