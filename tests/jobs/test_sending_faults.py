@@ -14,6 +14,7 @@ from backstay.catalogue import Backup, Copy, DestinationOptions, NamedDestinatio
 from backstay.engine import remove_copy
 from backstay.errors import StorageError
 from backstay.jobs import report
+from backstay.jobs.backup import StepState, acknowledge, step_backup
 from backstay.jobs.installation import Installation
 from backstay.jobs.launch import mark_failed, recover, stop
 from backstay.jobs.records import backup_files, delete_backup, get_backup
@@ -256,10 +257,11 @@ def test_a_storage_that_vanishes_during_retention_is_tried_again_by_the_next_bac
     nas.rename(tmp_path / "away")
     second = take(installation, site, **rules)
     assert second.warning_count == 0  # it has no copy itself: the first is the newest
-    third = _sent_elsewhere_while_gone(installation, site, tmp_path, rules)
+    # The record of a copy that is newer than the first, at the place that is gone.
+    installation.catalogue.copies.create(second.id, "nas", created=datetime.now(UTC), state="stored")
+    heard = _warnings_until_the_end(installation, begin(installation, site, **rules))
     assert [copy.state for copy in installation.catalogue.copies.of(first.id)] == ["deleting"]
-    warnings = [message for _number, message in installation.catalogue.backups.warnings(third)]
-    assert any("no longer kept, and could not be deleted" in message for message in warnings)
+    assert any("no longer kept, and could not be deleted" in message for message in heard)
     assert get_backup(installation, first.id).remote_filename is None
     (tmp_path / "away").rename(nas)
     fourth = take(installation, site, **rules)
@@ -268,12 +270,14 @@ def test_a_storage_that_vanishes_during_retention_is_tried_again_by_the_next_bac
     assert [name for name in all_names(nas) if Path(first.archivename).stem in name] == []
 
 
-def _sent_elsewhere_while_gone(installation: Installation, site: Path, tmp_path: Path, rules: dict[str, str]) -> int:
-    """Take a backup after whose sending, and before whose retention, the storage is gone; return its number."""
-    backup = take(installation, site, **rules)
-    # The record of a copy that is newer than the first, at the place that is gone.
-    installation.catalogue.copies.create(backup.id, "nas", created=datetime.now(UTC), state="stored")
-    return take(installation, site, **rules).id
+def _warnings_until_the_end(installation: Installation, state: StepState) -> list[str]:
+    """Step a backup to its end; return what a client has heard by then."""
+    heard = list(state.warnings)
+    while state.has_run:
+        acknowledge(installation, state)
+        state = step_backup(installation, state.backupid)
+        heard += state.warnings
+    return heard
 
 
 def test_what_is_locked_is_left_alone_until_its_lock_ends(

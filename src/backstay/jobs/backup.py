@@ -258,7 +258,7 @@ def _last_complete(installation: Installation, profile_id: int) -> int | None:
 def _wait_for_news(installation: Installation, backup: Backup) -> None:
     catalogue, folder = installation.catalogue, installation.home.job(backup.id)
     job = catalogue.jobs.get(backup.id)
-    if job is None or backup.status != "run":
+    if job is None or not _goes_on(installation, backup):
         return
     limit = Plan.from_json(job.plan).settings.maximum_execution_time if job.plan else 0
     begun = looked_at = time.monotonic()
@@ -269,9 +269,12 @@ def _wait_for_news(installation: Installation, backup: Backup) -> None:
             seen, looked_at = version, time.monotonic()
             alive = lock.is_alive(folder)
             current = catalogue.backups.get(backup.id)
-            if current is None or current.status != "run":
+            if current is None or not _goes_on(installation, current):
                 return
-            if not alive:
+            if current.status == "complete":
+                # Retention is short: its end is looked for each time.
+                looked_at = 0.0
+            elif not alive:
                 recover(installation, current)
             progress = report.read(folder)
             if current.warning_count > job.warnings_told or (progress and progress.domain != job.domain_told):
@@ -282,11 +285,25 @@ def _wait_for_news(installation: Installation, backup: Backup) -> None:
         time.sleep(_POLL_SECONDS)
 
 
+def _goes_on(installation: Installation, backup: Backup) -> bool:
+    """Tell whether there is more to come of a backup: one whose record is complete goes on until retention has ended.
+
+    A process that dies or hangs in retention is not waited for: the next backup applies the same rules.
+    """
+    if backup.status != "complete":
+        return backup.status == "run"
+    job = installation.catalogue.jobs.get(backup.id)
+    # The plan is wiped when retention has ended; a drill may follow, and is not waited for.
+    in_retention = job is not None and bool(job.plan) and lock.is_alive(installation.home.job(backup.id))
+    return in_retention and not is_stuck(installation, backup.id)
+
+
 def _state(installation: Installation, backup_id: int) -> StepState:
     catalogue = installation.catalogue
     backup, job = catalogue.backups.get(backup_id), catalogue.jobs.get(backup_id)
     if backup is None:
         raise NotFoundError(f"Backup {backup_id} was deleted while it ran.")
+    has_run = _goes_on(installation, backup)
     progress = report.read(installation.home.job(backup_id)) or Progress("init")
     domain = "finale" if backup.status == "complete" else progress.domain
     warnings = catalogue.backups.warnings(backup_id, job.warnings_told if job else 0)
@@ -297,7 +314,7 @@ def _state(installation: Installation, backup_id: int) -> StepState:
             catalogue.jobs.update(backup_id, step_number=number, domain_told=domain)
     states: dict[str, Literal["init", "running", "finished", "error"]] = {"complete": "finished", "fail": "error"}
     return StepState(
-        has_run=backup.status == "run",
+        has_run=has_run,
         domain=domain,
         step=progress.step,
         substep=progress.substep,
@@ -305,10 +322,12 @@ def _state(installation: Installation, backup_id: int) -> StepState:
         warnings=tuple(message for _number, message in warnings),
         archive=backup.archivename,
         tag=backup.tag or "",
-        progress=100 if backup.status == "complete" else percent(backup.type, domain, progress.fraction),
+        progress=100
+        if backup.status == "complete" and not has_run
+        else percent(backup.type, domain, progress.fraction),
         backupid=backup.backupid or "",
         step_number=number,
-        step_state=states.get(backup.status, "running"),
+        step_state="running" if has_run else states.get(backup.status, "running"),
         backup_id=backup.id,
         profile_id=backup.profile_id,
         last_warning=warnings[-1][0] if warnings else 0,
