@@ -23,7 +23,10 @@ hypothesis.settings.register_profile(
     "default", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
 )
 hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True)
-hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+# For the mutants, each of which runs the tests again.
+hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("ci"), max_examples=10)
+FEW_EXAMPLES = "BACKSTAY_TEST_FEW_EXAMPLES" in os.environ
+hypothesis.settings.load_profile("few" if FEW_EXAMPLES else "ci" if os.environ.get("CI") == "true" else "default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 from backstay.api.ciphers import (
     BlockForm,
     UndecryptableError,
+    base64_bytes,
     decrypt_block,
     decrypt_counter_text,
     encrypt_block,
     encrypt_counter_text,
     legacy_key,
 )
+from backstay.archives import cipher
 
 KEYS = [
     ("", "66e94bd4ef8a2c3b884cfa59ca342b2e", "aae06992acbf52a3e8f4a96ec9300bd7", "dc95c078a2408989ad48a21492842087"),
@@ -163,8 +166,63 @@ def test_a_counter_text_of_the_real_encryptor_is_read() -> None:
     assert decrypt_counter_text("8NIBa1RUVFSS9O6JOA==", "password", 128) == b"hello"
 
 
-def test_generated_nonces_differ() -> None:
-    assert encrypt_counter_text(b"x", "password", 128) != encrypt_counter_text(b"x", "password", 128)
+def test_generated_nonces_begin_with_the_second_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0x1_FE0D0C0B + 0.9)
+    made = [base64.b64decode(encrypt_counter_text(b"x", "password", 128)) for _ in range(2)]
+    assert [len(text) for text in made] == [9, 9]
+    assert [text[:4] for text in made] == [b"\x0b\x0c\x0d\xfe"] * 2
+    assert made[0][4:8] != made[1][4:8]
+
+
+def test_vectors_and_salts_are_made_anew_for_each_block() -> None:
+    for form, ends in ((BlockForm.RANDOM_IV, [-20]), (BlockForm.SALTED, [-20, -88])):
+        first, second = (encrypt_block(b"x" * 16, "password", 128, form) for _ in range(2))
+        assert first[:16] != second[:16]
+        assert all(first[end : end + 16] != second[end : end + 16] for end in ends)
+
+
+def test_passwords_of_any_bytes_are_taken() -> None:
+    assert legacy_key("caf\udce9", 128) == cipher.legacy_key(b"caf\xe9", 128)
+    for form in BlockForm:
+        opened = decrypt_block(encrypt_block(b"x", "caf\udce9", 128, form), "caf\udce9", 128)
+        assert opened.plain == b"x"
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("", b""),
+        ("+/8=", b"\xfb\xff"),
+        (" +/8= \n", b"\xfb\xff"),
+        ("Y /8", b"c\xef\xfc"),
+        ("Y\nW\rJ\r\nj", b"abc"),
+        ("YWI", b"ab"),
+        ("YQ", b"a"),
+        ("YQ=", b"a"),
+    ],
+)
+def test_base64_that_a_form_or_a_mailer_changed_is_put_right(text: str, data: bytes) -> None:
+    assert base64_bytes(text) == data
+
+
+@pytest.mark.parametrize("text", ["Y", "Y*Jj", "YWJj!", "é", "Y\tWJj", "YQ==YQ==", "_-8="])
+def test_what_is_no_base64_is_refused(text: str) -> None:
+    with pytest.raises(UndecryptableError):
+        base64_bytes(text)
+
+
+@pytest.mark.parametrize("text", ["", "AQIDBAUGBw=="])
+def test_texts_without_a_whole_nonce_are_refused(text: str) -> None:
+    with pytest.raises(UndecryptableError):
+        decrypt_counter_text(text, "password", 128)
+
+
+@pytest.mark.parametrize(
+    "block", [b"", b"abc", b"x" * 15 + bytes(4), b"x" * 16 + b"\x11\0\0\0", b"x" * 16 + b"\xff" * 4]
+)
+def test_blocks_that_are_cut_or_of_another_length_are_refused(block: bytes) -> None:
+    with pytest.raises(UndecryptableError):
+        decrypt_block(block, "password", 128)
 
 
 @given(

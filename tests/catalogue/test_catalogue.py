@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy
@@ -23,26 +21,12 @@ from backstay.catalogue import (
     NamedDestination,
     Profile,
     open_catalogue,
-    open_home,
 )
 from backstay.catalogue.schema import metadata
 from backstay.errors import ConfigurationError, NotFoundError, UsageError
 from backstay.profiles import SITE_ROOT, Filters
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-@pytest.fixture
-def opened_home(home: Path) -> Home:
-    """A fresh home."""
-    return open_home(home)
-
-
-@pytest.fixture
-def catalogue(opened_home: Home) -> Iterator[Catalogue]:
-    """A fresh catalogue."""
-    with open_catalogue(opened_home) as opened:
-        yield opened
 
 
 def test_the_migrations_make_just_the_tables_of_the_schema(catalogue: Catalogue, opened_home: Home) -> None:
@@ -179,40 +163,6 @@ def test_writers_wait_for_their_turn(catalogue: Catalogue) -> None:
     for thread in threads:
         thread.join()
     assert catalogue.backups.count() == 100
-
-
-def test_a_token_opens_until_it_expires_or_is_revoked(catalogue: Catalogue) -> None:
-    token = catalogue.tokens.create("monitor", ["read", "backup"], NOW, expires=NOW + timedelta(days=1))
-    found = catalogue.tokens.authenticate(token, NOW)
-    assert found is not None
-    assert found.scopes == {"read", "backup"}
-    assert catalogue.tokens.authenticate(token, NOW + timedelta(days=1)) is None
-    assert catalogue.tokens.authenticate(token + "x", NOW) is None
-    assert catalogue.tokens.authenticate("\udce9", NOW) is None
-    newer = catalogue.tokens.regenerate("monitor", NOW)
-    assert catalogue.tokens.authenticate(token, NOW) is None
-    assert catalogue.tokens.authenticate(newer, NOW) is not None
-    catalogue.tokens.revoke("monitor")
-    assert catalogue.tokens.authenticate(newer, NOW) is None
-    with pytest.raises(NotFoundError, match="monitor"):
-        catalogue.tokens.revoke("monitor")
-
-
-def test_tokens_are_kept_hashed_and_their_names_are_unique(catalogue: Catalogue, opened_home: Home) -> None:
-    token = catalogue.tokens.create("a", ["read"], NOW)
-    with pytest.raises(UsageError, match="named a already"):
-        catalogue.tokens.create("a", ["read"], NOW)
-    content = b"".join(path.read_bytes() for path in opened_home.path.glob("catalogue.sqlite*"))
-    assert token.encode() not in content
-
-
-def test_the_last_use_of_a_token_is_noted(catalogue: Catalogue) -> None:
-    token = catalogue.tokens.create("a", ["read"], NOW)
-    catalogue.tokens.authenticate(token, NOW)
-    catalogue.tokens.authenticate(token, NOW + timedelta(seconds=5))
-    assert catalogue.tokens.all()[0].last_used == NOW
-    catalogue.tokens.authenticate(token, NOW + timedelta(minutes=5))
-    assert catalogue.tokens.all()[0].last_used == NOW + timedelta(minutes=5)
 
 
 def _destination(name: str = "nas") -> NamedDestination:

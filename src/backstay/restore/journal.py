@@ -6,6 +6,7 @@ it back. A lock held on the folder tells a restore that runs from one that died.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -69,7 +70,7 @@ class Journal:
         line = {"step": step, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts}
         descriptor = os.open(self.folder / _JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, json.dumps(line).encode() + b"\n")
+            _write_whole(descriptor, json.dumps(line).encode() + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -96,6 +97,14 @@ class Journal:
         with suppress(FileNotFoundError), path.open("r+b") as file:
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    """Write a line, or nothing of it: a disk that is nearly full takes a piece without a word."""
+    before = os.fstat(descriptor).st_size
+    if os.write(descriptor, line) < len(line):
+        os.ftruncate(descriptor, before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _locked(path: Path, name: str) -> int:
