@@ -25,18 +25,18 @@ demo: $(INSTALLED) ## back up a sample site over the API, restore it, compare; S
 	@$(BIN)/python -m backstay.demo $${SITE:+--site "$$SITE"} $${KEEP:+--keep}
 
 test: $(INSTALLED_DEV) ## run the linters, the type checker and the tests; ARGS="-k name" passes options to pytest
-	@scripts/install_test_servers.sh
+	@scripts/install_test_servers.sh $(VENV)
 	@$(BIN)/python scripts/check.py $(ARGS)
 
 test-slow: $(INSTALLED_DEV) ## the same with the tests that take minutes or gigabytes
-	@scripts/install_test_servers.sh
+	@scripts/install_test_servers.sh $(VENV)
 	@$(BIN)/python scripts/check.py --slow $(ARGS)
 
 fuzz: $(INSTALLED_DEV) ## throw damaged archives at the readers for ten minutes and more
 	@$(BIN)/python scripts/fuzz.py $(ARGS)
 
 mutants: $(INSTALLED_DEV) ## break a file line by line and see whether its tests notice; FILE=src/backstay/…, ARGS="tests/…" chooses tests
-	@scripts/install_test_servers.sh
+	@scripts/install_test_servers.sh $(VENV)
 	@$(BIN)/python scripts/mutants.py $(FILE) $(ARGS)
 
 bench: $(INSTALLED_DEV) ## measure: each program of benchmarks/, one after the other

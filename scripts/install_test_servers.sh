@@ -1,10 +1,12 @@
 #!/bin/sh
 # Installs the MariaDB server that the tests start for themselves, where it is missing, we are root and this is Debian.
 # Only programs are installed (mariadb-server-core, mariadb-client-core): no service, nothing that starts by itself.
-# With CI=true the programs that some tests take as peers come too. Where nothing can be installed, it says so and goes on:
-# the tests then skip with a reason, or fail where CI=true.
+# With CI=true the programs that some tests take as peers come too, and Azurite from npm, which goes into the virtual
+# environment FOLDER: install_test_servers.sh FOLDER. Where nothing can be installed, it says so and goes on: the tests then
+# skip with a reason, or fail where CI=true.
 set -eu
 
+folder=${1:?usage: install_test_servers.sh FOLDER}
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
 export DEBIAN_FRONTEND=noninteractive
 
@@ -25,17 +27,27 @@ if [ -z "${BACKSTAY_TEST_MYSQL:-}" ] && ! is_there mariadbd && ! is_there mysqld
     fi
 fi
 if [ "${CI:-}" = true ] && can_install; then
-    for peer in rsync:rsync getfacl:acl getfattr:attr setcap:libcap2-bin curl:curl jq:jq php:php-cli unzip:unzip zip:zip 7z:p7zip-full zstd:zstd; do
+    for peer in rsync:rsync getfacl:acl getfattr:attr setcap:libcap2-bin curl:curl jq:jq php:php-cli unzip:unzip zip:zip npm:npm 7z:p7zip-full zstd:zstd; do
         is_there "${peer%%:*}" || packages="$packages ${peer#*:}"
     done
 fi
-[ -n "$packages" ] || exit 0
-
-echo "installing with apt:" $packages
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# shellcheck disable=SC2086  # a list of words
-if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages; } </dev/null >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    echo "apt could not install $packages: tests that need them will be skipped." >&2
+if [ -n "$packages" ]; then
+    echo "installing with apt:" $packages
+    # shellcheck disable=SC2086  # a list of words
+    if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages; } </dev/null >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "apt could not install $packages: tests that need them will be skipped." >&2
+    fi
+fi
+
+azurite=$folder/share/azurite
+if [ "${CI:-}" = true ] && is_there npm && ! is_there azurite-blob && [ ! -x "$azurite/node_modules/.bin/azurite-blob" ]; then
+    echo "installing with npm: azurite"
+    mkdir -p "$azurite"
+    if ! npm install --prefix "$azurite" --no-audit --no-fund --omit=optional azurite@3 </dev/null >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "npm could not install azurite: tests that need it will be skipped." >&2
+    fi
 fi

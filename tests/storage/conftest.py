@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 
 from backstay.storage.rclone_remote import obscure
+from support.azure import AzureServer
 from support.destinations import Place
+from support.google import GoogleServer
 from support.s3 import S3Server
 from support.sftp import SftpServer
 from support.webdav import WebDavServer
 
-KINDS = ["folder", "s3", "webdav", "sftp", "crypt"]
+KINDS = ["folder", "s3", "webdav", "sftp", "crypt", "azure", "google"]
+_Server = WebDavServer | SftpServer | AzureServer | GoogleServer
+_SERVERS = {"webdav", "sftp", "azure", "google"}
 
 
 def crypt_place(folder: Path, config: Path) -> Place:
@@ -27,8 +31,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "s3":
         server: S3Server = request.getfixturevalue("s3_server")
         return server.place()
-    if request.param in {"webdav", "sftp"}:
-        other: WebDavServer | SftpServer = request.getfixturevalue(f"{request.param}_server")
+    if request.param in _SERVERS:
+        other: WebDavServer | SftpServer | AzureServer | GoogleServer = request.getfixturevalue(
+            f"{request.param}_server"
+        )
         return other.place()
     folder = tmp_path / "destination"
     folder.mkdir()

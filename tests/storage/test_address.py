@@ -92,8 +92,3 @@ def test_a_missing_secret_is_named() -> None:
     assert [field.name for field in secret_fields(address) if field.required] == ["access_key_id", "secret_access_key"]
     with pytest.raises(ConfigurationError, match="AWS_SECRET_ACCESS_KEY"):
         open_destination("s3://bucket", {"access_key_id": "id"})
-
-
-def test_a_kind_of_service_without_a_back_end_is_one_sentence() -> None:
-    with pytest.raises(ConfigurationError, match="can't use gs destinations yet"):
-        open_destination("gs://bucket", {"service_account": "{}"})

@@ -23,6 +23,7 @@ from backstay.storage import open_destination, parse_address
 from backstay.storage.rclone_program import find_rclone
 from backstay.storage.rclone_remote import make_remote, obscure
 from support.destinations import Place, send
+from support.ftp import FtpServer
 from support.s3 import free_port
 from support.sftp import PASSWORD, SftpServer
 from support.webdav import WebDavServer
@@ -155,3 +156,20 @@ def test_rclone_ends_with_the_process_that_started_it(sftp_server: SftpServer, t
         assert list(folder.iterdir()) != []
         destination.abandon("a", token)
         assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "ftps"])
+def test_a_file_goes_to_an_ftp_server_and_back(
+    ftp_server: FtpServer, source: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    if scheme == "ftps":
+        with ftp_server.place(scheme).open() as destination, pytest.raises(StorageError, match="not trusted"):
+            send(destination, "a", source)
+        monkeypatch.setenv("SSL_CERT_FILE", str(ftp_server.certificate))
+    with ftp_server.place(scheme).open() as destination:
+        assert send(destination, "site/a.jpa", source).size == source.stat().st_size
+        assert b"".join(destination.stream("site/a.jpa", 1000)) == source.read_bytes()[1000:]
+        assert destination.read("site/a.jpa", 5, 10) == source.read_bytes()[5:15]
+        assert [file.name for file in destination.list("site/")] == ["site/a.jpa"]
+        destination.delete("site/a.jpa")
+        assert list(destination.list()) == []

@@ -11,7 +11,9 @@ import pytest
 
 from backstay.databases import DatabaseAddress
 from backstay.jobs.installation import Installation, open_installation
-from support import mysql, postgresql, s3
+from support import azure, mysql, postgresql, s3
+from support.ftp import FtpServer
+from support.google import GoogleServer
 from support.missing import skip_or_fail
 from support.sftp import SftpServer
 from support.webdav import WebDavServer
@@ -94,5 +96,32 @@ def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer
     folder = tmp_path_factory.mktemp("sftp") / "files"
     folder.mkdir()
     server = SftpServer(folder)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azure.AzureServer]:
+    """A server of Azure Blob Storage with nothing in it."""
+    program = azure.find_azurite()
+    if program is None:
+        skip_or_fail("no server of Azure Blob Storage: install azurite with npm")
+    server = azure.AzureServer(program, tmp_path_factory.mktemp("azure"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def google_server(s3_server: s3.S3Server) -> Iterator[GoogleServer]:
+    """A server of Google Cloud Storage with nothing in it."""
+    server = GoogleServer(s3_server)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FtpServer]:
+    """A server of FTP and FTPS with nothing in it."""
+    server = FtpServer(tmp_path_factory.mktemp("ftp"))
     yield server
     server.close()

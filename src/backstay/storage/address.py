@@ -80,7 +80,8 @@ SCHEMES: Mapping[str, Scheme] = {
         "objects",
         "az://container/prefix?account=name",
         (
-            SecretField("account_key", "Account key", ("AZURE_STORAGE_ACCOUNT_KEY",)),
+            SecretField("account", "Storage account", ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME")),
+            SecretField("account_key", "Account key", ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY")),
             SecretField("sas_token", "Shared access signature", ("AZURE_STORAGE_SAS_TOKEN",)),
         ),
         ("account", "endpoint"),

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Protocol, cast
 
-from backstay.errors import ConfigurationError
 from backstay.storage.address import SCHEMES, Address, parse_address, require_secrets
 from backstay.storage.model import Destination
 
@@ -30,13 +29,5 @@ def open_destination(url: str, secrets: Mapping[str, str] | None = None) -> Dest
     known = {**in_url, **(secrets or {})}
     require_secrets(address, known)
     # Back ends load libraries that most runs do not need, so each is imported when it is asked for.
-    name = f"backstay.storage.{SCHEMES[address.scheme].module}"
-    try:
-        module = cast("_BackEnd", import_module(name))
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise ConfigurationError(
-            f"This version of Backstay can't use {address.scheme} destinations yet: take a folder or s3 destination."
-        ) from None
+    module = cast("_BackEnd", import_module(f"backstay.storage.{SCHEMES[address.scheme].module}"))
     return module.open_address(address, known)
