@@ -94,6 +94,7 @@ def test_a_damaged_key_or_catalogue_is_named(catalogue: Catalogue, opened_home: 
 def test_a_catalogue_of_a_newer_version_is_left_alone(catalogue: Catalogue, opened_home: Home) -> None:
     catalogue.close()
     with sqlite3.connect(opened_home.catalogue) as connection:
+        connection.execute("ALTER TABLE jobs DROP COLUMN paused")
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(ConfigurationError, match="newer version"):
@@ -214,6 +215,7 @@ def test_a_catalogue_of_the_version_before_is_brought_up_to_date(opened_home: Ho
         later = ("copy_parts", "copies", "destinations", "runs", "schedules", "alarms", "deliveries", "recipients")
         for table in later:
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE jobs DROP COLUMN paused")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
     with open_catalogue(opened_home) as catalogue:

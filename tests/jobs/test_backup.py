@@ -18,8 +18,9 @@ from backstay.errors import BackupRunningError, ConfigurationError, NotFoundErro
 from backstay.jobs import lock
 from backstay.jobs.backup import acknowledge, start_backup, step_backup
 from backstay.jobs.installation import Installation
-from backstay.jobs.launch import resume_dead, stop
+from backstay.jobs.launch import stop
 from backstay.jobs.records import backup_files, delete_backup, get_backup, list_backups, read_log
+from backstay.jobs.waiting import resume_unfinished
 from support.backups import assert_gives_back, begin, finish, kill, make_files, take
 
 
@@ -190,7 +191,7 @@ def test_a_backup_that_is_killed_again_and_again_comes_to_a_good_end(
     kills = 0
     for _attempt in range(4):
         kills += kill_after(installation, state.backup_id, chance.uniform(0.0, 0.3))
-        resume_dead(installation)
+        resume_unfinished(installation)
     state = finish(installation, state)
     assert state.error == ""
     assert kills > 0
@@ -205,8 +206,8 @@ def test_the_server_takes_up_dead_backups_when_it_starts(installation: Installat
     site = big_site(tmp_path)
     state = begin(installation, site)
     assert kill_after(installation, state.backup_id, 0.0)
-    assert resume_dead(installation) == [state.backup_id]
-    assert resume_dead(installation) == []
+    assert resume_unfinished(installation) == [state.backup_id]
+    assert resume_unfinished(installation) == []
     assert finish(installation, state).error == ""
 
 

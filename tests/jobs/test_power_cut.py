@@ -13,9 +13,9 @@ from backstay import processes
 from backstay.engine import run
 from backstay.jobs.backup import prepare_backup
 from backstay.jobs.installation import Installation, open_installation
-from backstay.jobs.launch import resume_dead
 from backstay.jobs.profiles import profile_of_site
 from backstay.jobs.records import get_backup
+from backstay.jobs.waiting import resume_unfinished
 from backstay.jobs.worker import run_job
 from support.backups import assert_gives_back, make_files
 from support.power import Disk, PowerCut
@@ -98,7 +98,7 @@ def battery(home: Path, site: Path, form: tuple[str, int], *, forgets: bool, sam
         with open_installation(home) as installation:
             password = "secret" if form[0] == "jps" else None
             assert_gives_back(installation, backup_id, site, target / str(cut_at), password)
-            resume_dead(installation)
+            resume_unfinished(installation)
             assert installation.catalogue.jobs.ended() == []
             assert not (installation.home.job(backup_id) / "work").exists()
 

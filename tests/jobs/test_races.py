@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from backstay.catalogue import Backup
 from backstay.engine import Plan
 from backstay.errors import BackstayError, BackupRunningError
-from backstay.jobs import concurrency, launch, lock
-from backstay.jobs.backup import step_backup
-from backstay.jobs.installation import Installation, open_installation
-from backstay.jobs.launch import resume_dead
+from backstay.jobs import launch, lock, waiting
+from backstay.jobs.backup import pause_backup, step_backup
+from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, delete_backup, get_backup
+from backstay.jobs.waiting import resume_unfinished
 from backstay.jobs.worker import run_job
 from support.backups import assert_gives_back, begin, finish, kill, make_files, take
 from support.jobs import prepare
@@ -52,6 +53,7 @@ def test_a_backup_that_lives_is_not_given_up(installation: Installation, site: P
 
 def test_a_dead_backup_gives_way_to_a_new_one_and_leaves_nothing(installation: Installation, site: Path) -> None:
     first = prepare(installation, site)
+    installation.catalogue.jobs.update(first, attempts=1)
     plan = _plan(installation, first)
     part = Path(plan.archive).with_suffix(".j01")
     part.write_bytes(b"half an archive")
@@ -72,7 +74,7 @@ def test_a_job_whose_process_died_in_its_last_moment_is_tidied_up(installation: 
     work = installation.home.job(backup_id) / "work"
     work.mkdir(parents=True)
     installation.catalogue.backups.update(backup_id, status="complete")
-    assert resume_dead(installation) == []
+    assert resume_unfinished(installation) == []
     assert not work.exists()
     job = installation.catalogue.jobs.get(backup_id)
     assert job is not None
@@ -166,43 +168,60 @@ def test_a_stop_on_request_does_not_count_as_a_death(installation: Installation,
     assert get_backup(installation, backup_id).status == "complete"
 
 
-def test_backups_beyond_the_limit_wait_in_the_order_they_began(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_backups_beyond_the_limit_wait_without_a_process_in_the_order_they_began(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BACKSTAY_JOBS__MAXIMUM_RUNNING", "2")
-    monkeypatch.setattr(concurrency, "_LOOK_SECONDS", 0.01)
-    got: list[int] = []
+    started: list[int] = []
     held: dict[int, int] = {}
-    with open_installation(home) as installation:
-        numbers = [prepare(installation, make_files(tmp_path / f"site-{n}", count=2)) for n in range(4)]
-        locks = [lock.take(installation.home.job(number)) for number in numbers]
 
-        def want(number: int) -> None:
-            turn = concurrency.wait_for_slot(installation, number, installation.home.job(number), lambda: False)
-            assert turn is not None
-            held[number] = turn
-            got.append(number)
+    def take_lock(_installation: Installation, backup: Backup) -> bool:
+        descriptor = lock.take(_installation.home.job(backup.id))
+        assert descriptor is not None
+        held[backup.id] = descriptor
+        started.append(backup.id)
+        return True
 
-        def end(number: int) -> None:
-            os.close(held[number])
-            descriptor = locks[numbers.index(number)]
-            assert descriptor is not None
-            os.close(descriptor)
+    monkeypatch.setattr(waiting, "recover", take_lock)
+    numbers = [prepare(installation, make_files(tmp_path / f"site-{n}", count=2)) for n in range(5)]
+    installation.catalogue.jobs.update(numbers[1], paused=True)
+    assert waiting.start_waiting(installation) == [numbers[0], numbers[2]]
+    assert waiting.start_waiting(installation) == []
+    assert waiting.awaited(installation, numbers[0]) is None
+    assert waiting.awaited(installation, numbers[3]) == numbers[2]
+    assert waiting.awaited(installation, numbers[4]) == numbers[3]
+    state = step_backup(installation, get_backup(installation, numbers[4]).backupid or "")
+    assert (state.has_run, state.step) == (True, f"Waiting for the end of backup {numbers[3]}")
+    installation.catalogue.backups.update(numbers[0], status="complete")
+    assert waiting.start_waiting(installation, ending=numbers[2]) == [numbers[3], numbers[4]]
+    for descriptor in held.values():
+        os.close(descriptor)
+    assert started == [numbers[0], *numbers[2:]]
 
-        threads = {n: threading.Thread(target=want, args=(n,), daemon=True) for n in reversed(numbers)}
-        for thread in threads.values():
-            thread.start()
-        # Each look at the others writes a report: a disk that is busy with something else may make that slow.
-        deadline = time.monotonic() + 200
-        for place in range(2, 5):
-            while len(got) < place and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(0.1)
-            assert sorted(got) == numbers[:place]
-            end(numbers[place - 2])
-        for thread in threads.values():
-            thread.join()
-        end(numbers[-1])
+
+def test_what_waits_begins_when_another_ends_is_deleted_or_stopped(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKSTAY_JOBS__MAXIMUM_RUNNING", "1")
+    sites = [make_files(tmp_path / f"site-{n}", count=2) for n in range(4)]
+    for site in sites[:3]:
+        (site / "noise").write_bytes(os.urandom(60_000_000))
+    first, second, third, last = (begin(installation, site).backup_id for site in sites)
+    assert waiting.awaited(installation, last) == third
+    with pytest.raises(BackupRunningError, match=f"Backup {last} of profile .* waits since"):
+        begin(installation, sites[3])
+    delete_backup(installation, first)
+    assert waiting.awaited(installation, second) is None
+    pause_backup(installation, second)
+    assert resume_unfinished(installation) == []
+    assert waiting.awaited(installation, third) is None
+    deadline = time.monotonic() + 100
+    while get_backup(installation, last).status != "complete":  # nobody steps it
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert get_backup(installation, third).status == "complete"
+    assert get_backup(installation, second).status == "run"
+    resumed = step_backup(installation, get_backup(installation, second).backupid or "")
+    assert finish(installation, resumed).error == ""
 
 
 def _plan(installation: Installation, backup_id: int) -> Plan:

@@ -17,6 +17,7 @@ NEW_JOB: dict[str, Any] = {
     "warnings_told": 0,
     "warnings_sent": 0,
     "domain_told": "",
+    "paused": False,
 }
 """Columns of a job that is about to begin, besides its record and plan."""
 
@@ -34,6 +35,7 @@ class Job:
         warnings_sent: number of the last warning in the latest reply.
         warnings_told: number of the last warning in a reply that the client is known to have: the one before.
         domain_told: the domain of the latest reply.
+        paused: a person stopped it, and only a person resumes it.
     """
 
     backup_id: int
@@ -44,6 +46,7 @@ class Job:
     warnings_told: int
     warnings_sent: int
     domain_told: str
+    paused: bool
 
 
 class JobTable:
@@ -76,6 +79,12 @@ class JobTable:
     def wipe(self, backup_id: int) -> None:
         """Forget the plan and checkpoint of a job that has ended, and with them its secrets."""
         self.update(backup_id, plan=b"", checkpoint=None)
+
+    def paused(self) -> set[int]:
+        """Return the records of jobs that a person stopped and nobody resumed yet."""
+        query = select(jobs.c.backup_id).join(backups, backups.c.id == jobs.c.backup_id)
+        with self._engine.connect() as connection:
+            return set(connection.execute(query.where(backups.c.status == "run", jobs.c.paused)).scalars())
 
     def ended(self) -> list[int]:
         """Return the records of jobs that have ended and still have a plan: their processes died in the last moment."""

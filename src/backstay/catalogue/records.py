@@ -10,7 +10,8 @@ from typing import Any, Literal
 from sqlalchemy import Engine, Row, delete, func, insert, select, update
 
 from backstay.catalogue.jobs import NEW_JOB
-from backstay.catalogue.schema import backups, jobs, warnings
+from backstay.catalogue.schema import backups, jobs, runs, warnings
+from backstay.errors import BackupRunningError
 
 Status = Literal["run", "fail", "complete"]
 
@@ -92,11 +93,16 @@ class BackupTable:
         backupid: str | None = None,
         archivename: str = "",
         job: bytes | None = None,
+        run_id: int | None = None,
     ) -> Backup:
         """Make the record of a backup that begins, with status ``run``.
 
         With the plan of its job, encrypted by ``JobTable.encrypted``, record and job appear at the same moment, so that
-        nobody ever sees a running backup that nobody is to take.
+        nobody ever sees a running backup that nobody is to take. With the number of a schedule's run, that run has this
+        backup from the same moment on: it never gets a second.
+
+        Raises:
+            BackupRunningError: that run has its backup already.
         """
         values = {
             "description": description,
@@ -121,6 +127,10 @@ class BackupTable:
         }
         with self._writer.begin() as connection:
             number = connection.execute(insert(backups).values(values).returning(backups.c.id)).scalar_one()
+            if run_id is not None:
+                taken = update(runs).where(runs.c.id == run_id, runs.c.backup_id.is_(None)).values(backup_id=number)
+                if connection.execute(taken).rowcount == 0:
+                    raise BackupRunningError(f"Run {run_id} of a schedule has its backup already.")
             if job is not None:
                 connection.execute(insert(jobs).values(backup_id=number, plan=job, **NEW_JOB))
             row = connection.execute(select(*_COLUMNS).where(backups.c.id == number)).one()

@@ -148,6 +148,7 @@ jobs = Table(
     Column("warnings_told", Integer, nullable=False),
     Column("warnings_sent", Integer, nullable=False),
     Column("domain_told", String(30), nullable=False),
+    Column("paused", Boolean, nullable=False, server_default=text("0")),
 )
 
 tokens = Table(

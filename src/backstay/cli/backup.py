@@ -14,9 +14,15 @@ from backstay.cli.copies import copy_json
 from backstay.cli.output import bar, console, print_json, say, shown, size, warn
 from backstay.engine import Plan, Survey
 from backstay.errors import BackupFailedError, UsageError
-from backstay.jobs.backup import StepState, acknowledge, start_backup, step_backup, survey_backup
+from backstay.jobs.backup import (
+    StepState,
+    acknowledge,
+    pause_backup,
+    start_backup,
+    step_backup,
+    survey_backup,
+)
 from backstay.jobs.installation import Installation
-from backstay.jobs.launch import stop
 from backstay.jobs.profiles import profile_of_site
 from backstay.jobs.records import backup_files, get_backup
 
@@ -138,7 +144,7 @@ def _stoppable(installation: Installation, profile_id: int) -> Iterator[None]:
         if not running:
             raise
         number = running[0].id
-        stop(installation, number)
+        pause_backup(installation, number)
         if get_backup(installation, number).status != "run":
             say(f"Backup {number} had ended before it could be stopped: see it with 'backstay show {number}'.")
             raise

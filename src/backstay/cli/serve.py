@@ -11,7 +11,7 @@ import typer
 from backstay.cli import options
 from backstay.cli.output import console, say, warn
 from backstay.errors import NotFoundError, UsageError
-from backstay.jobs.launch import resume_dead
+from backstay.jobs.waiting import resume_unfinished
 from backstay.server.certificate import Certificate
 from backstay.version import __version__
 
@@ -52,8 +52,8 @@ def serve(
             configuration.host if host is None else host, configuration.port if port is None else port
         )
         running.set_up_log(logging.WARNING if quiet else logging.INFO)
-        for number in resume_dead(installation):
-            say(f"Backup {number} had died: it is resumed.")
+        for number in resume_unfinished(installation):
+            say(f"Backup {number} had not ended: it goes on.")
         if tls is None and not running.is_loopback(listening):
             warn(
                 "Other machines can reach this server, and without TLS everyone on the way reads the secret word: give "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -15,12 +15,14 @@ from backstay.engine import Plan, Progress, Survey, make_plan, percent, survey, 
 from backstay.errors import BackupRunningError, DiskFullError, NotFoundError
 from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
-from backstay.jobs.launch import end, is_stuck, launch, mark_failed, recover, stopped, tidy
+from backstay.jobs.launch import end, is_stuck, mark_failed, stop, stopped, tidy
+from backstay.jobs.waiting import awaited, start_waiting
 
 # A client is answered at once when there is news, else after this time.
 _STEP_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.02
 _ALIVE_SECONDS: Final = 0.25
+_WAITING_SECONDS: Final = 0.5
 _END_REPORTED: Final = "end"  # in place of a domain: a client was sent the end
 
 
@@ -71,8 +73,9 @@ def start_backup(
     overrides: Mapping[str, object] | None = None,
     origin: str = "json",
     tag: str = "json",
+    run_id: int | None = None,
 ) -> StepState:
-    """Start a backup in a process of its own.
+    """Start a backup in a process of its own; where as many run as may, it waits until one ends.
 
     Args:
         installation: whose.
@@ -82,6 +85,7 @@ def start_backup(
         overrides: settings by dotted key, for this backup only.
         origin: who asked: ``json``, ``cli`` or ``backend``.
         tag: first half of the backup's name in logs.
+        run_id: number of the schedule's run that it is taken for; None: a person or a client asked for it.
 
     Returns:
         The first news of it.
@@ -89,7 +93,7 @@ def start_backup(
     Raises:
         NotFoundError: there is no such profile, or its site's folder is gone.
         ConfigurationError: the profile lacks something.
-        BackupRunningError: a backup of this profile is running.
+        BackupRunningError: a backup of this profile is running or waits, or the run has its backup already.
     """
     # Held over both, so that another start sees either no backup of this profile or a living one.
     with lock.exclusive(installation.home.jobs / f"profile-{profile_id}.lock"):
@@ -101,8 +105,9 @@ def start_backup(
             overrides=overrides,
             origin=origin,
             tag=tag,
+            run_id=run_id,
         )
-        launch(installation, backup.id)
+        start_waiting(installation)
     return step_backup(installation, backup.backupid or "")
 
 
@@ -115,11 +120,12 @@ def prepare_backup(
     overrides: Mapping[str, object] | None = None,
     origin: str = "json",
     tag: str = "json",
+    run_id: int | None = None,
 ) -> Backup:
     """Make the record and the job of a backup, and start nothing; see ``start_backup``, which holds the lock."""
     catalogue = installation.catalogue
     profile = catalogue.profiles.get(profile_id)
-    _make_way(installation, profile)
+    _refuse_second(installation, profile)
     plan = make_plan(
         installation.home,
         profile,
@@ -141,6 +147,7 @@ def prepare_backup(
         backupid=plan.backupid,
         archivename=Path(plan.archive).name,
         job=catalogue.jobs.encrypted(plan.to_json()),
+        run_id=run_id,
     )
 
 
@@ -173,8 +180,19 @@ def survey_backup(
     return plan, survey(trees(plan, folders, on_warning=warnings.append)), warnings
 
 
+def pause_backup(installation: Installation, backup_id: int) -> None:
+    """Stop a backup; it is resumed by whoever steps it, and by nobody else.
+
+    Raises:
+        BackupRunningError: its process does not end, not even when it is killed.
+    """
+    installation.catalogue.jobs.update(backup_id, paused=True)
+    stop(installation, backup_id)
+    start_waiting(installation)
+
+
 def step_backup(installation: Installation, backupid: str) -> StepState:
-    """Wait for news of a backup and return them; resumes a backup whose process died.
+    """Wait for news of a backup and return them; one that waits, died or was stopped is started as soon as it may.
 
     Answers at once when there is a new warning, a new domain or the end, else within a second, and no later than the
     profile's maximum execution time. Blocks: call it in a thread.
@@ -185,6 +203,8 @@ def step_backup(installation: Installation, backupid: str) -> StepState:
     backup = installation.catalogue.backups.find(backupid) if backupid else None
     if backup is None:
         raise NotFoundError(f"There is no backup named {backupid!r}: start one first.")
+    if backup.status == "run" and backup.id in installation.catalogue.jobs.paused():
+        installation.catalogue.jobs.update(backup.id, paused=False)
     _wait_for_news(installation, backup)
     return _state(installation, backup.id)
 
@@ -225,7 +245,7 @@ def unnamed_backupid(installation: Installation, tag: str) -> str:
     return newest.backupid or ""
 
 
-def _make_way(installation: Installation, profile: Profile) -> None:
+def _refuse_second(installation: Installation, profile: Profile) -> None:
     """Refuse a second backup of a profile at the same time; one that died and was not resumed, or hangs, is ended."""
     tidy(installation)
     for backup in installation.catalogue.backups.newest(status="run", profile_id=profile.id):
@@ -239,15 +259,22 @@ def _make_way(installation: Installation, profile: Profile) -> None:
                     "started.",
                 )
             continue
-        superseded = mark_failed(
+        waits = _has_not_begun(installation, backup.id)
+        superseded = not waits and mark_failed(
             installation, backup.id, "Its process died, and a new backup of the same profile was started."
         )
-        if not superseded and lock.is_alive(installation.home.job(backup.id)):
+        if waits or (not superseded and lock.is_alive(installation.home.job(backup.id))):
             raise BackupRunningError(
-                f"Backup {backup.id} of profile {profile.id} is running since "
+                f"Backup {backup.id} of profile {profile.id} {'waits' if waits else 'is running'} since "
                 f"{backup.backupstart:%Y-%m-%d %H:%M:%S} UTC: "
                 f"wait for its end, or stop it with 'backstay delete {backup.id}'."
             )
+
+
+def _has_not_begun(installation: Installation, backup_id: int) -> bool:
+    """Return whether a backup waits for its first process."""
+    job = installation.catalogue.jobs.get(backup_id)
+    return job is not None and not job.attempts and job.checkpoint is None and not job.paused
 
 
 def _last_complete(installation: Installation, profile_id: int) -> int | None:
@@ -262,10 +289,10 @@ def _wait_for_news(installation: Installation, backup: Backup) -> None:
         return
     limit = Plan.from_json(job.plan).settings.maximum_execution_time if job.plan else 0
     begun = looked_at = time.monotonic()
-    seen = (0, 0)
+    seen, alive = (0, 0), True
     while True:
         version = report.version(folder)
-        if version != seen or time.monotonic() - looked_at >= _ALIVE_SECONDS:
+        if version != seen or time.monotonic() - looked_at >= (_ALIVE_SECONDS if alive else _WAITING_SECONDS):
             seen, looked_at = version, time.monotonic()
             alive = lock.is_alive(folder)
             current = catalogue.backups.get(backup.id)
@@ -275,7 +302,7 @@ def _wait_for_news(installation: Installation, backup: Backup) -> None:
                 # Retention is short: its end is looked for each time.
                 looked_at = 0.0
             elif not alive:
-                recover(installation, current)
+                start_waiting(installation)
             progress = report.read(folder)
             if current.warning_count > job.warnings_told or (progress and progress.domain != job.domain_told):
                 return
@@ -305,6 +332,8 @@ def _state(installation: Installation, backup_id: int) -> StepState:
         raise NotFoundError(f"Backup {backup_id} was deleted while it ran.")
     has_run = _goes_on(installation, backup)
     progress = report.read(installation.home.job(backup_id)) or Progress("init")
+    if backup.status == "run" and (earlier := awaited(installation, backup_id)):
+        progress = replace(progress, step=f"Waiting for the end of backup {earlier}", substep="")
     domain = "finale" if backup.status == "complete" else progress.domain
     warnings = catalogue.backups.warnings(backup_id, job.warnings_told if job else 0)
     number = (job.step_number if job else 0) + 1

@@ -71,30 +71,27 @@ def _start(installation: Installation, backup_id: int, descriptor: int) -> subpr
         )
 
 
-def recover(installation: Installation, backup: Backup) -> None:
-    """Resume a backup whose process died; note it as failed where that was tried often enough."""
+def recover(installation: Installation, backup: Backup) -> bool:
+    """Start the process of a backup that has none; note it as failed where it died too often.
+
+    Returns:
+        Whether a process was started.
+    """
     job = installation.catalogue.jobs.get(backup.id)
     if job is None or not job.plan:
         mark_failed(installation, backup.id, "Its job is not known any more.")
-        return
+        return False
     attempts = Plan.from_json(job.plan).settings.attempts
     if job.attempts >= attempts:
         mark_failed(
             installation, backup.id, f"Its process died {job.attempts} times: see the log, and the system's own."
         )
-    elif launch(installation, backup.id):
+        return False
+    if not launch(installation, backup.id):
+        return False
+    if job.attempts:
         _log.warning("backup %d had died and is resumed (attempt %d)", backup.id, job.attempts + 1)
-
-
-def resume_dead(installation: Installation) -> list[int]:
-    """Resume every backup that says it runs and whose process is gone; return their numbers."""
-    tidy(installation)
-    found = []
-    for backup in installation.catalogue.backups.newest(status="run"):
-        if not lock.is_alive(installation.home.job(backup.id)):
-            recover(installation, backup)
-            found.append(backup.id)
-    return found
+    return True
 
 
 def tidy(installation: Installation) -> None:

@@ -88,6 +88,7 @@ def delete_backup(installation: Installation, backup_id: int) -> None:
     """
     # Imported here: what lists and shows records starts no process, and need not load what does.
     from backstay.jobs import launch
+    from backstay.jobs.waiting import start_waiting
 
     _deletable(installation, backup_id)
     with launch.stopped(installation, backup_id):
@@ -95,6 +96,7 @@ def delete_backup(installation: Installation, backup_id: int) -> None:
         engine.remove_files(installation.catalogue, installation.home, get_backup(installation, backup_id))
         installation.catalogue.backups.delete(backup_id)
         shutil.rmtree(installation.home.job(backup_id), ignore_errors=True)
+    start_waiting(installation)
 
 
 def delete_backup_files(installation: Installation, backup_id: int) -> None:

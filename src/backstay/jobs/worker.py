@@ -18,8 +18,9 @@ from pathlib import Path
 from backstay.catalogue import Job
 from backstay.engine import BackupRun, Plan, Progress, log_header, open_log
 from backstay.errors import BackstayError
-from backstay.jobs import concurrency, lock, report
+from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.waiting import start_waiting
 
 # Often enough for a person who watches, seldom enough to cost nothing.
 _REPORT_SECONDS = 0.1
@@ -69,10 +70,6 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
     plan = Plan.from_json(job.plan)
     folder = installation.home.job(backup_id)
     with _logging(installation.home.log(plan.tag, plan.backupid), plan, job.attempts):
-        slot = concurrency.wait_for_slot(installation, backup_id, folder, stopped)
-        if slot is None:
-            _put_off(installation, job)
-            return
         run = BackupRun(catalogue, installation.home, backup, plan, job.checkpoint)
         try:
             if not _drive(run, folder, stopped):
@@ -82,7 +79,9 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
             ended = catalogue.backups.get(backup_id)
             if ended is None or ended.status != "run":
                 catalogue.jobs.wipe(backup_id)
-            os.close(slot)
+            # Whoever stopped it starts the next: a machine that shuts down starts none.
+            if not stopped():
+                start_waiting(installation, ending=backup_id)
         if plan.settings.drill:
             # Imported here because it needs all that restores need, and few backups need it.
             from backstay.jobs.drill import drill_after_backup
