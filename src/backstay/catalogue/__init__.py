@@ -6,6 +6,7 @@ from backstay.catalogue.home import ENVIRONMENT_VARIABLE, Home, default_home, op
 from backstay.catalogue.jobs import Job
 from backstay.catalogue.profiles import Profile
 from backstay.catalogue.records import Backup, Status
+from backstay.catalogue.schedules import ProofOptions, Run, Schedule
 from backstay.catalogue.store import Catalogue, open_catalogue
 from backstay.catalogue.tokens import Token
 from backstay.catalogue.vault import Vault, write_private
@@ -22,6 +23,9 @@ __all__ = [
     "Job",
     "NamedDestination",
     "Profile",
+    "ProofOptions",
+    "Run",
+    "Schedule",
     "Status",
     "Token",
     "Vault",

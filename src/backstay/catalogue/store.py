@@ -19,6 +19,7 @@ from backstay.catalogue.home import Home
 from backstay.catalogue.jobs import JobTable
 from backstay.catalogue.profiles import ProfileTable
 from backstay.catalogue.records import BackupTable
+from backstay.catalogue.schedules import RunTable, ScheduleTable
 from backstay.catalogue.tokens import TokenTable
 from backstay.catalogue.vault import Vault
 from backstay.errors import BackstayError, ConfigurationError, DiskFullError
@@ -42,6 +43,8 @@ class Catalogue:
         self.tokens = TokenTable(engine)
         self.destinations = DestinationTable(engine, vault)
         self.copies = CopyTable(engine)
+        self.schedules = ScheduleTable(engine)
+        self.runs = RunTable(engine)
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,0 +1,305 @@
+"""Schedules: what is done for a profile by itself, and when; and their runs, one for each due time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, get_args
+
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, literal, select, update
+
+from backstay.catalogue.schema import UtcDateTime, runs, schedules
+from backstay.errors import NotFoundError
+
+Work = Literal["backup", "verify", "drill"]
+RunState = Literal["waiting", "running", "done", "failed", "skipped"]
+WORKS: tuple[Work, ...] = get_args(Work)
+KEPT_RUNS = 1000
+"""As many runs of each schedule are kept, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProofOptions:
+    """Which backups a schedule proves.
+
+    Attributes:
+        which: the newest backup at each run, or those whose proof is oldest, so many that each comes round.
+        storage: name of the destination whose copies are read; empty: the files here and the copies everywhere.
+        here_only: read the files here and no copies.
+        within: days within which each backup is read again; 0: as the profile says.
+    """
+
+    which: Literal["newest", "rotating"] = "newest"
+    storage: str = ""
+    here_only: bool = False
+    within: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One schedule.
+
+    Attributes:
+        id: its number; 0 in one that is not stored yet.
+        profile_id: whose backups are taken or proven.
+        what: ``backup``, ``verify`` or ``drill``.
+        at: cron expression (``backstay.schedules``).
+        time_zone: IANA name of the zone in which it is read.
+        spread: seconds of which each profile waits a fixed share.
+        catch_up: a run that was missed is made up once; else it is noted as skipped.
+        paused: nothing is due until it is resumed.
+        options: which backups are proven.
+        created: moment it was added.
+        handled: the newest due moment for which there is a run, or from which on it counts.
+    """
+
+    id: int
+    profile_id: int
+    what: Work
+    at: str
+    time_zone: str
+    spread: int
+    catch_up: bool
+    paused: bool
+    options: ProofOptions
+    created: datetime
+    handled: datetime
+
+
+class Times(NamedTuple):
+    """What of a schedule tells when it is due; the attributes are those of ``Schedule``."""
+
+    id: int
+    profile_id: int
+    at: str
+    time_zone: str
+    spread: int
+    catch_up: bool
+    handled: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a schedule.
+
+    Attributes:
+        id: its number.
+        schedule_id: of which schedule.
+        due: moment for which it is; no schedule has two for one moment.
+        state: ``waiting``, ``running``, then ``done``, ``failed`` or ``skipped``.
+        backup_id: number of the record that it took; None where it took none.
+        created: moment it was found due.
+        started: moment it was first begun.
+        ended: moment it ended.
+        message: what came of it, for a person.
+    """
+
+    id: int
+    schedule_id: int
+    due: datetime
+    state: RunState
+    backup_id: int | None
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    message: str
+
+
+_RUN_COLUMNS = [runs.c[item.name] for item in fields(Run)]
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(**row._asdict())
+
+
+def _schedule(row: Row[Any]) -> Schedule:
+    values = row._asdict()
+    return Schedule(options=ProofOptions(**values.pop("options")), **values)
+
+
+class ScheduleTable:
+    """Reads and writes schedules; they go with their profile."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+
+    def all(self, *, profile_id: int | None = None) -> list[Schedule]:
+        """Return schedules by number: all, or those of a profile."""
+        query = select(schedules).order_by(schedules.c.id)
+        if profile_id is not None:
+            query = query.where(schedules.c.profile_id == profile_id)
+        with self._engine.connect() as connection:
+            return [_schedule(row) for row in connection.execute(query)]
+
+    def times(self) -> list[Times]:
+        """Return when all schedules that are not paused are due: a thousand of them are read in milliseconds."""
+        query = select(*(schedules.c[name] for name in Times._fields)).where(~schedules.c.paused)
+        with self._engine.connect() as connection:
+            return [Times(*row) for row in connection.execute(query.order_by(schedules.c.id))]
+
+    def get(self, schedule_id: int) -> Schedule:
+        """Return one schedule.
+
+        Raises:
+            NotFoundError: there is none with this number.
+        """
+        with self._engine.connect() as connection:
+            row = connection.execute(select(schedules).where(schedules.c.id == schedule_id)).one_or_none()
+        if row is None:
+            raise _unknown(schedule_id)
+        return _schedule(row)
+
+    def create(self, schedule: Schedule) -> Schedule:
+        """Store a new schedule; return it with its number."""
+        values = {name: value for name, value in asdict(schedule).items() if name != "id"}
+        with self._writer.begin() as connection:
+            number = connection.execute(insert(schedules).values(values).returning(schedules.c.id)).scalar_one()
+        return self.get(number)
+
+    def update(self, schedule_id: int, *, options: ProofOptions | None = None, **values: Any) -> Schedule:
+        """Change columns of a schedule; return it as it is now.
+
+        Raises:
+            NotFoundError: there is none with this number.
+        """
+        if options is not None:
+            values["options"] = asdict(options)
+        with self._writer.begin() as connection:
+            connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(values))
+        return self.get(schedule_id)
+
+    def delete(self, schedule_id: int) -> None:
+        """Remove a schedule and its runs.
+
+        Raises:
+            NotFoundError: there is none with this number.
+        """
+        with self._writer.begin() as connection:
+            if not connection.execute(delete(schedules).where(schedules.c.id == schedule_id)).rowcount:
+                raise _unknown(schedule_id)
+
+
+def _unknown(schedule_id: int) -> NotFoundError:
+    return NotFoundError(f"There is no schedule {schedule_id}: see them with 'backstay schedule list'.")
+
+
+class RunTable:
+    """Reads and writes runs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+
+    def get(self, run_id: int) -> Run | None:
+        """Return a run, or None."""
+        found = self._found(runs.c.id == run_id)
+        return found[0] if found else None
+
+    def waiting(self) -> list[Run]:
+        """Return the runs that nobody has begun, the oldest due first."""
+        return self._found(runs.c.state == "waiting")
+
+    def of(self, schedule_id: int, limit: int | None = None) -> list[Run]:
+        """Return the runs of a schedule, the newest due first, at most so many."""
+        query = select(*_RUN_COLUMNS).where(runs.c.schedule_id == schedule_id).order_by(runs.c.due.desc())
+        with self._engine.connect() as connection:
+            return [_run(row) for row in connection.execute(query.limit(limit) if limit is not None else query)]
+
+    def newest(self) -> dict[int, Run]:
+        """Return the newest due run of each schedule that has any, by the schedule's number."""
+        newest = select(runs.c.schedule_id, func.max(runs.c.due).label("due")).group_by(runs.c.schedule_id).subquery()
+        query = select(*_RUN_COLUMNS).join(
+            newest, (newest.c.schedule_id == runs.c.schedule_id) & (newest.c.due == runs.c.due)
+        )
+        with self._engine.connect() as connection:
+            return {row.schedule_id: _run(row) for row in connection.execute(query)}
+
+    def create(self, schedule: Times, due: datetime, now: datetime, *, skipped: str = "") -> Run | None:
+        """Make the run of a due moment and note that this is handled, both at once.
+
+        A run that nobody has begun yet makes another one of the same schedule needless: that is noted as skipped.
+
+        Args:
+            schedule: its times as they were read.
+            due: the moment.
+            now: this moment.
+            skipped: why it is not to be run; empty: it waits to be.
+
+        Returns:
+            None where there is a run of this moment, or the schedule was changed since it was read.
+        """
+        with self._writer.begin() as connection:
+            row = connection.execute(select(schedules).where(schedules.c.id == schedule.id)).one_or_none()
+            if (
+                row is None
+                or row.paused
+                or (row.at, row.time_zone, row.spread) != (schedule.at, schedule.time_zone, schedule.spread)
+            ):
+                return None
+            handled = max(due, row.handled)
+            connection.execute(update(schedules).where(schedules.c.id == schedule.id).values(handled=handled))
+            mine = runs.c.schedule_id == schedule.id
+            if connection.execute(select(runs.c.id).where(mine, runs.c.due == due)).first():
+                return None
+            first = connection.execute(
+                select(runs.c.due).where(mine, runs.c.state == "waiting").order_by(runs.c.due).limit(1)
+            ).scalar_one_or_none()
+            if first is not None and not skipped:
+                skipped = f"The run of {first:%Y-%m-%d %H:%M:%S} UTC had not begun yet."
+            _forget_old(connection, schedule.id)
+            return _insert(connection, schedule.id, due, now, skipped)
+
+    def create_now(self, schedule_id: int, now: datetime) -> Run:
+        """Make a run that is due now, whatever the schedule says; one that waits already is given back.
+
+        Raises:
+            NotFoundError: there is no such schedule.
+        """
+        with self._writer.begin() as connection:
+            if connection.execute(select(schedules.c.id).where(schedules.c.id == schedule_id)).first() is None:
+                raise _unknown(schedule_id)
+            query = select(*_RUN_COLUMNS).where(runs.c.schedule_id == schedule_id)
+            waiting = connection.execute(query.where((runs.c.state == "waiting") | (runs.c.due == now))).first()
+            return _run(waiting) if waiting is not None else _insert(connection, schedule_id, now, now, "")
+
+    def begin(self, run_id: int, now: datetime) -> bool:
+        """Note that a run is begun, or gone on with; return False where it has ended, or is gone."""
+        query = update(runs).where(runs.c.id == run_id, runs.c.state.in_(("waiting", "running")))
+        with self._writer.begin() as connection:
+            values = {"state": "running", "started": func.coalesce(runs.c.started, literal(now, UtcDateTime()))}
+            return connection.execute(query.values(values)).rowcount > 0
+
+    def end(self, run_id: int, state: RunState, message: str, now: datetime) -> bool:
+        """Note how a run ended; return False where it had ended before, which stays as it is."""
+        query = update(runs).where(runs.c.id == run_id, runs.c.state.in_(("waiting", "running")))
+        with self._writer.begin() as connection:
+            return connection.execute(query.values(state=state, message=message, ended=now)).rowcount > 0
+
+    def _found(self, *conditions: Any) -> list[Run]:
+        query = select(*_RUN_COLUMNS).where(*conditions).order_by(runs.c.due, runs.c.id)
+        with self._engine.connect() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
+
+def _changed(read: Times, row: Row[Any]) -> bool:
+    """Tell whether a schedule is due at other moments than those that were computed when it was read."""
+    return (row.at, row.time_zone, row.spread) != (read.at, read.time_zone, read.spread)
+
+
+def _insert(connection: Connection, schedule_id: int, due: datetime, now: datetime, skipped: str) -> Run:
+    values = {
+        "schedule_id": schedule_id,
+        "due": due,
+        "state": "skipped" if skipped else "waiting",
+        "created": now,
+        "ended": now if skipped else None,
+        "message": skipped,
+    }
+    return _run(connection.execute(insert(runs).values(values).returning(*_RUN_COLUMNS)).one())
+
+
+def _forget_old(connection: Connection, schedule_id: int) -> None:
+    mine = runs.c.schedule_id == schedule_id
+    first = select(runs.c.id).where(mine).order_by(runs.c.id.desc()).offset(KEPT_RUNS).limit(1).scalar_subquery()
+    connection.execute(delete(runs).where(mine, runs.c.id <= first, runs.c.state.in_(("done", "failed", "skipped"))))
