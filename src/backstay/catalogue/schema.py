@@ -291,6 +291,7 @@ deliveries = Table(
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("recipient_id", _Id, ForeignKey("recipients.id", ondelete="CASCADE"), nullable=False),
     Column("event", String(255), nullable=False),
+    Column("thread", String(255), nullable=False),
     Column("content", JSON, nullable=False),
     Column("created", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),

@@ -18,6 +18,7 @@ from backstay.catalogue.destinations import DestinationTable
 from backstay.catalogue.home import Home
 from backstay.catalogue.jobs import JobTable
 from backstay.catalogue.profiles import ProfileTable
+from backstay.catalogue.recipients import DeliveryTable, RecipientTable
 from backstay.catalogue.records import BackupTable
 from backstay.catalogue.schedules import RunTable, ScheduleTable
 from backstay.catalogue.tokens import TokenTable
@@ -32,7 +33,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Catalogue:
-    """Profiles, records, tokens, jobs, destinations and copies; safe to use from several threads and processes."""
+    """The tables of one home; safe to use from several threads and processes."""
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
@@ -45,6 +46,8 @@ class Catalogue:
         self.copies = CopyTable(engine)
         self.schedules = ScheduleTable(engine)
         self.runs = RunTable(engine)
+        self.recipients = RecipientTable(engine, vault)
+        self.deliveries = DeliveryTable(engine)
 
     def close(self) -> None:
         """Close all connections."""

@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("id", _ID, autoincrement=True, nullable=False),
         sa.Column("recipient_id", _ID, nullable=False),
         sa.Column("event", sa.String(length=255), nullable=False),
+        sa.Column("thread", sa.String(length=255), nullable=False),
         sa.Column("content", sa.JSON(), nullable=False),
         sa.Column("created", sa.DateTime(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),

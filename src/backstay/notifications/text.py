@@ -1,0 +1,63 @@
+"""The words of a message, from an event: the same for every service that shows text."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+from backstay.notifications.model import Event
+
+_LONGEST_TITLE = 200
+_LONGEST_TEXT = 4000
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without control characters: a name cannot begin a header or a line of its own."""
+    printable = text.encode("utf-8", "backslashreplace").decode()
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in printable).split())
+
+
+def several_lines(text: str) -> str:
+    """Return a text without control characters but the ends of its lines."""
+    return "\n".join(one_line(line) if line.strip() else "" for line in text.splitlines()).strip("\n")
+
+
+def subject(event: Event) -> str:
+    """Return the title of a message."""
+    return f"Backstay: {_cut(one_line(event.title), _LONGEST_TITLE)}"
+
+
+def body(event: Event, *, server: str, zone: tzinfo) -> str:
+    """Return the text of a message.
+
+    Args:
+        event: what happened.
+        server: name of this machine, so that messages of several can be told apart.
+        zone: time zone of the times in it.
+    """
+    facts = [
+        ("Profile", f"{event.profile_id} ({one_line(event.profile)})" if event.profile_id is not None else ""),
+        ("Site", one_line(event.site)),
+        ("Backup", "" if event.backup_id is None else str(event.backup_id)),
+        ("Since", _moment(event.since, zone)),
+        ("Happened", _moment(event.at, zone)),
+        ("Server", one_line(server)),
+    ]
+    do = [
+        ("What to do", one_line(event.advice)),
+        ("See more", one_line(event.command)),
+        ("Link", one_line(event.link)),
+    ]
+    blocks = [
+        _cut(several_lines(event.message), _LONGEST_TEXT),
+        "\n".join(f"{name}: {_cut(value, 1000)}" for name, value in facts if value),
+        "\n".join(f"{name}: {_cut(value, 1000)}" for name, value in do if value),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _moment(value: datetime | None, zone: tzinfo) -> str:
+    return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z") if value is not None else ""
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

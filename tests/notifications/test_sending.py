@@ -1,0 +1,216 @@
+"""Sending one event to real receivers on loopback."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+from base64 import b64encode
+from datetime import UTC, datetime
+from email.header import decode_header, make_header
+
+import pytest
+
+from backstay.errors import ConnectionFailedError, UsageError
+from backstay.notifications import apprise_message, request
+from backstay.notifications.address import parse_recipient
+from backstay.notifications.apprise_message import check_apprise, without_mentions
+from backstay.notifications.model import DEFAULT_KINDS, Event, event_as_json, event_from_json, wants
+from backstay.notifications.sending import Receiver, send
+from backstay.notifications.webhook import new_secret, signing_key
+from support.receivers import HttpReceiver, endless_receiver, mail_receiver
+
+NOW = datetime(2026, 11, 26, 3, 17, tzinfo=UTC)
+FAILED = Event(
+    "backup:7:failed",
+    "failed",
+    "The backup of example.com failed",
+    "The disk is full.",
+    advice="Free some space, and run 'backstay backup --profile 2'.",
+    since=NOW,
+    profile_id=2,
+    profile="example.com",
+    backup_id=7,
+    log_tail="ERROR |the disk is full: käse\n" * 1000,
+    at=NOW,
+)
+
+
+def test_a_webhook_gets_a_document_whose_signature_openssl_computes_alike() -> None:
+    secret = new_secret()
+    with HttpReceiver().up() as receiver:
+        address = f"webhook+http://{receiver.address}/hook?token=Geheim"
+        send(Receiver(url=address, secret=secret, mark="ab12"), FAILED, NOW)
+    (arrived,) = receiver.requests
+    assert arrived.path == "/hook?token=Geheim"
+    document = json.loads(arrived.body)
+    assert (document["type"], document["timestamp"]) == ("failed", "2026-11-26T03:17:00Z")
+    assert document["data"]["event"] == "backup:7:failed"
+    assert document["data"]["advice"].startswith("Free some space")
+    assert "log" not in "".join(document["data"])
+    headers = {name.lower(): value for name, value in arrived.headers.items()}
+    assert (headers["webhook-id"], headers["webhook-timestamp"]) == ("ab12:backup:7:failed", "1795663020")
+    signed = b"ab12:backup:7:failed.1795663020." + arrived.body
+    command = [
+        "openssl",
+        "dgst",
+        "-sha256",
+        "-mac",
+        "HMAC",
+        "-macopt",
+        f"hexkey:{signing_key(secret).hex()}",
+        "-binary",
+    ]
+    digest = subprocess.run(command, input=signed, capture_output=True, check=True).stdout
+    assert headers["webhook-signature"] == "v1," + b64encode(digest).decode()
+
+
+def test_secrets_that_sign_too_little_are_refused() -> None:
+    assert signing_key("a plain text of enough bytes") == b"a plain text of enough bytes"
+    with pytest.raises(UsageError, match="too short"):
+        signing_key("whsec_" + b64encode(b"x" * 23).decode())
+    with pytest.raises(UsageError, match="no Base64"):
+        signing_key("whsec_ä")
+
+
+def test_pings_tell_start_success_and_failure_with_the_end_of_the_log() -> None:
+    with HttpReceiver().up() as receiver:
+        check = Receiver(url=f"ping+http://{receiver.address}/{{profile}}-uuid?create=1")
+        for kind in ("started", "succeeded", "failed"):
+            send(check, Event(f"backup:7:{kind}", kind, "t", "m", profile_id=2, log_tail=FAILED.log_tail), NOW)
+    assert [one.path for one in receiver.requests] == [
+        "/2-uuid/start?create=1",
+        "/2-uuid?create=1",
+        "/2-uuid/fail?create=1",
+    ]
+    body = receiver.requests[2].body
+    assert 9000 < len(body) <= 10_000
+    assert body.startswith(b"t\nm\n\n")
+    assert body.decode().endswith("ERROR |the disk is full: käse\n")
+
+
+@pytest.mark.parametrize("service", ["webhook", "ping"])
+def test_a_refusal_or_redirect_is_an_error_that_shows_no_secret(service: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with HttpReceiver() as receiver, HttpReceiver().up() as other:
+        to = Receiver(url=f"{service}+http://user:Geheim1@{receiver.address}/Geheim2?q=Geheim3", secret="x" * 24)
+        with pytest.raises(ConnectionFailedError, match="can't be reached") as down:
+            send(to, FAILED, NOW)
+        receiver.up()
+        receiver.status = 500
+        with pytest.raises(ConnectionFailedError, match="answered HTTP 500") as refused:
+            send(to, FAILED, NOW)
+        receiver.status = 302
+        receiver.headers = {"Location": f"http://{other.address}/"}
+        with pytest.raises(ConnectionFailedError, match="redirect") as redirected:
+            send(to, FAILED, NOW)
+    assert other.requests == []
+    assert "Geheim" not in f"{down.value}{refused.value}{redirected.value}{caplog.text}{to}"
+    assert f"{service}+http://{receiver.address} answered" in str(refused.value)
+
+
+def test_a_receiver_that_never_comes_to_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request, "ALL_SECONDS", 0.5)
+    monkeypatch.setattr(apprise_message, "ALL_SECONDS", 3)
+    with endless_receiver() as port:
+        for url in (f"ping+http://127.0.0.1:{port}/x", f"json://127.0.0.1:{port}/x"):
+            with pytest.raises(ConnectionFailedError, match="did not answer within"):
+                send(Receiver(url=url), FAILED, NOW)
+
+
+def test_mail_carries_hostile_names_as_text() -> None:
+    hostile = Event(
+        "alarm:1:opened",
+        "late",
+        "No backup of x\r\nBcc: thief@example.com\n\n<script>",
+        "The site <b>x</b>\r\n.\r\nis late. @everyone \x1b[31m",
+        site="/var/www/x\nX-Header: y",
+    )
+    with mail_receiver() as (port, arrived):
+        url = f"mailto://127.0.0.1:{port}?to=a@example.com&from=b@example.com&mode=insecure"
+        assert check_apprise(parse_recipient(url)).shown == "mailto://127.0.0.1"
+        send(Receiver(url=url), hostile, NOW)
+    (message,) = arrived
+    subject = str(make_header(decode_header(message["Subject"])))
+    assert subject == "Backstay: No backup of x Bcc: thief@example.com <script>"
+    assert (message["Bcc"], message["X-Header"]) == (None, None)
+    contents = {part.get_content_type(): part.get_payload(decode=True) for part in message.walk()}
+    content = contents["text/plain"]
+    assert isinstance(content, bytes)
+    assert b"Site: /var/www/x X-Header: y" in content
+    assert b"\x1b" not in content
+    assert without_mentions("@everyone <!here> a@b.org <x>") == "@\u200beveryone <\u200b!here> a@b.org <x>"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "json://user:Geheim1@{}/Geheim2?+X-Token=Geheim3",
+        "mailto://{}?user=Geheim1&pass=Geheim2&to=Geheim3@example.com&from=b@example.com",
+    ],
+)
+def test_what_apprise_says_of_a_failure_holds_no_secret(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with HttpReceiver() as receiver, pytest.raises(ConnectionFailedError, match="refused") as failed:
+        send(Receiver(url=url.format(receiver.address)), FAILED, NOW)
+    assert "Geheim" not in f"{failed.value}{caplog.text}"
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://example.com/Geheim", ""),
+        ("Geheim", "is one of"),
+        ("webhook+https:///Geheim", "names no host"),
+        ("webhook+https://example.com/Geheim#x", "can't be used"),
+        ("webhook+https://example.com/{profile}", "can't be used"),
+        ("ping+https://{profile}.example.com/", "can't be used"),
+        ("ping+https://example.com:Geheim/", "malformed"),
+        ("mailto://a@example.com/Geheim\n", ""),
+        ("mailto://a@example.com/Geh eim", "a blank"),
+        ("webhook+ftp://example.com/Geheim", "is one of"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_being_shown(url: str, says: str) -> None:
+    if not says:
+        assert "Geheim" not in parse_recipient(url).shown + repr(parse_recipient(url))
+        return
+    with pytest.raises(UsageError, match=says) as refused:
+        parse_recipient(url)
+    assert "Geheim" not in str(refused.value).replace("Geheim:", "")
+
+
+def test_addresses_that_apprise_does_not_know_are_refused_and_tokens_in_them_are_not_shown() -> None:
+    with pytest.raises(UsageError, match="is none that Apprise can use") as refused:
+        check_apprise(parse_recipient("nothing://Geheim/x"))
+    assert "Geheim" not in str(refused.value)
+    assert check_apprise(parse_recipient("tgram://123456789:abcdefg_hijklmnop/12315544/")).shown == "tgram://…"
+
+
+OPENED = Event("alarm:1:opened", "late", "t", "m", profile_id=2)
+CLOSED = Event("alarm:1:closed", "closed", "t", "m", profile_id=2, alarm="late")
+AGAIN = Event("alarm:2:opened", "failed", "t", "m", profile_id=2, backup_id=7)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "events"),
+    [
+        (DEFAULT_KINDS, [OPENED, CLOSED, AGAIN]),
+        (("all",), [OPENED, CLOSED, AGAIN, FAILED]),
+        (("late",), [OPENED]),
+        (("late", "closed"), [OPENED, CLOSED]),
+        (("drill", "closed"), []),
+        (("closed",), [CLOSED]),
+        (("failed", "succeeded"), [AGAIN, FAILED]),
+    ],
+)
+def test_each_recipient_hears_of_what_it_asked_for(kinds: tuple[str, ...], events: list[Event]) -> None:
+    assert [one for one in (OPENED, CLOSED, AGAIN, FAILED) if wants(kinds, (), one)] == events
+    assert [one for one in (OPENED, CLOSED, AGAIN, FAILED) if wants(kinds, (1, 3), one)] == []
+
+
+def test_a_failed_backup_is_one_event_whoever_tells_it_and_health_checks_hear_of_backups_only() -> None:
+    assert AGAIN.identity == FAILED.identity == "backup:7:failed"
+    heard = [one for one in (OPENED, CLOSED, AGAIN, FAILED) if wants(("failed", "late"), (), one, is_ping=True)]
+    assert heard == [FAILED]
+    assert event_from_json({**event_as_json(FAILED), "of_later_versions": 1}) == FAILED
