@@ -216,6 +216,7 @@ def test_a_catalogue_of_the_version_before_is_brought_up_to_date(opened_home: Ho
         for table in later:
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE jobs DROP COLUMN paused")
+        connection.execute("DROP INDEX ix_backups_profile_id_status")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
     with open_catalogue(opened_home) as catalogue:

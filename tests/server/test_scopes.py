@@ -96,7 +96,7 @@ def test_the_table_is_complete() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("scope", ALL)
+@pytest.mark.parametrize("scope", [*ALL, "metrics"])
 def test_a_token_may_do_what_its_scope_says_and_nothing_else(shared: Driven, route: str, scope: str) -> None:
     token = shared.token(scope)
     for method, needed in NEEDED.items():

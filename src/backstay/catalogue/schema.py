@@ -126,6 +126,7 @@ backups = Table(
     Index("ix_backups_status", "status"),
     Index("ix_backups_absolute_path", "absolute_path"),
     Index("ix_backups_profile_id", "profile_id"),
+    Index("ix_backups_profile_id_status", "profile_id", "status", "backupend"),
     sqlite_autoincrement=True,
 )
 
@@ -191,7 +192,7 @@ copies = Table(
     Column("locked_until", UtcDateTime),
     Column("error", ShownText, nullable=False),
     UniqueConstraint("backup_id", "destination_id"),
-    Index("ix_copies_destination_id", "destination_id"),
+    Index("ix_copies_destination_id", "destination_id", "state", "sent_at"),
     Index("ix_copies_state", "state"),
     sqlite_autoincrement=True,
 )

@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from backstay.catalogue.copies import CopyTable
 from backstay.catalogue.destinations import DestinationTable
+from backstay.catalogue.figures import FigureTable
 from backstay.catalogue.home import Home
 from backstay.catalogue.jobs import JobTable
 from backstay.catalogue.profiles import ProfileTable
@@ -48,6 +49,7 @@ class Catalogue:
         self.runs = RunTable(engine)
         self.recipients = RecipientTable(engine, vault)
         self.deliveries = DeliveryTable(engine)
+        self.figures = FigureTable(engine)
 
     def close(self) -> None:
         """Close all connections."""

@@ -24,7 +24,7 @@ class Token:
     """What is known of one token; the token itself is shown once, when it is made.
 
     Attributes:
-        scopes: what it may do: any of read, backup, download, delete, configure.
+        scopes: what it may do: any of read, backup, download, delete, configure, metrics.
         expires: moment from which it is worth nothing; None: never.
         last_used: to the minute; None: not yet.
     """

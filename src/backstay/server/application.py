@@ -12,12 +12,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backstay.api.status import Status
 from backstay.jobs.installation import Installation
 from backstay.server import monitor, v2, v3
-from backstay.server.access_log import AccessLog
+from backstay.server.access_log import AccessLog, note_route
 from backstay.server.authentication import Authenticator
 from backstay.server.browser import browser_page, openapi_response
 from backstay.server.dispatch import UNEXPECTED, Dispatcher
+from backstay.server.health import Readiness, alive
+from backstay.server.metrics_page import MetricsPage
 from backstay.server.pages import not_found, refused, route_not_found, start_page
 from backstay.server.request import HttpRequest, RefusedRequestError, RequestReader
+from backstay.server.request_counts import RequestCounts
 from backstay.server.routes import Endpoint, Route, route_of
 from backstay.server.v1 import VersionOne
 
@@ -26,6 +29,8 @@ _log = logging.getLogger(__name__)
 _OPTIONS = ("", "com_akeebabackup", "com_akeeba")
 """Names of the component in the host application; a request for another one is not ours."""
 _WORDPRESS_ACTION = "akeebabackup_api"
+_OPEN_PAGES = (Endpoint.NOTHING, Endpoint.NO_ROUTE, Endpoint.ALIVE, Endpoint.READY)
+"""Answered before anything of the request but its path is read."""
 
 
 class Application:
@@ -33,9 +38,10 @@ class Application:
 
     Args:
         installation: what the calls are about.
+        counts: of the requests, for the metrics.
     """
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, counts: RequestCounts) -> None:
         self._configuration = installation.configuration.server
         self._reader = RequestReader(
             maximum_head=self._configuration.maximum_head, maximum_body=self._configuration.maximum_body
@@ -43,13 +49,16 @@ class Application:
         self._authenticator = Authenticator(installation)
         self._dispatcher = Dispatcher(installation)
         self._version_one = VersionOne(self._configuration, self._authenticator, self._dispatcher)
+        self._metrics = MetricsPage(installation, self._authenticator, counts)
+        self._readiness = Readiness(installation)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
             route = route_of(scope["path"])
-            if route.endpoint in (Endpoint.NOTHING, Endpoint.NO_ROUTE):
-                answer: ASGIApp = not_found() if route.endpoint is Endpoint.NOTHING else route_not_found()
+            note_route(route.endpoint.value)
+            if route.endpoint in _OPEN_PAGES:
+                answer = await self._open_page(route)
             else:
                 answer = await self._answer(route, await self._reader.read(scope, receive), scope)
         except RefusedRequestError as error:
@@ -59,6 +68,17 @@ class Application:
             answer = v2.reply(Status.ERROR, UNEXPECTED)
         await answer(scope, receive, send)
 
+    async def _open_page(self, route: Route) -> ASGIApp:
+        match route.endpoint:
+            case Endpoint.ALIVE:
+                return alive()
+            case Endpoint.READY:
+                return await self._readiness.answer()
+            case Endpoint.NO_ROUTE:
+                return route_not_found()
+            case _:
+                return not_found()
+
     async def _answer(self, route: Route, request: HttpRequest, scope: Scope) -> ASGIApp:
         match route.endpoint:
             case Endpoint.VERSION_3:
@@ -67,10 +87,11 @@ class Application:
                 return await v2.answer(request, self._authenticator, self._dispatcher)
             case Endpoint.MONITOR_JOOMLA | Endpoint.MONITOR_WORDPRESS:
                 return await monitor.answer(route, request, scope["scheme"], self._authenticator, self._configuration)
-            case Endpoint.OPENAPI:
-                return openapi_response(route.base, self._configuration.api_level)
-            case Endpoint.BROWSER:
-                return browser_page()
+            case Endpoint.OPENAPI | Endpoint.BROWSER:
+                is_page = route.endpoint is Endpoint.BROWSER
+                return browser_page() if is_page else openapi_response(route.base, self._configuration.api_level)
+            case Endpoint.METRICS:
+                return await self._metrics.answer(request)
             case _:
                 return await self._classic(route, request)
 
@@ -106,4 +127,8 @@ def create_application(installation: Installation) -> Starlette:
     Args:
         installation: opened by the caller, and closed by it after the server has ended.
     """
-    return Starlette(routes=[PathRoute("/{path:path}", Application(installation))], middleware=[Middleware(AccessLog)])
+    counts = RequestCounts()
+    return Starlette(
+        routes=[PathRoute("/{path:path}", Application(installation, counts))],
+        middleware=[Middleware(AccessLog, counts=counts)],
+    )

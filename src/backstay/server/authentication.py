@@ -38,6 +38,8 @@ class Identity:
 
 
 ALL_SCOPES = frozenset(Scope)
+API_SCOPES = ALL_SCOPES - {Scope.METRICS}
+"""What the whole of the API needs."""
 SECRET_HOLDER = Identity("secret", ALL_SCOPES)
 
 
@@ -72,11 +74,15 @@ class Authenticator:
     Args:
         installation: whose secret and tokens are accepted.
         clock: returns seconds that never go back.
+
+    Attributes:
+        failures: how many log-ins have failed.
     """
 
     def __init__(self, installation: Installation, clock: Callable[[], float] = time.monotonic) -> None:
         self._installation = installation
         self._throttle = Throttle(clock)
+        self.failures = 0
         self._known: str | None = None
         self._known_by: tuple[object, ...] | None = None
 
@@ -142,6 +148,7 @@ class Authenticator:
 
     async def refuse(self, address: str) -> None:
         """Note a failed log-in and hold its answer back."""
+        self.failures += 1
         delay = self._throttle.delay_after_failure(address)
         _log.warning("A log-in from %s failed; answered after %.1f s.", address, delay)
         if delay:

@@ -18,7 +18,7 @@ from backstay.api.methods import Method, Parameters, find_method
 from backstay.api.status import NOT_ALLOWED, ApiError, Status, not_supported, unknown_method
 from backstay.errors import BackstayError, NotFoundError
 from backstay.jobs.installation import Installation
-from backstay.server.access_log import note_call
+from backstay.server.access_log import CallNote, note_call
 from backstay.server.answer import Answer
 from backstay.server.authentication import Identity
 from backstay.server.handlers import HANDLERS, Call, Handler, PartOfArchive, Scheduling, StoredPartOfArchive
@@ -92,7 +92,7 @@ class Dispatcher:
             status = error.status
             raise
         finally:
-            note_call(f" ({name} by {request.identity.name}, version {request.version}: {status:d})")
+            note_call(CallNote(name, request.identity.name, request.version, int(status)))
 
     async def _answer(self, method: Method[Any, Any], request: MethodRequest, encode: Callable[[Any], bytes]) -> Answer:
         if not method.answers_at(self._installation.configuration.server.api_level):

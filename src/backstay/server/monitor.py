@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from backstay.api.methods import Scope
 from backstay.api.status import ACCESS_DENIED, NOT_ALLOWED
 from backstay.jobs.server_configuration import ServerConfiguration
-from backstay.server.authentication import ALL_SCOPES, Authenticator, Credentials, Identity
+from backstay.server.authentication import API_SCOPES, Authenticator, Credentials, Identity
 from backstay.server.request import HttpRequest
 from backstay.server.routes import Endpoint, Route
 from backstay.version import __version__
@@ -55,7 +55,7 @@ async def answer(
 
 def _secret_for(identity: Identity, offered: Credentials, authenticator: Authenticator) -> str:
     secret = authenticator.secret()
-    if identity.scopes == ALL_SCOPES and secret is not None:
+    if identity.scopes >= API_SCOPES and secret is not None:
         return secret
     return offered.token or ""
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 
 
 class Endpoint(Enum):
-    """What stands at a path."""
+    """What stands at a path; the value is its name in the metrics, where the version of the API does not tell it."""
 
-    CLASSIC = auto()
-    VERSION_2 = auto()
-    VERSION_3 = auto()
-    MONITOR_JOOMLA = auto()
-    MONITOR_WORDPRESS = auto()
-    OPENAPI = auto()
-    BROWSER = auto()
-    START = auto()
-    NO_ROUTE = auto()
-    NOTHING = auto()
+    CLASSIC = "classic"
+    VERSION_2 = "v2"
+    VERSION_3 = "v3"
+    MONITOR_JOOMLA = "monitor-joomla"
+    MONITOR_WORDPRESS = "monitor-wordpress"
+    OPENAPI = "openapi"
+    BROWSER = "browser"
+    START = "start"
+    METRICS = "metrics"
+    ALIVE = "healthz"
+    READY = "readyz"
+    NO_ROUTE = "no-route"
+    NOTHING = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ _PATTERNS: tuple[tuple[Endpoint, re.Pattern[str]], ...] = (
     (Endpoint.CLASSIC, re.compile(r"(?P<base>.*)/(?:index|remote)\.php")),
     (Endpoint.CLASSIC, re.compile(r"(?P<base>.*)/wp-admin/admin-ajax\.php")),
     (Endpoint.START, re.compile(r"(?P<base>.*)/")),
+    (Endpoint.METRICS, re.compile(r"(?P<base>.*)/metrics")),
+    (Endpoint.ALIVE, re.compile(r"(?P<base>.*)/healthz")),
+    (Endpoint.READY, re.compile(r"(?P<base>.*)/readyz")),
 )
 _LONGEST_PATH = 2048
 

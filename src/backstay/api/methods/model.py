@@ -16,13 +16,14 @@ CURRENT_LEVEL = 400
 
 
 class Scope(StrEnum):
-    """A privilege that a token may carry; each method needs one."""
+    """A privilege that a token may carry; each method needs one, and the page of that name ``metrics``."""
 
     READ = "read"
     BACKUP = "backup"
     DOWNLOAD = "download"
     DELETE = "delete"
     CONFIGURE = "configure"
+    METRICS = "metrics"
 
 
 class Parameters(BaseModel):

@@ -112,3 +112,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_runs_backup_id", "runs", ["backup_id"], unique=False)
     op.create_index("ix_runs_state", "runs", ["state"], unique=False)
+    op.create_index("ix_backups_profile_id_status", "backups", ["profile_id", "status", "backupend"], unique=False)
+    op.drop_index("ix_copies_destination_id", table_name="copies")
+    op.create_index("ix_copies_destination_id", "copies", ["destination_id", "state", "sent_at"], unique=False)
