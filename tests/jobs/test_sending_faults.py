@@ -19,6 +19,7 @@ from backstay.jobs.installation import Installation
 from backstay.jobs.launch import mark_failed, recover, stop
 from backstay.jobs.records import backup_files, delete_backup, get_backup
 from support.backups import assert_gives_back, begin, finish, kill, make_files, take
+from support.deaths import Deaths
 from support.disks import small_disk
 
 SPLIT = {"engine__archiver__common__part_size": "65536", "backstay__job__attempts": "100"}
@@ -73,34 +74,40 @@ def wait_for_sending(installation: Installation, backup_id: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_worker_that_is_killed_while_it_sends_goes_on_and_sends_nothing_twice(
-    installation: Installation, site: Path, tmp_path: Path, kills: int
+def test_a_worker_that_dies_three_times_while_it_sends_goes_on_and_sends_nothing_twice(
+    installation: Installation, site: Path, tmp_path: Path, deaths: Deaths
 ) -> None:
-    # Slow enough that the last kill still meets a worker that sends, on a busy machine too.
-    nas = add(installation, tmp_path / "nas", bandwidth=400_000 if kills < 5 else 150_000)
-    chance = random.Random(kills)
+    nas = add(installation, tmp_path / "nas")
+    deaths.plan(9, 30, 60)
     state = begin(installation, site, **NAS, **SPLIT)
-    killed = 0
     proven: dict[str, int] = {}
-    while killed < kills and wait_for_sending(installation, state.backup_id):
-        time.sleep(chance.uniform(0.0, 0.3))
-        if not kill(installation, state.backup_id):
-            break
-        killed += 1
-        for part in installation.catalogue.copies.of(state.backup_id)[0].parts:
-            if part.proof:
-                found = (nas / part.name).stat().st_ino
-                # What had arrived is the very file that arrived.
-                assert proven.setdefault(part.name, found) == found
-        (installation.home.job(state.backup_id) / "progress.json").unlink(missing_ok=True)
-        recover(installation, get_backup(installation, state.backup_id))
-    assert killed >= kills * 3 // 4
-    assert finish(installation, state).error == ""
+    for _ in deaths.of(installation, state.backup_id):
+        for copy in installation.catalogue.copies.of(state.backup_id):
+            # What had arrived stays the very file that arrived.
+            proven = {part.name: (nas / part.name).stat().st_ino for part in copy.parts if part.proof} | proven
+    assert deaths.happened == 3
+    assert proven
     assert_stored(installation, state.backup_id, nas)
-    for name, number in proven.items():
-        assert (nas / name).stat().st_ino == number
+    assert {name: (nas / name).stat().st_ino for name in proven} == proven
     assert_gives_back(installation, state.backup_id, site, tmp_path / "back")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_worker_that_dies_at_any_of_twenty_points_of_an_upload_leaves_just_what_belongs_there(
+    installation: Installation, site: Path, tmp_path: Path, deaths: Deaths
+) -> None:
+    nas = add(installation, tmp_path / "nas")
+    (site / "noise.bin").write_bytes(random.Random(1).randbytes(6_000_000))
+    pieces = {**SPLIT, "engine__archiver__common__part_size": "2500000"}
+    take(installation, site, **NAS, **pieces)
+    for place in range(20):
+        deaths.plan(1 + place * (deaths.points - 1) // 19)
+        state = begin(installation, site, **NAS, **pieces)
+        assert len(list(deaths.of(installation, state.backup_id))) == deaths.happened == 1
+        assert finish(installation, state).error == ""
+        assert_stored(installation, state.backup_id, nas)
+        delete_backup(installation, state.backup_id)
 
 
 @pytest.mark.parametrize("archive_format", ["jpa", "zip"])

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from backstay.catalogue import DestinationOptions, NamedDestination
+from backstay.jobs.backup import StepState
 from backstay.jobs.installation import Installation
-from backstay.jobs.launch import mark_failed, recover
+from backstay.jobs.launch import mark_failed
 from backstay.jobs.records import backup_files, delete_backup, get_backup
+from backstay.jobs.storage import delete_copies
 from backstay.storage import open_destination
 from support.backups import begin, finish, kill, make_files, take
+from support.deaths import Deaths
 from support.destinations import Place
 from support.s3 import S3Server
 
@@ -26,7 +29,7 @@ OFFSITE = {"backstay__storage__destinations": "offsite", "backstay__job__attempt
 def site(tmp_path: Path) -> Path:
     """A site whose archive takes several pieces of an upload."""
     root = make_files(tmp_path / "site", count=10)
-    (root / "noise.bin").write_bytes(random.Random(1).randbytes(24_000_000))
+    (root / "noise.bin").write_bytes(random.Random(1).randbytes(20_000_000))
     return root
 
 
@@ -48,43 +51,56 @@ def assert_arrived(installation: Installation, backup_id: int, place: Place, ser
     assert server.unfinished_uploads(place) == []
 
 
-def wait_for_upload(installation: Installation, server: S3Server, place: Place, backup_id: int) -> None:
-    """Wait until the server knows a multipart upload of a backup that is being taken."""
+def begin_upload(installation: Installation, site: Path, server: S3Server) -> tuple[Place, StepState]:
+    """Begin a backup; return where it goes, and its state, once the server knows a multipart upload of it."""
+    place = server.place()
+    add(installation, place.url, place.secrets, bandwidth=3_000_000)
+    state = begin(installation, site, **OFFSITE)
     deadline = time.monotonic() + 60
     while not server.unfinished_uploads(place):
-        assert get_backup(installation, backup_id).status == "run"
+        assert get_backup(installation, state.backup_id).status == "run"
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    return place, state
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_backup_arrives_at_s3_although_its_worker_is_killed(
-    installation: Installation, site: Path, s3_server: S3Server, kills: int
+def test_a_worker_that_dies_three_times_while_it_sends_resumes_one_upload(
+    installation: Installation, site: Path, s3_server: S3Server, deaths: Deaths
 ) -> None:
     place = s3_server.place()
-    add(installation, place.url, place.secrets, bandwidth=6_000_000 if kills < 5 else 1_500_000)
+    add(installation, place.url, place.secrets)
+    deaths.plan(12, 30, 45)
     state = begin(installation, site, **OFFSITE)
-    chance = random.Random(kills)
-    killed = 0
-    for _ in range(kills):
-        time.sleep(chance.uniform(0.8, 1.5))
-        if kill(installation, state.backup_id):
-            killed += 1
-            # One upload goes on however often its worker dies.
-            assert len(s3_server.unfinished_uploads(place)) <= 1
-            recover(installation, get_backup(installation, state.backup_id))
-    assert killed >= min(kills, 2)
-    assert finish(installation, state).error == ""
+    uploads = [s3_server.unfinished_uploads(place) for _ in deaths.of(installation, state.backup_id)]
+    assert [len(found) for found in uploads] == [1, 1, 1]
+    assert deaths.happened == 3
     assert_arrived(installation, state.backup_id, place, s3_server)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_worker_that_dies_at_any_of_twenty_points_of_an_upload_leaves_just_what_belongs_there(
+    installation: Installation, site: Path, s3_server: S3Server, deaths: Deaths
+) -> None:
+    place = s3_server.place()
+    add(installation, place.url, place.secrets)
+    delete_copies(installation, take(installation, site, **OFFSITE).id)
+    for number in range(20):
+        deaths.plan(1 + number * (deaths.points - 1) // 19)
+        state = begin(installation, site, **OFFSITE)
+        for _ in deaths.of(installation, state.backup_id):
+            assert len(s3_server.unfinished_uploads(place)) <= 1
+        assert deaths.happened == 1
+        assert_arrived(installation, state.backup_id, place, s3_server)
+        delete_copies(installation, state.backup_id)
+    with place.open() as opened:
+        assert list(opened.list()) == []
 
 
 def test_a_backup_that_is_deleted_while_it_sends_leaves_no_upload_half_done(
     installation: Installation, site: Path, s3_server: S3Server
 ) -> None:
-    place = s3_server.place()
-    add(installation, place.url, place.secrets, bandwidth=3_000_000)
-    state = begin(installation, site, **OFFSITE)
-    wait_for_upload(installation, s3_server, place, state.backup_id)
+    place, state = begin_upload(installation, site, s3_server)
     kill(installation, state.backup_id)
     delete_backup(installation, state.backup_id)
     assert s3_server.unfinished_uploads(place) == []
@@ -95,10 +111,7 @@ def test_a_backup_that_is_deleted_while_it_sends_leaves_no_upload_half_done(
 def test_a_backup_whose_worker_dies_too_often_leaves_no_upload_half_done(
     installation: Installation, site: Path, s3_server: S3Server
 ) -> None:
-    place = s3_server.place()
-    add(installation, place.url, place.secrets, bandwidth=3_000_000)
-    state = begin(installation, site, **OFFSITE)
-    wait_for_upload(installation, s3_server, place, state.backup_id)
+    place, state = begin_upload(installation, site, s3_server)
     kill(installation, state.backup_id)
     assert mark_failed(installation, state.backup_id, "Its process died 5 times.")
     backup = get_backup(installation, state.backup_id)
@@ -109,10 +122,7 @@ def test_a_backup_whose_worker_dies_too_often_leaves_no_upload_half_done(
 def test_a_server_that_is_killed_while_a_backup_is_sent_is_waited_for(
     installation: Installation, site: Path, s3_server: S3Server
 ) -> None:
-    place = s3_server.place()
-    add(installation, place.url, place.secrets, bandwidth=4_000_000)
-    state = begin(installation, site, **OFFSITE)
-    wait_for_upload(installation, s3_server, place, state.backup_id)
+    place, state = begin_upload(installation, site, s3_server)
     s3_server.kill()
     time.sleep(2)
     assert get_backup(installation, state.backup_id).status == "run"

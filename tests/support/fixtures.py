@@ -12,6 +12,7 @@ import pytest
 from backstay.databases import DatabaseAddress
 from backstay.jobs.installation import Installation, open_installation
 from support import azure, mysql, postgresql, s3
+from support.deaths import Deaths
 from support.ftp import FtpServer
 from support.google import GoogleServer
 from support.missing import skip_or_fail
@@ -30,6 +31,12 @@ def installation(home: Path) -> Iterator[Installation]:
     """An open home."""
     with open_installation(home) as opened:
         yield opened
+
+
+@pytest.fixture
+def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deaths:
+    """A plan of when the workers of this test die."""
+    return Deaths(tmp_path / "deaths", monkeypatch)
 
 
 @pytest.fixture(scope="session")
