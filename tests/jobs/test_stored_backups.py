@@ -11,13 +11,12 @@ import pytest
 
 from backstay.catalogue import Backup
 from backstay.errors import NotFoundError
-from backstay.jobs.installation import Installation, open_installation
-from backstay.jobs.stored_backups import choose_copy, open_backup, stored_files
+from backstay.jobs.installation import Installation
+from backstay.jobs.stored_backups import choose_copy, open_backup
 from backstay.storage.folder import Folder
 from jobs.stored_commands import PASSWORD, run, settings_of
 from support.backups import make_files, take
 from support.destinations import Place
-from support.s3 import S3Server
 from support.stored import add_storage, store, tree
 
 
@@ -42,12 +41,15 @@ def stored(installation: Installation, site: Path, format_name: str, split: int,
     return store(installation, take(installation, site, **settings_of(format_name, split)), **options)
 
 
-KINDS = pytest.mark.parametrize(
-    "kind", [(name, split) for name in ("jpa", "jps", "zip") for split in (0, 1 << 16)], ids=str
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param((name, split), marks=[] if (name, split) in {("jpa", 0), ("jps", 1 << 16)} else pytest.mark.slow)
+        for name in ("jpa", "jps", "zip")
+        for split in (0, 1 << 16)
+    ],
+    ids=str,
 )
-
-
-@KINDS
 def test_a_backup_at_a_storage_is_listed_verified_drilled_and_restored(
     installation: Installation, site: Path, place: Place, tmp_path: Path, kind: tuple[str, int]
 ) -> None:
@@ -161,20 +163,3 @@ def test_what_is_not_what_was_sent_is_not_restored(
     said = run(installation, "restore", str(backup.id), "--to", str(tmp_path / "back"), code=1)
     assert "is not what was sent there" in said
     assert not (tmp_path / "back").exists()
-
-
-def test_the_same_from_object_storage(
-    installation: Installation, site: Path, s3_server: S3Server, tmp_path: Path
-) -> None:
-    place = s3_server.place()
-    add_storage(installation, place)
-    backup = stored(installation, site, "jpa", 1 << 16, folder="site/")
-    assert json.loads(run(installation, "verify", str(backup.id), "--json"))["ok"]
-    assert json.loads(run(installation, "drill", str(backup.id), "--json"))["verdict"] == "passed"
-    for file in stored_files(installation, backup):
-        assert len(file.read(0, file.size)) == file.size
-    with open_installation(tmp_path / "bare") as fresh:
-        add_storage(fresh, place)
-        (found,) = json.loads(run(fresh, "storage", "import", "nas", "--json"))["imported"]
-        run(fresh, "restore", str(found["id"]), "--to", str(tmp_path / "back"), "--json")
-    assert list(tree(tmp_path / "back")) == list(tree(site))
