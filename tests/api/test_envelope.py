@@ -17,6 +17,7 @@ from backstay.api.envelope import (
     EnvelopeRequest,
     NotAnEnvelopeError,
     challenge,
+    encapsulate,
     read_reply,
     read_request,
     salt_of_challenge,
@@ -65,11 +66,25 @@ def test_the_documented_raw_request_is_read() -> None:
         enveloped(INNER, encapsulation="1"),
         enveloped(INNER + "\0\0"),
         enveloped(json.loads(INNER)),
+        enveloped(INNER, encapsulation="0000001"),
+        enveloped(INNER, encapsulation=1.0),
     ],
-    ids=["partial", "null id", "legacy text", "numeric text id", "trailing NULs", "body as an object"],
-)
+    ids=[
+        "partial", "null id", "legacy text", "numeric text id", "trailing NULs", "body as an object", "longest id",
+        "fraction",
+    ],
+)  # fmt: skip
 def test_tolerated_forms_are_read(text: str) -> None:
     assert read_request(text, SECRET).method == "getVersion"
+
+
+@pytest.mark.parametrize(
+    ("members", "echoed"), [({}, "1"), ({"encapsulation": None}, "1"), ({"encapsulation": 1.0}, "1"),
+                            ({"encapsulation": " 1 "}, '" 1 "'), ({"encapsulation": 1}, "1")]
+)  # fmt: skip
+def test_the_id_that_is_echoed_is_the_one_sent_or_its_number(members: dict[str, Any], echoed: str) -> None:
+    request = read_request(json.dumps({"body": INNER} | members), SECRET)
+    assert write_reply(request, True).startswith(f'###{{"encapsulation":{echoed},'.encode())
 
 
 @pytest.mark.parametrize("text", ["{oops", "", None, "null", "NaN", "[" * 100000, '{"a":' * 3000])
@@ -82,7 +97,7 @@ def test_requests_without_a_body_are_status_401(text: str) -> None:
     assert refused(text) == (401, "Authentication failed")
 
 
-@pytest.mark.parametrize("sent", [9, 0, 6, -1, "9", "", "abc", 1.5, True, [], {}])
+@pytest.mark.parametrize("sent", [9, 0, 6, -1, "9", "", "abc", "00000001", "\u0661", 1.5, True, [], {}])
 def test_unknown_encapsulations_are_status_503_whatever_the_body(sent: Any) -> None:
     assert refused(enveloped("rubbish", encapsulation=sent)) == (
         503,
@@ -102,7 +117,13 @@ def test_encryption_that_is_switched_off_answers_as_servers_without_it(sent: Any
     "body",
     [
         INNER + "\n",
+        INNER + "X",
+        INNER + "X\0",
+        "\0" + INNER,
         " " + INNER,
+        json.dumps({"challenge": CHALLENGE, "method": "0"}),
+        json.dumps({"challenge": CHALLENGE, "method": 0}),
+        json.dumps({"challenge": CHALLENGE, "method": ["getVersion"]}),
         "{}",
         '{"method"}' + " " * 10,
         "[" + INNER + "]",
@@ -129,6 +150,9 @@ def test_bodies_that_do_not_decode_are_status_401(body: Any) -> None:
         ("foo:3858f62230ac3c915f300c664312c63f:x", True),
         ("foo:3858F62230AC3C915F300C664312C63F", False),
         ("f:" + hashlib.md5(b"fbar").hexdigest(), False),
+        ("f:" + hashlib.md5(b"fbar").hexdigest() + ":x", False),
+        ("\ud800x:" + hashlib.md5(b"\xed\xa0\x80xbar").hexdigest(), True),
+        ("foo:\ud800", False),
         (None, False),
         ("", False),
         (":", False),
@@ -162,6 +186,31 @@ ENCRYPTED = [
         "Dm3U3xj8pIrcXFb82NfUFHPji5VvHzuXO8GAuiWKp1+PSpQ/WaJxa1ifGOFa2qxZl+0WnnX7jmDQA/yoXX2hEjYAAAA=",
     ),
 ]
+
+
+def encrypted(inner: str) -> EnvelopeRequest:
+    carrier = EnvelopeRequest("", {}, Encapsulation.AESCBC128, reply_key=SECRET)
+    return read_request(enveloped(encapsulate(carrier, inner), encapsulation=4), SECRET, encrypted=True)
+
+
+def test_the_shortest_body_is_read_and_needs_no_challenge() -> None:
+    request = encrypted('{"method":1}')
+    assert (request.method, request.salt, request.reply_key) == ("1", "", SECRET)
+
+
+@pytest.mark.parametrize(
+    ("key", "used"), [("k", "k"), (5, "5"), ("", SECRET), (0, SECRET), (None, SECRET), (["k"], SECRET), (1.5, SECRET)]
+)
+def test_replies_are_encrypted_with_the_key_that_was_asked_for_or_the_secret(key: object, used: str) -> None:
+    assert encrypted(json.dumps({"method": "getVersion", "key": key})).reply_key == used
+
+
+def test_our_encrypted_requests_ask_for_a_key_only_where_one_is_given() -> None:
+    text = write_request("getVersion", {}, secret=SECRET, salt="foo", encapsulation=Encapsulation.AESCTR256)
+    assert read_request(text, SECRET, encrypted=True).reply_key == SECRET
+    assert refused(text, encrypted=False)[0] == 503
+    with pytest.raises(ApiError):
+        read_request(text, SECRET)
 
 
 @pytest.mark.parametrize(("kind", "key", "body"), ENCRYPTED)
@@ -302,6 +351,21 @@ def test_answers_that_are_no_envelope_are_told_apart(body: str) -> None:
 def test_data_that_is_no_json_is_taken_as_text() -> None:
     reply = read_reply('###{"encapsulation":1,"body":{"status":500,"data":"plain words"}}###', reply_key="")
     assert reply == EnvelopeReply(500, "plain words")
+
+
+@pytest.mark.parametrize(
+    ("data", "value"), [('"x"\0\0', "x"), ("plain wordsX", "plain wordsX"), ("plain \n", "plain \n"), ("\0x", "\0x")]
+)
+def test_nuls_at_the_end_of_data_do_not_count(data: str, value: str) -> None:
+    body = json.dumps({"encapsulation": 1, "body": {"status": 200, "data": data}})
+    assert read_reply(f"###{body}###", reply_key="") == EnvelopeReply(200, value)
+
+
+def test_a_reply_under_another_key_is_no_crash() -> None:
+    request = EnvelopeRequest("getVersion", {}, Encapsulation.AESCTR128, 2, "one key")
+    reply = read_reply(write_reply(request, "\xff" * 50).decode(), reply_key="another")
+    assert isinstance(reply.data, str)
+    assert "\N{REPLACEMENT CHARACTER}" in reply.data
 
 
 @given(

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import stat
 import time
 from itertools import pairwise
@@ -84,6 +85,9 @@ def test_a_download_is_resumed_where_its_journal_says(tmp_path: Path) -> None:
     left(tmp_path, written=70)
     with part(tmp_path) as file:
         assert file.done == 40, "bytes behind the last that arrived need not be there yet"
+    left(tmp_path, runs=[[0, 60, 60], [60, 70, 100]])
+    with part(tmp_path) as file:
+        assert (file.done, [run.done for run in file.runs]) == (70, [True, False])
     left(tmp_path, written=0, runs=[[0, 0, 60], [60, 60, 100]])
     with part(tmp_path) as file:
         assert len(file.runs) == 2
@@ -146,6 +150,7 @@ def test_a_fresh_part_is_divided_among_connections(
 def test_what_has_begun_is_not_divided_again(tmp_path: Path) -> None:
     with part(tmp_path) as file:
         file.write(file.runs[0], b"x")
+        assert file.segments == 0
         file.split(4, 10)
         assert file.runs == [Run(0, 1, 100)]
     left(tmp_path, runs=[[0, 0, 60], [60, 60, 100]])
@@ -247,3 +252,49 @@ def test_what_the_disk_refuses_is_told_with_its_name(number: int, kind: type[Sto
     assert type(caught.value) is kind
     with pytest.raises(StorageError, match="TimeoutError"), storage_errors(Path("/x")):
         raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ("open", "site.jpa.part"),
+        ("ftruncate", "site.jpa.part"),
+        ("pwrite", "site.jpa.part"),
+        ("fsync", "site.jpa.part.json"),
+        ("rename", "site.jpa"),
+    ],
+)
+def test_what_the_disk_refuses_names_the_file_it_was_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, name: str
+) -> None:
+    def refuse(*_arguments: Any, **_options: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def use() -> None:
+        with part(tmp_path, 3) as file:
+            if call != "fsync":
+                file.write(file.runs[0], b"abc")
+            else:
+                file.save()
+            if call == "rename":
+                file.finish()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        with pytest.raises(DiskFullError, match=re.escape(f"write {tmp_path / name}:")):
+            use()
+
+
+def test_a_disk_that_takes_nothing_hides_no_other_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def stop() -> None:
+        monkeypatch.setattr(os, "fsync", refuse)
+        raise KeyError
+
+    file = part(tmp_path)
+    with pytest.raises(KeyError), file:
+        stop()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file._descriptor)

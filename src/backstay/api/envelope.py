@@ -161,9 +161,7 @@ def _encapsulation(sent: object) -> Encapsulation | None:
 
 def _body(outer: Any) -> Any:
     """The body in any tolerated form: the envelope's, or the whole value of the old form (section 3)."""
-    if isinstance(outer, dict):
-        return outer.get("body", "")
-    return outer if isinstance(outer, str) else ""
+    return outer.get("body") if isinstance(outer, dict) else outer
 
 
 def _inner(body: Any, encapsulation: Encapsulation, secret: str) -> tuple[dict[str, Any] | None, BlockForm]:
@@ -189,10 +187,10 @@ def _decoded(plain: bytes) -> dict[str, Any] | None:
     if len(stripped) < SHORTEST_BODY or not (stripped.startswith(b"{") and stripped.endswith(b"}")):
         return None
     try:
-        inner = decode_json(stripped)
+        inner: dict[str, Any] = decode_json(stripped)
     except ValueError:
         return None
-    return inner if isinstance(inner, dict) else None
+    return inner
 
 
 def _named(data: object) -> dict[str, Any]:
@@ -232,11 +230,11 @@ def write_reply(request: EnvelopeRequest, data: Any) -> bytes:
 
 
 def encapsulate(request: EnvelopeRequest, text: str) -> str:
-    """A text as the encapsulation, key and generation of a request write it."""
+    """A text (JSON, all ASCII) as the encapsulation, key and generation of a request write it."""
     kind, key = request.encapsulation, request.reply_key
     if kind is Encapsulation.RAW:
         return text
-    plain = text.encode("utf-8", "surrogatepass")
+    plain = text.encode("ascii")
     if kind.in_blocks:
         return base64.b64encode(encrypt_block(plain, key, kind.bits, request.block_form)).decode("ascii")
     return encrypt_counter_text(plain, key, kind.bits)
