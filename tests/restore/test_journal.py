@@ -210,10 +210,10 @@ def test_a_folder_that_cannot_be_removed_is_left(restores: Path, monkeypatch: py
         raise PermissionError
 
     made = new_journal(restores)
-    os.utime(made.folder, (0, 0))
     monkeypatch.setattr(os, "rmdir", refuse)
     made.remove()
     assert made.lock == -1
+    os.utime(made.folder, (0, 0))
     with new_journal(restores) as other:
         assert sorted([made.name, other.name]) == names(restores)
 
