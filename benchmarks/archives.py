@@ -8,7 +8,7 @@ rounds, the processor seconds of the run and its peak memory: the proportional m
 floor only reads every file, hashes it and deflates it in memory, in a process for each core, with the codec, level and
 hash of Backstay.
 
-It works in memory where there is room: ext4 looks over every file that was deleted in the last minutes before it makes
+It works in memory where there is space: ext4 looks over every file that was deleted in the last minutes before it makes
 a new one, and what is measured then is the round before.
 """
 
@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAKE_SITE = ROOT / "tests" / "fixtures" / "make_site.py"
 FLOOR_BATCH = 64
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of one's own is made there
-ROOM = 6 << 30
+SPACE = 6 << 30
 SAMPLE_SECONDS = 0.05
 
 
@@ -228,7 +228,7 @@ def table(title: str, programs: list[Program]) -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Run everything and print the tables."""
-    folder = IN_MEMORY if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM else None
+    folder = IN_MEMORY if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > SPACE else None
     with tempfile.TemporaryDirectory(prefix="backstay-bench-", dir=arguments.folder or folder) as name:
         out = Path(name)
         site = arguments.site
@@ -254,7 +254,7 @@ def main() -> None:
     parser.add_argument("--site", type=Path, help="a folder to pack; a sample site is made if none is given")
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--megabytes", type=int, default=570)
-    parser.add_argument("--folder", type=Path, help="where to work; in memory, if there is room, unless given")
+    parser.add_argument("--folder", type=Path, help="where to work; in memory, if there is space, unless given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=[], help="names of rows, or parts of them")
     parser.add_argument("--pack", nargs=3, help=argparse.SUPPRESS)

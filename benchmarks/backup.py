@@ -134,8 +134,8 @@ def run_once(program: Program, folder: Path) -> None:
     program.size = sum(path.stat().st_size for path in out.iterdir())
     program.memory = max(program.memory, *seen)
     if done.stdout:
-        told = json.loads(done.stdout)
-        program.verification.append(told["proof"].get("seconds", 0.0))
+        reported = json.loads(done.stdout)
+        program.verification.append(reported["proof"].get("seconds", 0.0))
 
 
 def fill_catalogue(home: Path) -> None:
@@ -180,25 +180,25 @@ def answers_while_a_backup_runs(site: Path, url: str, home: Path) -> dict[str, l
 
             with open_installation(home) as installation:
                 profile = profile_of_site(installation, site, url)
-                told = start_backup(installation, profile_id=profile.id).domain
+                reported = start_backup(installation, profile_id=profile.id).domain
             status = "run"
             while status == "run":
                 seconds, reply = ask("listBackups", **{"from": 0, "limit": 50})
                 took["listBackups"].append(seconds)
                 newest = reply["data"][0]
                 status = newest["status"]
-                # News waits where the job has told of another domain than the last step did.
-                if status == "run" and (domain := domain_told(home, newest["id"])) not in {"", told}:
+                # News waits where the job has reported another domain than the last step did.
+                if status == "run" and (domain := domain_reported(home, newest["id"])) not in {"", reported}:
                     seconds, step = ask("stepBackup", backupid=newest["backupid"])
                     took["stepBackup"].append(seconds)
-                    told = step["data"]["Domain"] or domain
+                    reported = step["data"]["Domain"] or domain
         finally:
             process.terminate()
     return took
 
 
-def domain_told(home: Path, backup_id: int) -> str:
-    """Return the domain that a running job last told of; empty before the first."""
+def domain_reported(home: Path, backup_id: int) -> str:
+    """Return the domain that a running job last reported; empty before the first."""
     try:
         return str(json.loads((home / "jobs" / str(backup_id) / "progress.json").read_text())["domain"])
     except (FileNotFoundError, ValueError):

@@ -1,6 +1,6 @@
 """Run every check of the project, one after the other, and end with one summary: ``make test``.
 
-Each check runs to its end whatever the others said, so that one run tells everything that is wrong. The summary
+Each check runs to its end whatever the others said, so that one run shows everything that is wrong. The summary
 names the groups of tests that were skipped, and why: a server that is missing is not a test that passed.
 Options this program does not know are passed on to pytest.
 """

@@ -1,4 +1,4 @@
-"""Throws damaged and forged archives at the readers, for ten minutes unless told otherwise: ``make fuzz ARGS=3600``."""
+"""Throws damaged and forged archives at the readers, for ten minutes by default: ``make fuzz ARGS=3600``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write ``docs/reference/api.md`` from the method table; ``--check`` only tells whether it is up to date."""
+"""Write ``docs/reference/api.md`` from the method table; ``--check`` only checks that it is up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write ``docs/reference/command-line.md`` from the commands; ``--check`` only tells whether it is up to date."""
+"""Write ``docs/reference/command-line.md`` from the commands; ``--check`` only checks that it is up to date."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def summary(function: Callable[..., object]) -> str:
 
 def section(name: str, function: Callable[..., object]) -> Iterator[str]:
     """Give the lines of one command's section: help, usage, arguments and options, examples."""
-    told, examples = told_and_examples(inspect.getdoc(function) or "")
+    text, examples = text_and_examples(inspect.getdoc(function) or "")
     found = [parameter for parameter in parameters(function) if parameter.names]
     arguments = [entry.names[0] if entry.required else f"[{entry.names[0]}]" for entry in found if entry.is_argument]
     options = [entry.names[0] for entry in found if not entry.is_argument and entry.required]
     rest = ["[OPTIONS]"] if any(not entry.is_argument and not entry.required for entry in found) else []
-    yield f"{told}\n\n```\n{' '.join([name, *arguments, *options, *rest])}\n```\n"
+    yield f"{text}\n\n```\n{' '.join([name, *arguments, *options, *rest])}\n```\n"
     if found:
         yield "| | | Default |\n|---|---|---|"
         yield from (row(parameter) for parameter in found)
@@ -93,12 +93,12 @@ def section(name: str, function: Callable[..., object]) -> Iterator[str]:
         yield "For example:\n\n```\n" + "\n".join(examples) + "\n```"
 
 
-def told_and_examples(text: str) -> tuple[str, list[str]]:
-    """Take a command's help apart: what it says, and the lines of its examples."""
+def text_and_examples(text: str) -> tuple[str, list[str]]:
+    """Split a command's help: its text, and the lines of its examples."""
     for word in ("\nExamples:", "\nExample:"):
-        told, separator, rest = text.partition(word)
+        before, separator, rest = text.partition(word)
         if separator:
-            return told.strip(), [line.strip() for line in rest.splitlines() if line.strip()]
+            return before.strip(), [line.strip() for line in rest.splitlines() if line.strip()]
     return text.strip(), []
 
 

@@ -1,4 +1,4 @@
-"""Write ``docs/reference/exit-codes.md`` from the tree of errors; ``--check`` only tells whether it is up to date."""
+"""Write ``docs/reference/exit-codes.md`` from the tree of errors; ``--check`` only checks that it is up to date."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from reference_page import write_or_check
 HEAD = """# Exit codes
 
 Every command of `backstay` exits with 0 when it did what was asked. When it did not, it prints one sentence and exits
-with the code of the error's class, so that a script can tell a wrong secret from a full disk. The codes are stable
-from version to version; a signal ends a command with 128 plus its number, as for any program (130 for Ctrl-C).
+with the code of the error's class, so that a script can distinguish a wrong secret from a full disk. The codes are
+stable from version to version; a signal ends a command with 128 plus its number, as for any program (130 for Ctrl-C).
 
 | Code | Class in `backstay.errors` | What happened |
 |---:|---|---|

@@ -1,4 +1,4 @@
-"""Write ``docs/reference/library.md`` from the public names; ``--check`` only tells whether it is up to date."""
+"""Write ``docs/reference/library.md`` from the public names; ``--check`` only checks that it is up to date."""
 
 from __future__ import annotations
 

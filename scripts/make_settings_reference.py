@@ -1,4 +1,4 @@
-"""Write ``docs/reference/settings.md`` from the settings' models; ``--check`` only tells whether it is up to date."""
+"""Write ``docs/reference/settings.md`` from the settings' models; ``--check`` only checks that it is up to date."""
 
 from __future__ import annotations
 

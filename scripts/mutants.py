@@ -35,13 +35,13 @@ def main() -> int:
     """Run the mutants of one file; the exit code is 1 where fewer are noticed than asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="the file to break, such as src/backstay/server/throttle.py")
-    parser.add_argument("tests", nargs="*", help="test files or folders; without them those of the file's room")
+    parser.add_argument("tests", nargs="*", help="test files or folders; without them those of the file's package")
     parser.add_argument("--least", type=float, default=90.0, help="percent of mutants that have to be noticed")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="functions and methods; without it all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants tried at the same time")
     arguments = parser.parse_args()
     file = arguments.file.resolve().relative_to(TOP)
-    tests = arguments.tests or [str(_room_tests(file))]
+    tests = arguments.tests or [str(_tests_of_package(file))]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder)
         _copy(copy, file, tests)
@@ -56,11 +56,11 @@ def main() -> int:
         return _report(copy, arguments.least)
 
 
-def _room_tests(file: Path) -> Path:
-    room = Path("tests", *file.parts[2:-1])
-    while not (TOP / room).is_dir():
-        room = room.parent
-    return room
+def _tests_of_package(file: Path) -> Path:
+    folder = Path("tests", *file.parts[2:-1])
+    while not (TOP / folder).is_dir():
+        folder = folder.parent
+    return folder
 
 
 def _environment(copy: Path) -> dict[str, str]:

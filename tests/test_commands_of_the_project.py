@@ -27,11 +27,11 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make on PATH")
-def test_make_without_a_target_tells_of_every_target() -> None:
+def test_make_without_a_target_lists_every_target() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE.read_text(encoding="utf-8"), re.MULTILINE)
     assert phony is not None
-    told = re.findall(r"^  make ([\w-]+) +\w", run("make").stdout, re.MULTILINE)
-    assert sorted(told) == sorted(phony[1].split())
+    reported = re.findall(r"^  make ([\w-]+) +\w", run("make").stdout, re.MULTILINE)
+    assert sorted(reported) == sorted(phony[1].split())
 
 
 def test_the_summary_names_each_group_of_skipped_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,9 +43,9 @@ def test_every_room_imports_only_from_the_rooms_below_it() -> None:
 @pytest.mark.parametrize(
     ("module", "import_line", "contract"),
     [
-        ("archives/breach.py", "import backstay.engine", "each room imports only from the rooms below it"),
-        ("jobs/breach.py", "import backstay.server", "each room imports only from the rooms below it"),
-        ("surplus.py", "", "each room imports only from the rooms below it"),
+        ("archives/breach.py", "import backstay.engine", "each package imports only from those below it"),
+        ("jobs/breach.py", "import backstay.server", "each package imports only from those below it"),
+        ("surplus.py", "", "each package imports only from those below it"),
         ("databases/breach.py", "import backstay.archives", "archives, databases and storage stand on their own"),
         ("client/breach.py", "import backstay.catalogue", "the client does not know the server's side"),
         ("engine/breach.py", "import starlette", "the engine and restore do not know HTTP"),

@@ -36,7 +36,7 @@ def upper(message: Any, room: memoryview) -> Any:
 @pytest.fixture
 def pool() -> Iterator[ProcessPool]:
     """Give two processes that capitalise."""
-    with contextlib.closing(ProcessPool(2, upper, room=100)) as processes:
+    with contextlib.closing(ProcessPool(2, upper, memory=100)) as processes:
         yield processes
 
 
@@ -76,7 +76,7 @@ def test_all_tasks_are_done_in_order_by_more_than_one_process(pool: ProcessPool)
     assert os.getpid() not in processes
 
 
-def test_what_goes_wrong_in_a_process_is_told_and_stops_nothing(pool: ProcessPool) -> None:
+def test_what_goes_wrong_in_a_process_is_reported_and_stops_nothing(pool: ProcessPool) -> None:
     assert outcome(pool, "fail") is None
     assert outcome(pool, "x" * 101) is None
     found = outcome(pool, "still here")
@@ -180,14 +180,14 @@ def stuck(channel):
     os.write(1, b"%d\\n" % os.getpid())
     time.sleep(100)
 
-def told(channel):
+def reported(channel):
     os.write(1, b"%d\\n" % os.getpid())
     channel.recv(1)
 
 pool = ProcessPool(2, lambda message, room: os.write(1, b"%d\\n" % os.getpid()) or busy(message, room))
 pool.submit("x")
 pool.submit("y")
-children = [Child(stuck), Child(told)]
+children = [Child(stuck), Child(reported)]
 time.sleep(100)
 """
 

@@ -1,4 +1,4 @@
-"""Work that is done step by step is told in other words, comes to its result, and is closed where it is given up."""
+"""Work that is done step by step is reported, comes to its result, and is closed where it is abandoned."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_each_step_is_converted_and_the_result_is_the_works() -> None:
     assert end.value.value == "done"
 
 
-def test_work_that_is_given_up_is_closed() -> None:
+def test_work_that_is_abandoned_is_closed() -> None:
     work = Work()
     steps = converted(work(3), str)
     next(steps)
@@ -46,7 +46,7 @@ def test_work_is_done_to_its_end() -> None:
     assert seen == [0, 1, 2]
 
 
-def test_work_is_closed_where_who_is_told_wants_no_more() -> None:
+def test_work_is_closed_where_the_receiver_wants_no_more() -> None:
     work = Work()
 
     def refuse(_step: int) -> None:

@@ -121,7 +121,7 @@ class BackgroundThread:
         self._thread.start()
 
     def end(self) -> None:
-        """Let it end: what it tells next finds nobody. Waits for that, but not for ever."""
+        """Let it end: what it sends next finds nobody. Waits for that, but not for ever."""
         self.channel.close()
         self._thread.join(_PATIENCE_SECONDS)
 
@@ -168,7 +168,7 @@ def has_message(channel: socket.socket, seconds: float | None) -> bool:
 
 
 def is_writable(channel: socket.socket) -> bool:
-    """Say whether a message can be sent at once, or the other side has gone, which sending it would tell."""
+    """Say whether a message can be sent at once, or the other side has gone, which sending it would show."""
     poll = select.poll()
     poll.register(channel, select.POLLOUT)
     return bool(poll.poll(0))
@@ -185,7 +185,7 @@ def _be_child(
         if os.getppid() == parent:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            _let_go_of_files(keep)
+            _close_other_files(keep)
             work(channel)
             status = 0
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -196,7 +196,7 @@ def _be_child(
         os._exit(status)
 
 
-def _let_go_of_files(keep: set[int]) -> None:
+def _close_other_files(keep: set[int]) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, not paths
         number = int(name)
@@ -247,12 +247,12 @@ class Task:
 class ProcessPool:
     """A few forked processes that all do the same kind of work, for a program with one thread.
 
-    Each task has room in memory that both sides see; large results lie there. Replies must be small.
+    Each task has a slice of memory that both sides see; large results lie there. Replies must be small.
 
     Args:
         count: number of processes.
-        work: done in a process: given a message and the task's room, it gives a reply.
-        room: bytes of that room.
+        work: done in a process: given a message and the task's memory, it returns a reply.
+        memory: bytes of that slice.
         keep: open files that the work needs; see `Child`.
 
     Raises:
@@ -260,13 +260,13 @@ class ProcessPool:
     """
 
     def __init__(
-        self, count: int, work: Callable[[Any, memoryview], Any], *, room: int = 0, keep: Collection[int] = ()
+        self, count: int, work: Callable[[Any, memoryview], Any], *, memory: int = 0, keep: Collection[int] = ()
     ) -> None:
         slots = _AHEAD * count + 2
-        room = max(room, 1)
-        self._memory = mmap.mmap(-1, slots * room)
+        size = max(memory, 1)
+        self._memory = mmap.mmap(-1, slots * size)
         view = memoryview(self._memory)
-        self._rooms = [view[slot * room : (slot + 1) * room] for slot in range(slots)]
+        self._slices = [view[slot * size : (slot + 1) * size] for slot in range(slots)]
         self._free = list(range(slots))
         self._queue: deque[Task] = deque()
         self._given: dict[int, tuple[Child, deque[Task]]] = {}
@@ -284,7 +284,7 @@ class ProcessPool:
         while True:
             slot, message = receive(channel)
             try:
-                reply = (work(message, self._rooms[slot]),)
+                reply = (work(message, self._slices[slot]),)
             except Exception as error:  # noqa: BLE001 - the parent does it again, and raises what is to be raised
                 _log.debug("A child process could not do its task: %s", error)
                 reply = (None,)
@@ -302,17 +302,17 @@ class ProcessPool:
         """Wait for a task; tasks must be waited for in their order.
 
         Returns:
-            The reply and the task's room, to be used until `release`. The reply is None where the processes could not
+            The reply and the task's memory, to be used until `release`. The reply is None where the processes could not
             do it.
         """
         while not task.done:
             self._hand_out()
             if not task.done:
                 self._take(None)
-        return task.reply, self._rooms[task.slot]
+        return task.reply, self._slices[task.slot]
 
     def release(self, task: Task) -> None:
-        """Give a task's room to the next."""
+        """Give a task's memory to the next."""
         if task.slot >= 0:
             self._free.append(task.slot)
             task.slot = -1
@@ -339,7 +339,7 @@ class ProcessPool:
             try:
                 send(child.channel, (task.slot, task.message))
             except OSError:
-                self._bury(child)
+                self._forget_dead(child)
 
     def _take(self, milliseconds: int | None) -> None:
         for descriptor, _ in self._poll.poll(milliseconds):
@@ -347,12 +347,12 @@ class ProcessPool:
             try:
                 (reply,) = receive(child.channel)
             except (EOFError, OSError):
-                self._bury(child)
+                self._forget_dead(child)
                 continue
             task = given.popleft()
             task.reply, task.done = reply, True
 
-    def _bury(self, child: Child) -> None:
+    def _forget_dead(self, child: Child) -> None:
         _log.warning("A child process has died; what it was doing is done again")
         self._poll.unregister(child.channel)
         _, given = self._given.pop(child.channel.fileno())

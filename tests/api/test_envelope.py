@@ -343,7 +343,7 @@ def test_our_requests_carry_empty_data_as_a_list() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "###", "####", "######", "###5###", '###{"body":5}###', "###{}###"])
-def test_answers_that_are_no_envelope_are_told_apart(body: str) -> None:
+def test_answers_that_are_no_envelope_are_distinguished(body: str) -> None:
     with pytest.raises(NotAnEnvelopeError):
         read_reply(body, reply_key="")
 

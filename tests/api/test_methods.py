@@ -133,7 +133,7 @@ def test_the_example_is_a_call_and_its_reply_is_one(method: Method[Any, Any]) ->
 
 
 @BY_NAME
-def test_everything_about_a_method_is_told(method: Method[Any, Any]) -> None:
+def test_everything_about_a_method_is_reported(method: Method[Any, Any]) -> None:
     assert method.summary.endswith(".")
     for name, schema in method.parameters.model_json_schema().get("properties", {}).items():
         assert schema.get("description"), f"{method.name}: {name}"

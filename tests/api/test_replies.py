@@ -80,7 +80,7 @@ def test_a_version_has_the_documented_keys_in_order() -> None:
 @pytest.mark.parametrize(
     ("sent", "meant"), [(1, True), (True, True), ("1", True), (0, False), (False, False), (None, False)]
 )
-def test_more_work_is_told_as_a_number_or_a_switch(sent: object, meant: bool) -> None:
+def test_more_work_is_given_as_a_number_or_a_switch(sent: object, meant: bool) -> None:
     assert StepReply.model_validate({"HasRun": sent}).has_run is meant
 
 

@@ -119,9 +119,9 @@ def test_models_are_written_with_the_keys_of_the_api() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "level", "told"), [(1, 330, "330"), (1, 400, "400"), (1, 600, 600), (2, 400, 400), (3, 600, 600)]
+    ("version", "level", "reported"), [(1, 330, "330"), (1, 400, "400"), (1, 600, 600), (2, 400, 400), (3, 600, 600)]
 )
-def test_the_level_is_a_text_in_version_1_up_to_level_400(version: int, level: int, told: object) -> None:
+def test_the_level_is_a_text_in_version_1_up_to_level_400(version: int, level: int, reported: object) -> None:
     value = reply_value(VersionInfo(api=level, component="1", date="2024-01-01", edition="pro"), version=version)
-    assert value == {"api": told, "component": "1", "date": "2024-01-01", "edition": "pro"}
+    assert value == {"api": reported, "component": "1", "date": "2024-01-01", "edition": "pro"}
     assert list(value) == ["api", "component", "date", "edition"]

@@ -101,7 +101,7 @@ def test_every_truncation_of_a_part(tmp_path: Path, format_name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny.jpa", "tiny.zip"])
-def test_what_is_wrong_with_one_entry_is_told_and_all_others_are_given_back(tmp_path: Path, name: str) -> None:
+def test_what_is_wrong_with_one_entry_is_reported_and_all_others_are_given_back(tmp_path: Path, name: str) -> None:
     data = bytearray((REFERENCE / name).read_bytes())
     with open_archive(REFERENCE / name) as archive:
         location = next(entry.location for entry in archive if entry.path.endswith(".png"))

@@ -165,11 +165,11 @@ def test_positions_out_of_order_are_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("backstay.archives.manifest.with_position", lambda line, _: line[:-2] + b',"at":19}\n')
     archive = write(tmp_path, "jpa", [file_source("a", b"a"), file_source("b", b"b")]).parts[-1]
     _, reader = opened(archive, "jpa")
-    with reader, pytest.raises(DamagedArchiveError, match="does not tell where"):
+    with reader, pytest.raises(DamagedArchiveError, match="does not say where"):
         list(reader)
 
 
-def test_content_that_is_not_what_the_manifest_says_is_told(tmp_path: Path) -> None:
+def test_content_that_is_not_what_the_manifest_says_is_reported(tmp_path: Path) -> None:
     noise = blake3(b"noise").digest(length=5000)
     archive = write(tmp_path, "jpa", [file_source("a.bin", noise)]).parts[-1]
     _lying(archive, lambda data: data.replace(noise[100:120], bytes(20)))

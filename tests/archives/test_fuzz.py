@@ -127,7 +127,7 @@ def attempt(seed: Seed, data: bytes, box: Path) -> None:
     path = box / "a.bin"
     path.write_bytes(data)
     started = time.monotonic()
-    told = "all is well"
+    reported = "all is well"
     try:
         with open_archive(path, password=seed.password, limits=LIMITS) as archive:
             verified = archive.verify(workers=1)
@@ -144,7 +144,7 @@ def attempt(seed: Seed, data: bytes, box: Path) -> None:
             assert contents(target) == seed.wanted
         assert all(problem.message.isprintable() for problem in verified.problems)
     except BackstayError as error:
-        told = str(error)
+        reported = str(error)
     finally:
         assert sorted(found.name for found in box.iterdir()) in (["a.bin"], ["a.bin", "target"])
         for folder, names, _ in os.walk(target):
@@ -153,7 +153,7 @@ def attempt(seed: Seed, data: bytes, box: Path) -> None:
                 if not (Path(folder) / name).is_symlink():
                     (Path(folder) / name).chmod(0o700)
         shutil.rmtree(target, ignore_errors=True)
-    assert told.isprintable()
+    assert reported.isprintable()
     assert time.monotonic() - started < LONGEST_CASE
 
 

@@ -278,7 +278,7 @@ def test_a_bomb_is_refused_before_anything_is_written(tmp_path: Path, target: Pa
         assert opened.extract(target).bytes == 50 << 20
 
 
-def test_what_the_disk_has_no_room_for_is_refused_without_any_limit_set(tmp_path: Path, target: Path) -> None:
+def test_what_the_disk_has_no_space_for_is_refused_without_any_limit_set(tmp_path: Path, target: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
     size = 1 << 30
     head = Head(b"zeros", EntryType.FILE, 0o100644, TIME)
@@ -329,7 +329,7 @@ def test_a_header_shorter_than_its_path_is_damage(tmp_path: Path) -> None:
         list(opened)
 
 
-def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder_are_told(tmp_path: Path, target: Path) -> None:
+def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder_are_reported(tmp_path: Path, target: Path) -> None:
     (target / "a").mkdir(parents=True)
     (target / "b").write_bytes(b"file")
     warnings: list[str] = []
@@ -338,7 +338,7 @@ def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder_are_told(tm
     assert {warning.split()[0] for warning in warnings} == {"a", "b/c"}
 
 
-def test_a_name_too_long_for_the_target_is_told(tmp_path: Path, target: Path) -> None:
+def test_a_name_too_long_for_the_target_is_reported(tmp_path: Path, target: Path) -> None:
     warnings: list[str] = []
     extract(raw(tmp_path / "made", "jpa", [file(b"n" * 5000), file(b"fine")]), target, warnings)
     assert (target / "fine").exists()
@@ -388,7 +388,7 @@ def test_a_manifest_cannot_make_folders_outside(tmp_path: Path, target: Path) ->
     nothing_outside(target)
 
 
-def test_a_link_to_nothing_is_told(tmp_path: Path, target: Path) -> None:
+def test_a_link_to_nothing_is_reported(tmp_path: Path, target: Path) -> None:
     warnings: list[str] = []
     report = extract(
         raw(tmp_path / "made", "jpa", [link(b"l", b""), link(b"n", b"a\0b"), file(b"fine")]), target, warnings

@@ -103,7 +103,7 @@ def test_the_example_of_all_kinds_is_read(tmp_path: Path) -> None:
     assert (tmp_path / "out/l").readlink() == Path("a.txt")
     assert (tmp_path / "out/z").read_bytes() == b""
     with open_archive(path) as archive:
-        # The example's header tells of one byte more than there is; the vendor's extractor takes it.
+        # The example's header says one byte more than there is; the vendor's extractor takes it.
         assert [problem.path for problem in archive.verify().problems] == [None]
 
 

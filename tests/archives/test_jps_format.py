@@ -247,7 +247,7 @@ def test_a_header_that_asks_for_endless_key_derivation_is_refused(tmp_path: Path
         open_archive(path, password="password")
 
 
-def test_a_wrong_password_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_wrong_password_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     summary = write(tmp_path, "jps", [file_source("a.txt", b"x")])
     with pytest.raises(WrongPasswordError, match="does not open"):
         open_archive(summary.parts[0], password="guess")

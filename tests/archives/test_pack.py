@@ -244,7 +244,7 @@ except DiskFullError as error:
 
 @pytest.mark.parametrize("part_size", [0, 1 << 20])
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, format_name: str, part_size: int) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, format_name: str, part_size: int) -> None:
     where = tmp_path / "small"
     where.mkdir()
     arguments = f"{where} {format_name} {part_size}"
@@ -257,7 +257,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, format_name: str
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_a_full_disk_while_extracting_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_while_extracting_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
     summary = fill(begin(tmp_path, "jpa"), [file_source("a", b"a" * 100)])

@@ -35,7 +35,7 @@ def test_the_format_is_found_by_content_not_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"J", b"JPA", b"JPS", b"PK", b"hello world" * 100, bytes(5000), b"\x1f\x8b\x08"])
-def test_what_is_no_archive_is_told(tmp_path: Path, data: bytes) -> None:
+def test_what_is_no_archive_is_reported(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.jpa"
     path.write_bytes(data)
     with pytest.raises(ArchiveError):
@@ -45,7 +45,7 @@ def test_what_is_no_archive_is_told(tmp_path: Path, data: bytes) -> None:
             open_archive(path)
 
 
-def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+def test_what_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="none"):
         open_archive(tmp_path / "none.jpa")
     with pytest.raises(ArchiveError, match="not a file"):
@@ -137,7 +137,7 @@ def test_extraction_merges_into_what_is_there(tree: Path, tmp_path: Path) -> Non
     assert found == contents(tree)
 
 
-def test_progress_is_told(tree: Path, tmp_path: Path) -> None:
+def test_progress_is_reported(tree: Path, tmp_path: Path) -> None:
     summary = write(tmp_path, "jpa", scan(tree))
     seen: list[ExtractProgress] = []
     with open_archive(summary.parts[0]) as archive:

@@ -361,7 +361,7 @@ def test_lzma_without_a_mark_at_its_end_is_read_and_what_lies_behind_its_size_is
         (b"\x09\x14\x05\x00" + bytes([4 + 9 * 4]) + lzma_stream(b"x" * 40)[5:], "damaged"),
     ],
 )
-def test_damaged_lzma_is_told(tmp_path: Path, data: bytes, words: str) -> None:
+def test_damaged_lzma_is_reported(tmp_path: Path, data: bytes, words: str) -> None:
     with_method(tmp_path / "a.zip", 14, data, b"x" * 40)
     with open_archive(tmp_path / "a.zip") as archive:
         assert words in archive.verify().problems[0].message

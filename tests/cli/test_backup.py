@@ -52,8 +52,8 @@ def test_a_site_is_backed_up_listed_shown_verified_and_restored(site: Path, tmp_
 
 @pytest.mark.usefixtures("home")
 def test_what_a_person_reads_names_the_archive_and_says_that_it_was_proven(site: Path) -> None:
-    told = run("backup", str(site), "--description", "Before the update")
-    assert "Backup 1 is complete: read back from the disk" in told.stdout
+    reported = run("backup", str(site), "--description", "Before the update")
+    assert "Backup 1 is complete: read back from the disk" in reported.stdout
     assert "Before the update" in run("list").stdout
     assert "Part 1: " in run("show", "1").stdout
     assert "Backup 1 is good" in run("verify", "1").stdout
@@ -131,9 +131,9 @@ def test_a_frozen_backup_cannot_be_deleted_until_it_is_free_again(site: Path) ->
     ],
 )
 def test_bad_input_gets_one_clear_sentence(arguments: list[str], code: int, sentence: str) -> None:
-    told = run(*arguments, code=code)
-    assert sentence in told.stderr
-    assert len(told.stderr.strip().splitlines()) == 1
+    reported = run(*arguments, code=code)
+    assert sentence in reported.stderr
+    assert len(reported.stderr.strip().splitlines()) == 1
 
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_a_truncated_archive_is_told_and_nothing_is_left_at_the_target(site: Path, tmp_path: Path) -> None:
+def test_a_truncated_archive_is_reported_and_nothing_is_left_at_the_target(site: Path, tmp_path: Path) -> None:
     archive = Path(json.loads(run("backup", str(site), "--json").stdout)["archive"])
     cut = tmp_path / "cut.jpa"
     cut.write_bytes(archive.read_bytes()[:-2000])
-    told = run("restore", str(cut), "--to", str(tmp_path / "back"), code=11)
-    assert "cut.jpa" in told.stderr
+    reported = run("restore", str(cut), "--to", str(tmp_path / "back"), code=11)
+    assert "cut.jpa" in reported.stderr
     assert not (tmp_path / "back").exists()
     run("archive", "verify", str(cut), code=52)
 
@@ -162,9 +162,9 @@ def test_an_interrupted_backup_can_be_taken_up_again(site: Path, tmp_path: Path)
     while not json.loads(run("list", "--json").stdout):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _out, told = process.communicate(timeout=60)
+    _out, reported = process.communicate(timeout=60)
     if process.returncode == 40:
-        assert "backstay backup --resume 1" in told
+        assert "backstay backup --resume 1" in reported
         run("backup", "--resume", "1", "--json")
     run("restore", "1", "--to", str(tmp_path / "back"), "--json")
     assert compare_trees(site, tmp_path / "back").differences == []

@@ -33,7 +33,7 @@ def test_a_closed_output_stops_no_command(line: str) -> None:
 @pytest.mark.usefixtures("home")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 @pytest.mark.parametrize("command", ["list", "list --json", "profile show 1"])
-def test_an_output_that_is_full_is_told_in_a_sentence(command: str) -> None:
+def test_an_output_that_is_full_is_reported_in_a_sentence(command: str) -> None:
     done = shell(f"backstay {command} > /dev/full")
     assert done.returncode == 1
     assert done.stderr == "Error: The system refused: No space left on device.\n"
@@ -53,7 +53,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_full_disk_is_not_told_as_a_broken_catalogue(tmp_path: Path) -> None:
+def test_a_full_disk_is_not_reported_as_a_broken_catalogue(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 2) as disk:
         assert shell(f"backstay list --home {disk}/home").returncode == 0
         descriptor = os.open(disk / "filler", os.O_WRONLY | os.O_CREAT)

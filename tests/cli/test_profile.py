@@ -74,9 +74,9 @@ def test_keys_that_are_not_honoured_are_kept_and_named() -> None:
         "configuration": '[akeeba]\nbasic.log_level="2"\n[engine]\npostproc.box.directory="/x"\n',
         "filters": '{"files":{"[SITEROOT]":{"0":"a.txt"}}}',
     }
-    told = run("profile", "import", "-", stdin=json.dumps(foreign))
-    assert "engine.postproc.box.directory" in told.stderr
-    assert "profile edit 2 --root" in told.stderr
+    reported = run("profile", "import", "-", stdin=json.dumps(foreign))
+    assert "engine.postproc.box.directory" in reported.stderr
+    assert "profile edit 2 --root" in reported.stderr
     again = json.loads(run("profile", "export", "2").stdout)
     assert json.loads(again["configuration"])["engine"]["postproc"]["box"]["directory"] == "/x"
     assert json.loads(again["filters"]) == {"files": {"[SITEROOT]": ["a.txt"]}}

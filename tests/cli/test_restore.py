@@ -101,8 +101,8 @@ def test_a_site_is_replaced_taken_back_replaced_again_and_confirmed(site: Path, 
 def test_what_was_kept_long_enough_is_removed_by_the_next_restore(site: Path, tmp_path: Path) -> None:
     number = backed_up(site)
     run("restore", number, "--yes", "--keep-days", "0")
-    told = run("restore", number, "--to", str(tmp_path / "else"))
-    assert "kept long enough" in told.stderr
+    reported = run("restore", number, "--to", str(tmp_path / "else"))
+    assert "kept long enough" in reported.stderr
     assert read_json("restore", "--pending") == []
 
 
@@ -201,8 +201,8 @@ def test_what_a_restore_needs_is_not_replaced_by_it(site: Path, home: Path, tmp_
     del home
     inside = site / "tiny.jpa"
     shutil.copyfile(ARCHIVES / "tiny.jpa", inside)
-    told = run("restore", str(inside), "--to", str(site), "--yes", code=50)
-    assert "lies in the folder that would be replaced" in told.stderr
+    reported = run("restore", str(inside), "--to", str(site), "--yes", code=50)
+    assert "lies in the folder that would be replaced" in reported.stderr
     assert inside.exists()
 
 
@@ -252,12 +252,12 @@ def test_tables_that_are_there_are_asked_about(
 @pytest.mark.usefixtures("home")
 def test_a_dump_without_a_known_prefix_asks_for_one(mysql_database: DatabaseAddress, tmp_path: Path) -> None:
     arguments = ("restore", str(ARCHIVES / "tiny.jpa"), "--to", str(tmp_path / "s"), "--database", mysql_database.url())
-    told = run(*arguments, "--no-files", code=23)
-    assert "add ?prefix=" in told.stderr
+    reported = run(*arguments, "--no-files", code=23)
+    assert "add ?prefix=" in reported.stderr
 
 
 @pytest.mark.usefixtures("home")
-def test_a_drill_is_told_and_listed(site: Path) -> None:
+def test_a_drill_is_reported_and_listed(site: Path) -> None:
     number = backed_up(site)
     assert "passed its drill" in run("drill", number).stdout
     assert read_json("list")[0]["proof"]["drill"]["verdict"] == "passed"
@@ -281,7 +281,7 @@ def test_a_site_is_restored_straight_from_a_server(server: Driven, site: Path, t
 
 
 @pytest.mark.usefixtures("home")
-def test_the_verdict_of_a_drill_is_told_over_the_api(server: Driven, site: Path) -> None:
+def test_the_verdict_of_a_drill_is_reported_over_the_api(server: Driven, site: Path) -> None:
     values = {"akeeba.platform.newroot": str(site), "backstay.site.database": "none"}
     profile = create_profile(server.installation, name="site", values=values)
     ours = ("--url", server.url)
@@ -365,24 +365,24 @@ def test_restores_into_one_database_are_taken_back_in_turn(mysql_database: Datab
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "reported"),
     [
         (("tiny.jpa", "--only", "nothing*"), 3, "Nothing in the archive fits --only nothing*"),
         (("tiny-dbonly.sql",), 2, "is a dump and no archive"),
         (("tiny.jps", "--database", "sqlite:///x.db"), 3, "leave --database out"),
     ],
 )
-def test_what_cannot_be_restored_is_told_in_a_sentence(
-    arguments: tuple[str, ...], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_restored_is_reported_in_a_sentence(
+    arguments: tuple[str, ...], code: int, reported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKSTAY_PASSWORD", "correct horse battery staple")
     archive, *rest = arguments
-    assert told in run("restore", str(ARCHIVES / archive), "--to", str(tmp_path / "s"), *rest, code=code).stderr
+    assert reported in run("restore", str(ARCHIVES / archive), "--to", str(tmp_path / "s"), *rest, code=code).stderr
     assert not list(tmp_path.glob("*s"))
 
 
 @pytest.mark.usefixtures("home")
-def test_tables_that_no_name_fits_are_told(mysql_database: DatabaseAddress, tmp_path: Path) -> None:
+def test_tables_that_no_name_fits_are_reported(mysql_database: DatabaseAddress, tmp_path: Path) -> None:
     where = ("--to", str(tmp_path / "s"), "--no-files", "--database", mysql_database.url(), "--only-tables", "none*")
     assert "fits --only-tables none*" in run("restore", str(ARCHIVES / "tiny-layout.jpa"), *where, code=3).stderr
 
@@ -394,8 +394,8 @@ def test_special_modes_come_back_where_they_are_asked_for(tmp_path: Path) -> Non
     (site / "tool").write_text("#!/bin/sh\n")
     (site / "tool").chmod(0o4755)
     number = backed_up(site)
-    told = run("restore", number, "--to", str(tmp_path / "plain"))
-    assert "tool lost its setuid" in told.stderr
+    reported = run("restore", number, "--to", str(tmp_path / "plain"))
+    assert "tool lost its setuid" in reported.stderr
     run("restore", number, "--to", str(tmp_path / "back"), "--special-modes")
     assert (tmp_path / "plain/tool").stat().st_mode & 0o7777 == 0o755
     assert (tmp_path / "back/tool").stat().st_mode & 0o7777 == 0o4755

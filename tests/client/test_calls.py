@@ -111,7 +111,7 @@ def test_an_error_of_the_web_server_is_tried_again(server: FakeServer) -> None:
         assert client.get_version().api == 350
 
 
-def test_errors_of_the_web_server_that_stay_are_told(server: FakeServer) -> None:
+def test_errors_of_the_web_server_that_stay_are_reported(server: FakeServer) -> None:
     with Client(server.url, SECRET) as client:
         client.detect()
         server.faults = [HTMLResponse("<html>busy", 500) for _ in range(9)]
@@ -203,7 +203,7 @@ def test_nothing_that_is_shown_holds_the_secret(
     server: FakeServer, version: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    told: list[Exchange] = []
+    seen: list[Exchange] = []
     server.replies["getProfiles"] = [ApiError(500, f"the secret is {SECRET}")]
 
     def lose(seen: Seen) -> None:
@@ -211,14 +211,14 @@ def test_nothing_that_is_shown_holds_the_secret(
             seen.headers.pop("x-akeeba-auth", None)
 
     server.before = lose
-    with Client(server.url, SECRET, version=version, on_exchange=told.append) as client:
+    with Client(server.url, SECRET, version=version, on_exchange=seen.append) as client:
         client.get_version()
         with pytest.raises(RemoteError) as caught:
             client.get_profiles()
-        shown = f"{client!r} {caught.value!r} {caught.value} {told} {client.tried} {client.endpoint!r}" + caplog.text
+        shown = f"{client!r} {caught.value!r} {caught.value} {seen} {client.tried} {client.endpoint!r}" + caplog.text
         assert SECRET not in shown
         assert "Correct-Horse" not in shown
-        assert told
+        assert seen
         assert "getProfiles" in shown
 
 

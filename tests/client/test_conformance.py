@@ -41,9 +41,9 @@ def test_without_asking_nothing_is_changed(server: FakeServer) -> None:
 def test_a_server_that_breaks_rules_is_found_out(server: FakeServer) -> None:
     server.junk = (b"<p>Notice</p>", b"###")
     findings = {finding.name: finding for finding in run_checks(server.url, SECRET)}
-    told = findings["The reply is JSON of status and data, typed so, with nothing around it and no ### in it"]
-    assert told.outcome is Outcome.FAILS
-    assert "###" in told.message
+    reported = findings["The reply is JSON of status and data, typed so, with nothing around it and no ### in it"]
+    assert reported.outcome is Outcome.FAILS
+    assert "###" in reported.message
     listed = findings["`listBackups` lists records newest first, and keeps to from and limit"]
     assert (listed.outcome, "Invalid method listBackups" in listed.message) == (Outcome.FAILS, True)
     assert all(SECRET not in finding.message for finding in findings.values())
@@ -55,7 +55,7 @@ def test_a_version_that_is_not_there_is_no_failure(server: FakeServer) -> None:
     assert {finding.outcome for finding in findings} == {Outcome.NOT_OFFERED}
 
 
-def test_a_wrong_secret_and_a_server_without_the_api_are_told(server: FakeServer) -> None:
+def test_a_wrong_secret_and_a_server_without_the_api_are_reported(server: FakeServer) -> None:
     with pytest.raises(AuthenticationError):
         list(run_checks(server.url, "wrong"))
     page: Response = HTMLResponse("<html>", 404)

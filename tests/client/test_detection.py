@@ -136,7 +136,7 @@ def test_a_wrong_secret_of_version_1_is_said_to_be_wrong(server: FakeServer) -> 
         client.get_version()
 
 
-def test_a_server_without_the_api_is_told_with_what_was_tried(server: FakeServer) -> None:
+def test_a_server_without_the_api_is_reported_with_what_was_tried(server: FakeServer) -> None:
     server.versions = ()
     with Client(server.url, SECRET) as client:
         with pytest.raises(ProtocolError, match="HTTP 404 and a web page") as caught:
@@ -145,7 +145,7 @@ def test_a_server_without_the_api_is_told_with_what_was_tried(server: FakeServer
         assert "version 3" in str(caught.value)
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
+def test_a_server_that_is_not_there_is_reported() -> None:
     with (
         Client("http://127.0.0.1:9", SECRET) as client,
         pytest.raises(ConnectionFailedError, match="cannot be reached"),

@@ -49,12 +49,12 @@ def download(server: FakeServer, folder: Path, **options: object) -> list[bytes]
 def test_every_way_gives_the_same_bytes(
     ready: FakeServer, tmp_path: Path, version: int, way: DownloadMethod, connections: int
 ) -> None:
-    told: list[DownloadProgress] = []
+    reported: list[DownloadProgress] = []
     with Client(ready.url, SECRET, version=version) as client:
-        paths = client.download(7, tmp_path, way=way, connections=connections, on_progress=told.append)
+        paths = client.download(7, tmp_path, way=way, connections=connections, on_progress=reported.append)
     assert [path.name for path in paths] == ["site.j01", "site.j02", "site.jpa"]
     assert [path.read_bytes() for path in paths] == PARTS
-    assert told[-1].done == told[-1].total == sum(map(len, PARTS))
+    assert reported[-1].done == reported[-1].total == sum(map(len, PARTS))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["site.j01", "site.j02", "site.jpa"]
 
 
@@ -182,7 +182,7 @@ def test_a_busy_server_is_asked_again(ready: FakeServer, tmp_path: Path) -> None
         (HTMLResponse("<html>odd", 418), ProtocolError, "HTTP 418"),
     ],
 )
-def test_refusals_of_a_file_are_told(
+def test_refusals_of_a_file_are_reported(
     ready: FakeServer, tmp_path: Path, answer: Response, error: type[BackstayError], words: str
 ) -> None:
     with Client(ready.url, SECRET) as client:
@@ -200,7 +200,7 @@ def test_names_that_could_lead_elsewhere_are_refused(ready: FakeServer, tmp_path
     assert not (tmp_path / "in").exists()
 
 
-def test_a_record_without_files_is_told(ready: FakeServer, tmp_path: Path) -> None:
+def test_a_record_without_files_is_reported(ready: FakeServer, tmp_path: Path) -> None:
     ready.replies["getBackupInfo"] = [{"id": 7, "filenames": []}, ApiError(404, "Invalid backup record identifier")]
     with Client(ready.url, SECRET) as client:
         with pytest.raises(NotFoundError, match="not on the server"):
@@ -246,12 +246,12 @@ def test_a_cancelled_download_stops_and_goes_on_later(ready: FakeServer, tmp_pat
             begun = asyncio.Event()
             loop = asyncio.get_running_loop()
 
-            def told(progress: DownloadProgress) -> None:
+            def reported(progress: DownloadProgress) -> None:
                 if progress.done > 500_000:
                     loop.call_soon_threadsafe(begun.set)
                     time.sleep(0.01)
 
-            task = asyncio.create_task(client.download(7, tmp_path, connections=1, on_progress=told))
+            task = asyncio.create_task(client.download(7, tmp_path, connections=1, on_progress=reported))
             await begun.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -33,8 +33,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
             cli.main()
         except SystemExit as end:
             code = end.code or 0
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        reported = capsys.readouterr()
+        return code, reported.out, reported.err
 
     return run_command
 
@@ -47,7 +47,7 @@ def remote(run: Run, real: RealServer, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *arguments: run("remote", *arguments)
 
 
-def test_the_way_of_a_backup(remote: Run, real: RealServer, tmp_path: Path) -> None:
+def test_how_a_backup_flows(remote: Run, real: RealServer, tmp_path: Path) -> None:
     code, out, err = remote(
         "backup", "--profile", real.profile, "--description", "By hand", "--download", tmp_path / "a"
     )
@@ -90,13 +90,13 @@ def test_a_backup_whose_start_is_not_answered_goes_on_to_its_end(
 def test_a_backup_can_be_fetched_away(remote: Run, real: RealServer, tmp_path: Path) -> None:
     code, out, err = remote("backup", "--profile", real.profile, "--download", tmp_path, "--delete-files", "--json")
     assert code == 0, err
-    told = json.loads(out)
-    assert told["deleted"] is True
-    assert [Path(file).parent for file in told["files"]] == [tmp_path]
+    reported = json.loads(out)
+    assert reported["deleted"] is True
+    assert [Path(file).parent for file in reported["files"]] == [tmp_path]
     assert remote("backup", "--delete-files")[0] == 2
 
 
-def test_what_answers_is_told(remote: Run) -> None:
+def test_what_answers_is_reported(remote: Run) -> None:
     code, out, _ = remote("test")
     assert code == 0
     assert "version 3" in out

@@ -67,6 +67,6 @@ def test_expressions_have_delimiters_flags_and_negation(pattern: str, name: str,
 
 
 @pytest.mark.parametrize("pattern", ["", "abc", "/abc", "/(/", "/a/q", "a"])
-def test_a_malformed_expression_is_told(pattern: str) -> None:
+def test_a_malformed_expression_is_reported(pattern: str) -> None:
     with pytest.raises(ConfigurationError):
         matches_pcre(pattern, "x")

@@ -1,4 +1,4 @@
-"""Which backups the rules of a profile give up."""
+"""Which backups the rules of a profile delete."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_age_alone_decides_and_keeps_its_day_of_the_month() -> None:
     ]  # fmt: skip
 
 
-def test_the_current_backup_is_never_given_up() -> None:
+def test_the_current_backup_is_never_deleted() -> None:
     old = [backup(1, NOW - timedelta(days=900))]
     assert given_up(old, maximum_age_enabled=True, maximum_age_days=1, maximum_age_keep_day=0) == []
 

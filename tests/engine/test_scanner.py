@@ -26,8 +26,8 @@ def tree(root: Path, stored: dict[str, object] | None = None, **options: Any) ->
 
 def scan(root: Path, warnings: list[str] | None = None, **options: Any) -> list[Source]:
     """Everything that a walk yields."""
-    told = warnings if warnings is not None else []
-    return list(Scanner(tree(root, **options), on_warning=told.append).sources())
+    reported = warnings if warnings is not None else []
+    return list(Scanner(tree(root, **options), on_warning=reported.append).sources())
 
 
 def paths(sources: list[Source]) -> list[str]:

@@ -96,7 +96,7 @@ def test_everything_in_the_home_is_private(installation: Installation, site: Pat
     assert stat.S_IMODE(installation.home.path.stat().st_mode) == 0o700
 
 
-def test_warnings_are_told_until_a_reply_was_sent_and_kept_in_the_record(
+def test_warnings_are_reported_until_a_reply_was_sent_and_kept_in_the_record(
     installation: Installation, site: Path
 ) -> None:
     os.mkfifo(site / "pipe")
@@ -202,7 +202,7 @@ def test_a_backup_that_is_killed_again_and_again_comes_to_a_good_end(
     assert sorted(path.name for path in installation.home.archives.iterdir()) == sorted(file.name for file in files)
 
 
-def test_the_server_takes_up_dead_backups_when_it_starts(installation: Installation, tmp_path: Path) -> None:
+def test_the_server_resumes_dead_backups_when_it_starts(installation: Installation, tmp_path: Path) -> None:
     site = big_site(tmp_path)
     state = begin(installation, site)
     assert kill_after(installation, state.backup_id, 0.0)
@@ -211,7 +211,9 @@ def test_the_server_takes_up_dead_backups_when_it_starts(installation: Installat
     assert finish(installation, state).error == ""
 
 
-def test_a_backup_that_dies_too_often_is_given_up_with_the_reason(installation: Installation, tmp_path: Path) -> None:
+def test_a_backup_that_dies_too_often_is_marked_failed_with_the_reason(
+    installation: Installation, tmp_path: Path
+) -> None:
     site = big_site(tmp_path)
     state = begin(installation, site, backstay__job__attempts="2")
     assert kill_after(installation, state.backup_id, 0.0)
@@ -287,7 +289,7 @@ def test_the_log_has_the_lines_of_the_reference_engine_and_no_secret(
     assert "S3cret-of-the-archive" not in everything
 
 
-def test_a_full_disk_is_told_at_the_start(
+def test_a_full_disk_is_reported_at_the_start(
     installation: Installation, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (site / "huge").open("wb") as file:

@@ -312,7 +312,7 @@ def test_half_a_million_files_in_one_folder_take_no_more_memory_than_a_backup_ma
             seconds = time.monotonic() - begun
             assert (state.error, state.warnings) == ("", ())
             assert get_backup(installation, state.backup_id).proof["entries"] >= 500_000
-    told = f"{seconds:.0f} s, {peak >> 20} MiB at most"
-    print(f"half a million files in one folder: {told}")
+    reported = f"{seconds:.0f} s, {peak >> 20} MiB at most"
+    print(f"half a million files in one folder: {reported}")
     # Their names are sorted, and so are all in memory at once: that may cost their length, and no more.
-    assert peak < 200 << 20, told
+    assert peak < 200 << 20, reported

@@ -56,7 +56,7 @@ def fill(disk: Path) -> Path:
 
 
 def take_until_full(installation: Installation, backup_id: int, domain: str, disk: Path, filler: list[Path]) -> None:
-    """Take a backup on a disk that is full as soon as a domain is told; note the file that fills it."""
+    """Take a backup on a disk that is full as soon as a domain is reported; note the file that fills it."""
     job = installation.catalogue.jobs.get(backup_id)
     assert job is not None
     backup = get_backup(installation, backup_id)
@@ -106,7 +106,7 @@ def test_a_home_that_is_full_in_any_domain_never_gives_a_backup_that_is_falsely_
     site: Path, database: str, tmp_path: Path, domain: str
 ) -> None:
     with small_disk(tmp_path / "disk", 64) as disk, open_installation(disk / "home") as installation:
-        # While a dump runs beside it, its domain is told in place of the others.
+        # While a dump runs beside it, its domain is reported in place of the others.
         backup_id = prepare(installation, site, database if domain == "PackDB" else "none")
         filler: list[Path] = []
         # Even the record may have no space for how it ended.

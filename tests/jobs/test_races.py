@@ -1,4 +1,4 @@
-"""Backups that are started, stopped, given up, deleted and resumed at the same moment."""
+"""Backups that are started, stopped, marked failed, deleted and resumed at the same moment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def site(tmp_path: Path) -> Path:
     return make_files(tmp_path / "site", count=12)
 
 
-def test_a_backup_that_has_just_ended_is_not_given_up(installation: Installation, site: Path) -> None:
+def test_a_backup_that_has_just_ended_is_not_marked_failed(installation: Installation, site: Path) -> None:
     # Whoever saw it run a moment ago, and its process gone now, must look again.
     backup = take(installation, site)
     assert not launch.mark_failed(installation, backup.id, "A new one was started.")
@@ -37,7 +37,7 @@ def test_a_backup_that_has_just_ended_is_not_given_up(installation: Installation
     assert len(backup_files(installation, backup)) == 1
 
 
-def test_a_backup_that_lives_is_not_given_up(installation: Installation, site: Path) -> None:
+def test_a_backup_that_lives_is_not_marked_failed(installation: Installation, site: Path) -> None:
     backup_id = prepare(installation, site)
     descriptor = lock.take(installation.home.job(backup_id))
     assert descriptor is not None
@@ -51,7 +51,7 @@ def test_a_backup_that_lives_is_not_given_up(installation: Installation, site: P
     assert get_backup(installation, backup_id).status == "run"
 
 
-def test_a_dead_backup_gives_way_to_a_new_one_and_leaves_nothing(installation: Installation, site: Path) -> None:
+def test_a_dead_backup_is_replaced_by_a_new_one_and_leaves_nothing(installation: Installation, site: Path) -> None:
     first = prepare(installation, site)
     installation.catalogue.jobs.update(first, attempts=1)
     plan = _plan(installation, first)
@@ -114,7 +114,7 @@ def begin_profile(installation: Installation, site: Path) -> None:
     delete_backup(installation, backup_id)
 
 
-def test_two_steps_of_a_dead_backup_take_it_up_once(installation: Installation, site: Path, tmp_path: Path) -> None:
+def test_two_steps_of_a_dead_backup_resume_it_once(installation: Installation, site: Path, tmp_path: Path) -> None:
     backup_id = prepare(installation, site)
     backupid = get_backup(installation, backup_id).backupid or ""
     threads = [threading.Thread(target=step_backup, args=(installation, backupid)) for _ in range(3)]
@@ -128,7 +128,7 @@ def test_two_steps_of_a_dead_backup_take_it_up_once(installation: Installation, 
     assert log.count("Loaded profile") == 1
 
 
-def test_a_backup_that_is_deleted_while_others_take_it_up_again_is_gone(installation: Installation, site: Path) -> None:
+def test_a_backup_that_is_deleted_while_others_resume_it_is_gone(installation: Installation, site: Path) -> None:
     for number in range(30):
         (site / f"noise-{number}").write_bytes(os.urandom(1_000_000))
     state = begin(installation, site)

@@ -205,7 +205,7 @@ def test_a_storage_that_is_full_is_a_warning_keeps_the_archive_and_holds_nothing
         )
         assert_kept_here(installation, backup)
         assert [copy.state for copy in installation.catalogue.copies.of(backup.id)] == ["failed"]
-        assert "is full: make room there" in installation.catalogue.backups.warnings(backup.id)[0][1]
+        assert "is full: free space there" in installation.catalogue.backups.warnings(backup.id)[0][1]
         assert all_names(nas) == []
     assert_gives_back(installation, backup.id, site, tmp_path / "back")
 

@@ -50,10 +50,10 @@ def bare(tmp_path: Path, place: Place) -> Installation:
 
 def test_a_bare_machine_restores_what_a_storage_holds(site: Path, place: Place, stored: Backup, tmp_path: Path) -> None:
     with bare(tmp_path, place) as fresh:
-        told = json.loads(run(fresh, "storage", "import", "nas", "--json"))
-        assert [one["archive"] for one in told["imported"]] == [stored.archivename]
-        assert told["refused"] == []
-        number = told["imported"][0]["id"]
+        reported = json.loads(run(fresh, "storage", "import", "nas", "--json"))
+        assert [one["archive"] for one in reported["imported"]] == [stored.archivename]
+        assert reported["refused"] == []
+        number = reported["imported"][0]["id"]
         found = fresh.catalogue.backups.get(number)
         assert found is not None
         assert (found.meta, found.backupid, found.backupstart) == ("remote", stored.backupid, stored.backupstart)
@@ -67,7 +67,7 @@ def test_a_bare_machine_restores_what_a_storage_holds(site: Path, place: Place, 
 
 
 @pytest.mark.parametrize("format_name", ["jpa", "jps", "zip"])
-def test_an_archive_without_its_document_tells_what_it_is(
+def test_an_archive_without_its_document_says_what_it_is(
     installation: Installation, site: Path, place: Place, tmp_path: Path, format_name: str
 ) -> None:
     add_storage(installation, place)
@@ -175,7 +175,7 @@ def test_what_a_document_proves_of_itself_is_not_kept_as_proven(stored: Backup, 
     assert found.profile_id == 0
 
 
-def test_a_part_that_is_missing_is_told(stored: Backup, place: Place, tmp_path: Path) -> None:
+def test_a_part_that_is_missing_is_reported(stored: Backup, place: Place, tmp_path: Path) -> None:
     min((tmp_path / "nas" / "site").glob("*.j02")).unlink()
     with bare(tmp_path, place) as fresh:
         report = import_storage(fresh, "nas")

@@ -76,10 +76,10 @@ def test_a_dry_run_knows_what_a_stored_backup_holds(
 ) -> None:
     add_storage(installation, place)
     backup = stored(installation, site, "jpa", 0)
-    told = json.loads(
+    reported = json.loads(
         run(installation, "restore", str(backup.id), "--to", str(tmp_path / "back"), "--dry-run", "--json")
     )
-    assert told["files"] >= 60
+    assert reported["files"] >= 60
     assert not (tmp_path / "back").exists()
 
 

@@ -24,7 +24,7 @@ HOURS = 3600.0
 
 @pytest.fixture
 def installation(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
-    """An open home whose settings give up what hangs after three hours; the second look is short."""
+    """An open home whose settings end what hangs after three hours; the second look is short."""
     monkeypatch.setattr(launch, "_SECOND_LOOK_SECONDS", 1.0)
     with open_installation(home) as opened:
         yield opened
@@ -57,7 +57,7 @@ def held(installation: Installation, site: Path, silent_for: float) -> Iterator[
             os.kill(process, signal.SIGCONT)
 
 
-def test_a_backup_that_hangs_gives_way_to_a_new_one_and_leaves_nothing(
+def test_a_backup_that_hangs_is_replaced_by_a_new_one_and_leaves_nothing(
     installation: Installation, site: Path, tmp_path: Path
 ) -> None:
     with held(installation, site, 5 * HOURS) as (stuck, process):
@@ -112,7 +112,7 @@ def test_where_the_setting_is_zero_nothing_that_hangs_is_ended(
         begin(installation, site)
 
 
-def test_a_process_is_told_in_the_list_only_while_there_is_one(installation: Installation, site: Path) -> None:
+def test_a_process_is_reported_in_the_list_only_while_there_is_one(installation: Installation, site: Path) -> None:
     with held(installation, site, 0.0) as (backup_id, process):
         assert get_backup(installation, backup_id).instep
         os.kill(process, signal.SIGKILL)

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def staged(archive: Path, folder: Path, *, arrived: int | None = None) -> EarlyStaging:
-    """Stage what has arrived of an archive, all of it unless told otherwise."""
+    """Stage what has arrived of an archive, all of it by default."""
     arrival, size = Arrival(), archive.stat().st_size
     arrival.count = size if arrived is None else arrived
     if arrived is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -32,27 +31,9 @@ from support.backups import take
 from support.cms_sites import make_wordpress
 from support.mysql import MySQLServer
 
-# As many as a test run may take, and as many as are asked for by ``make test-slow``.
-FEW, MANY = 6, 40
-# Runs in a process of its own, says when it begins, and is killed by a timer of its own.
-CHILD = """
-import json, os, signal, sys, time
-from pathlib import Path
-from backstay.jobs.installation import open_installation
-from backstay.jobs.restore import begin_restore, run_restore
-from backstay.restore import RestorePlan
-import backstay.restore.databases.mysql
-plan = RestorePlan.from_json(json.loads(sys.argv[2]))
-seconds = float(sys.argv[3])
-with open_installation(Path(sys.argv[1])) as installation:
-    started = time.monotonic()
-    if seconds:
-        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-    for step in run_restore(begin_restore(installation, plan), print):
-        pass
-    print(time.monotonic() - started)
-"""
+# As many moments as a test run may take, and as many as are asked for by ``make test-slow``.
+FEW, MANY = 4, 60
+RESTORE = Path(__file__).parents[1] / "support" / "dying_restore.py"
 
 
 @dataclass(frozen=True)
@@ -121,21 +102,19 @@ def ground(home: Path, mysql_server: MySQLServer, mysql_database: DatabaseAddres
         yield Ground(installation, mysql_server, plan, target, address.name, old, new)
 
 
-def command(ground: Ground, seconds: float) -> list[str]:
-    """Return the command that restores, and kills itself after some seconds where they are not 0."""
+def run(ground: Ground, moment: int) -> subprocess.CompletedProcess[str]:
+    """Restore in a process that is killed before a moment; 0: at none."""
     plan = json.dumps(ground.plan.to_json())
-    return [sys.executable, "-c", CHILD, str(ground.installation.home.path), plan, str(seconds)]
+    command = [sys.executable, str(RESTORE), str(ground.installation.home.path), plan, str(moment)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def run_to_the_end(ground: Ground) -> float:
-    """Restore undisturbed; return how many seconds it took, without Python's own start."""
-    done = subprocess.run(command(ground, 0), capture_output=True, check=True)
-    return float(done.stdout)
-
-
-def run_and_kill(ground: Ground, seconds: float) -> int:
-    """Restore in a process that is killed after some seconds; return its exit code."""
-    return subprocess.run(command(ground, seconds), capture_output=True, check=False).returncode
+def choose(count: int, last: int, swap: int, swapped: int) -> list[int]:
+    """Choose moments, in order: every third before things change places, the others while they do and behind it."""
+    ready = count // 3
+    early = [1 + (swap - 1) * number // ready for number in range(ready)]
+    late = [swap + 1 + (last - swap - 1) * number // (count - ready) for number in range(count - ready)]
+    return [*early, *late, swapped]
 
 
 def of_the_site(names: Iterable[str]) -> set[str]:
@@ -169,21 +148,15 @@ def assert_nothing_is_left(ground: Ground, what: str) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("moments", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_a_restore_that_is_killed_is_finished_or_taken_back(ground: Ground, moments: int) -> None:
-    whole = run_to_the_end(ground)
+    whole = run(ground, 0)
+    assert whole.returncode == 0, whole.stderr
     undo_restore(ground.installation, resume_restore(ground.installation), pytest.fail)
     assert_is(ground, ground.old, "an undo of a restore that was done")
     assert_nothing_is_left(ground, "an undo of a restore that was done")
-    seed = random.randrange(1 << 32)
-    chance = random.Random(seed)
-    killed = 0
-    for number in range(moments):
-        moment = chance.uniform(0.001, whole)
-        what = f"seed {seed}, moment {number}: after {moment:.3f} s"
-        if run_and_kill(ground, moment) == -signal.SIGKILL:
-            killed += 1
-        else:
-            # It was quicker than the one that was measured: its end came first.
-            whole = min(whole, moment)
+    for number, moment in enumerate(choose(moments, *json.loads(whole.stdout))):
+        what = f"killed before moment {moment} of {whole.stdout.strip()}"
+        done = run(ground, moment)
+        assert done.returncode == -signal.SIGKILL, f"{what}: {done.stderr}"
         if not pending_restores(ground.installation):
             assert_is(ground, ground.old, f"{what}, before it was begun")
             continue
@@ -194,7 +167,6 @@ def test_a_restore_that_is_killed_is_finished_or_taken_back(ground: Ground, mome
         undo_restore(ground.installation, resume_restore(ground.installation), pytest.fail)
         assert_is(ground, ground.old, what)
         assert_nothing_is_left(ground, what)
-    assert killed >= moments // 2
     *_progress, _report = run_restore(begin_restore(ground.installation, ground.plan), pytest.fail)
     confirm_restore(resume_restore(ground.installation))
     assert_is(ground, ground.new, "a restore that was confirmed")

@@ -78,7 +78,7 @@ def test_long_paths_are_merged_into_what_is_there(installation: Installation, si
     target = tmp_path / "restored"
     make_folders(f"{target}/{DEEP}/stays")
     write(f"{target}/{DEEP}/page.php", b"old")
-    restore(archive_of(installation, site), target, way="merge")
+    restore(archive_of(installation, site), target, strategy="merge")
     merged, expected = content(target), content(site)
     assert f"{DEEP}/stays" in merged
     assert {path: value[2] for path, value in expected.items()}.items() <= {
@@ -112,8 +112,8 @@ def test_hundreds_of_folders_in_each_other_are_restored_and_replaced(
     make_folders(f"{site}/{deep}")
     write(f"{site}/{deep}/page.php", b"<?php // old")
     archive = archive_of(installation, site)
-    for way in ("whole", "whole", "merge"):
-        restore(archive, target, way=way, replacements=(("old", "new"),))
+    for strategy in ("whole", "whole", "merge"):
+        restore(archive, target, strategy=strategy, replacements=(("old", "new"),))
         assert content(target)[f"{deep}/page.php"][2] == b"<?php // new"
     # What cleans up behind the tests takes no tree as deep.
     remove_tree(site)

@@ -234,7 +234,7 @@ def test_a_new_address_moves_a_wordpress_site_as_a_whole(
         assert f"'WP_HOME', '{NEW_ADDRESS}'" in (target / "wp-config.php").read_text()
 
 
-def test_a_joomla_site_tells_its_old_address(
+def test_a_joomla_site_names_its_old_address(
     installation: Installation,
     mysql_server: MySQLServer,
     mysql_database: DatabaseAddress,

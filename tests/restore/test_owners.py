@@ -157,7 +157,7 @@ def test_a_mount_point_gets_the_owner_of_the_root_and_its_own_back(
 def test_a_merge_brings_new_folders_with_their_owners(installation: Installation, site: Path, tmp_path: Path) -> None:
     target = tmp_path / "merged"
     (target / "kept").mkdir(parents=True)
-    restore(archive_of(installation, site), target, way="merge", owners_of_archive=True, xattrs="all")
+    restore(archive_of(installation, site), target, strategy="merge", owners_of_archive=True, xattrs="all")
     assert differences(site / "owned", target / "owned") == ""
     assert (target / "kept").stat().st_uid == 0
     assert (target / "another name.php").samefile(target / "owned/page.php")

@@ -89,7 +89,7 @@ def dump(path: Path) -> str:
 
 @pytest.fixture(params=["whole", "merge"])
 def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Ground:
-    way: Literal["whole", "merge"] = request.param
+    strategy: Literal["whole", "merge"] = request.param
     disk = tmp_path / "disk"
     site = make_files(disk / "sites" / "site", count=8, size=300)
     (site / "folder").mkdir()
@@ -109,9 +109,11 @@ def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Ground:
     with closing(sqlite3.connect(database)) as connection:
         connection.executescript("UPDATE t SET x = 'changed since'; CREATE TABLE u (y);")
     old = {**content(site), "database": dump(database)}
-    if way == "merge":
+    if strategy == "merge":
         new = {**new, "added.txt": old["added.txt"]}
-    plan = RestorePlan(str(archive), str(site), {"site.sql": f"sqlite:///{database}"}, way=way, existing="replace")
+    plan = RestorePlan(
+        str(archive), str(site), {"site.sql": f"sqlite:///{database}"}, strategy=strategy, existing="replace"
+    )
     return Ground(disk, plan, old, new)
 
 
@@ -152,7 +154,7 @@ def battery(ground: Ground, folder: Path, count: int) -> None:
     moments = ran(ground.copied(folder / "whole"), "restore", None)
     assert moments is not None
     assert moments > FEW
-    chosen = sorted(random.Random(ground.plan.way).sample(range(1, moments + 1), min(count, moments)))
+    chosen = sorted(random.Random(ground.plan.strategy).sample(range(1, moments + 1), min(count, moments)))
     for number, cut_at in enumerate(chosen):
         one = ground.copied(folder / str(cut_at))
         assert ran(one, "restore", cut_at) is None

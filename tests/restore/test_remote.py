@@ -143,8 +143,8 @@ def test_what_cannot_be_staged_early_is_restored_all_the_same(ground: Ground, op
 def test_a_download_that_breaks_off_goes_on_where_it_was(ground: Ground) -> None:
     size = ground.back_up()
     ground.link.cut(size // 2)
-    told = ground.restore(ground.link.url, "--to", str(ground.target), code=6)
-    assert "Nothing was replaced: 'backstay restore --resume" in told
+    reported = ground.restore(ground.link.url, "--to", str(ground.target), code=6)
+    assert "Nothing was replaced: 'backstay restore --resume" in reported
     assert ground.pending() == ["staging"]
     assert not ground.target.exists()
     ground.link.cut(None)
@@ -186,8 +186,8 @@ def test_what_may_be_replaced_is_asked_about_before_anything_is_downloaded(groun
     size = ground.back_up()
     ground.target.mkdir()
     (ground.target / "mine.txt").write_text("mine")
-    told = ground.restore(ground.link.url, "--to", str(ground.target), code=2)
-    assert "replaces all that is in" in told
+    reported = ground.restore(ground.link.url, "--to", str(ground.target), code=2)
+    assert "replaces all that is in" in reported
     assert ground.link.passed < size / 10
     assert ground.pending() == []
 
@@ -198,20 +198,20 @@ def test_an_archive_that_was_damaged_on_the_server_changes_nothing(ground: Groun
     with archive.open("r+b") as file:
         file.seek(archive.stat().st_size // 2)
         file.write(bytes(64))
-    told = ground.restore(ground.link.url, "--to", str(ground.target), code=11)
-    assert "picture-" in told
+    reported = ground.restore(ground.link.url, "--to", str(ground.target), code=11)
+    assert "picture-" in reported
     assert not ground.target.exists()
     assert ground.pending() == []
 
 
-def test_a_dry_run_downloads_tells_and_leaves_nothing(ground: Ground) -> None:
+def test_a_dry_run_downloads_reports_and_leaves_nothing(ground: Ground) -> None:
     ground.back_up()
     assert "Nothing was changed." in ground.restore(ground.link.url, "--to", str(ground.target), "--dry-run")
     assert not ground.target.exists()
     assert list((ground.home / "restores").iterdir()) == []
 
 
-def test_a_backup_that_is_gone_from_the_server_meanwhile_is_told(ground: Ground) -> None:
+def test_a_backup_that_is_gone_from_the_server_meanwhile_is_reported(ground: Ground) -> None:
     ground.back_up()
     running = ground.start(ground.link.url, "--to", str(ground.target))
     wait_for(lambda: len(ground.staged()) > 5, running)
@@ -219,7 +219,7 @@ def test_a_backup_that_is_gone_from_the_server_meanwhile_is_told(ground: Ground)
     running.communicate()
     with Client(ground.server.url, ground.server.secret) as client:
         client.delete_files(1)
-    told = ground.restore("--resume", code=3)
-    assert "--undo gives it up" in told
+    reported = ground.restore("--resume", code=3)
+    assert "--undo ends it" in reported
     ground.restore("--undo")
     assert ground.pending() == []

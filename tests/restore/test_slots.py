@@ -50,7 +50,7 @@ def places(base: Path, kind: str) -> tuple[Path, Slots]:
         return target, slots.whole(target, base / "new", base / "old")
     if kind == "content":
         make(target / ".apart" / "new", NEW)
-        return target, slots.content(target, target / ".apart" / "new", target / ".apart" / "old", apart=".apart")
+        return target, slots.content(target, target / ".apart" / "new", target / ".apart" / "old", hidden=".apart")
     make(base / "new", NEW)
     return target, slots.merged(target, base / "new", base / "old")
 

@@ -95,7 +95,7 @@ def test_overrides_that_cannot_be_used(server: Driven, site: Path) -> None:
     assert "akeeba.basic.backup_type" in reply.data
 
 
-def test_warnings_are_told(server: Driven, site: Path) -> None:
+def test_warnings_are_reported(server: Driven, site: Path) -> None:
     server.v2("setRegexFSFilter", regex="/fine/", type="regexfiles")
     profile = server.installation.catalogue.profiles.get(1)
     spoiled = profile.filters.with_node("regexfiles", "[SITEROOT]", "/(/")

@@ -188,7 +188,7 @@ def memory() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) << 10
-    pytest.skip("the system does not tell a process its memory")
+    pytest.skip("the system does not show a process its memory")
 
 
 def test_fifty_slow_downloads_take_no_memory(server: Driven) -> None:
@@ -227,7 +227,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(server: Driven) -> None:
 def is_open(path: str) -> bool:
     links = Path("/proc/self/fd")
     if not links.is_dir():
-        pytest.skip("the system does not tell a process its open files")
+        pytest.skip("the system does not show a process its open files")
     for link in links.iterdir():
         try:
             if link.readlink() == Path(path):

@@ -33,7 +33,7 @@ def test_get_profiles(server: Driven) -> None:
     ]
 
 
-def test_no_update_unless_told_otherwise(server: Driven) -> None:
+def test_no_update_unless_configured_otherwise(server: Driven) -> None:
     information = server.v2("updateGetInformation", force=1).data
     assert information["hasUpdate"] is False
     assert information["stuck"] == 0
@@ -41,7 +41,7 @@ def test_no_update_unless_told_otherwise(server: Driven) -> None:
     assert server.v2("getVersion").data["updateinfo"] == information
 
 
-def test_an_update_that_was_told(home: Path) -> None:
+def test_an_update_that_is_known(home: Path) -> None:
     with driven(home, newest_version="99.1", newest_version_url="https://example.com/new") as server:
         information = server.v2("updateGetInformation").data
         assert (information["hasUpdate"], information["version"]) == (True, "99.1")

@@ -59,7 +59,7 @@ def test_what_is_found_works(server: Driven, path: str) -> None:
         assert envelope_reply(server.http.get(endpoint, params={"json": "{oops"})).status == 500
 
 
-def test_a_token_with_fewer_scopes_is_told_itself_in_the_secrets_place(server: Driven) -> None:
+def test_a_token_with_fewer_scopes_sees_itself_in_the_secrets_place(server: Driven) -> None:
     token = server.token("read", "backup")
     response = server.http.get(server.url + JOOMLA, headers={"X-Joomla-Token": token})
     attributes = response.json()["data"]["attributes"]

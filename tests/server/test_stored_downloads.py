@@ -46,7 +46,7 @@ def get(server: Driven, record: Backup, part: int = 2, verb: str = "GET", **head
     return server.http.request(verb, f"{server.url}/index.php?{urlencode(fields)}", headers=named)
 
 
-def test_the_files_are_told(server: Driven, record: Backup) -> None:
+def test_the_files_are_reported(server: Driven, record: Backup) -> None:
     reply = server.v2("getBackupInfo", backup_id=record.id)
     assert [(file["part"], file["name"], int(file["size"])) for file in reply.data["filenames"]] == [
         (1, "site.j01", len(FIRST)),
@@ -106,7 +106,7 @@ def test_the_client_downloads_it_as_any_other(server: Driven, record: Backup, tm
     assert [path.read_bytes() for path in paths] == [FIRST, CONTENT]
 
 
-def test_what_is_gone_at_the_storage_is_told(server: Driven, record: Backup, nas: Path) -> None:
+def test_what_is_gone_at_the_storage_is_reported(server: Driven, record: Backup, nas: Path) -> None:
     (nas / "site.jpa").unlink()
     assert get(server, record).status_code == 404
     assert server.v2("download", backup_id=record.id, part_id=2, segment=1, chunk_size=1).status != 200

@@ -74,4 +74,4 @@ def test_what_is_no_address_counts_as_one() -> None:
     throttle = Throttle(Clock())
     assert throttle.delay_after_failure("") == 0.0
     assert throttle.delay_after_failure("x" * 10_000) == 0.0
-    throttle.forgive("")
+    throttle.forget("")

@@ -120,7 +120,7 @@ def test_ports_and_sockets_in_the_host(tmp_path: Path, host: str, expected: tupl
 @pytest.mark.parametrize(
     "value", ["getenv('DB_PASSWORD')", "getenv_docker('X', 'y')", '"a$b"', "$secret", "'a' . file_get_contents('/x')"]
 )
-def test_what_a_file_computes_is_told_and_not_guessed(tmp_path: Path, value: str) -> None:
+def test_what_a_file_computes_is_reported_and_not_guessed(tmp_path: Path, value: str) -> None:
     (tmp_path / "wp-config.php").write_text(f"<?php define('DB_NAME', 'n'); define('DB_PASSWORD', {value});")
     site = find_site(tmp_path)
     assert site.databases == []
@@ -160,7 +160,7 @@ def test_sqlite_paths_are_the_sites_own(tmp_path: Path) -> None:
     assert name in {str(tmp_path / "var/data.db"), "/var/data.db"}
 
 
-def test_an_unreadable_url_is_told_without_its_password(tmp_path: Path) -> None:
+def test_an_unreadable_url_is_reported_without_its_password(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DATABASE_URL=oracle://u:hidden@h/x\n")
     site = find_site(tmp_path)
     assert site.databases == []

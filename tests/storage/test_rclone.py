@@ -55,7 +55,7 @@ def test_a_remote_of_our_own_sees_no_settings_of_the_user_and_shows_no_secret() 
 
 
 @pytest.mark.parametrize("kind", ["webdav", "sftp"])
-def test_a_wrong_password_is_told_without_it(request: pytest.FixtureRequest, kind: str, small: Path) -> None:
+def test_a_wrong_password_is_reported_without_it(request: pytest.FixtureRequest, kind: str, small: Path) -> None:
     server: WebDavServer | SftpServer = request.getfixturevalue(f"{kind}_server")
     with open_destination(server.place().url, {"password": "a-wrong-one"}) as destination:
         with pytest.raises(AuthenticationError, match="refuses the credentials") as raised:

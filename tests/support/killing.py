@@ -110,11 +110,11 @@ class Watched:
         self._thread.start()
 
     def wait_for_start(self) -> None:
-        """Wait until the client was told that the backup runs."""
+        """Wait until the client has heard that the backup runs."""
         assert self._started.wait(_END_SECONDS)
 
     def wait(self) -> None:
-        """Wait for the end; an error that the client was told is raised here."""
+        """Wait for the end; an error that the client received is raised here."""
         self._thread.join(_END_SECONDS)
         if self._error is not None:
             raise self._error
@@ -204,7 +204,7 @@ class Watched:
         return alive or get_backup(installation, self.backup_id).status != "run"
 
     def wait_for_border(self, number: int) -> bool:
-        """Wait until the domain that is told has changed so often; return whether that came before the end."""
+        """Wait until the domain that is reported has changed so often; return whether that came before the end."""
         folder = self._ground.installation.home.job(self.backup_id)
         seen = (0, 0)
         looked_at = 0.0

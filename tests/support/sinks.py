@@ -65,8 +65,8 @@ def dump_to(
 ) -> tuple[FolderSink, DumpSummary]:
     """Dump a database into a folder."""
     sink = FolderSink(folder)
-    told: list[str] = [] if warnings is None else warnings
-    return sink, finish(dump(address, sink, name=name, options=options, on_warning=told.append))
+    reported: list[str] = [] if warnings is None else warnings
+    return sink, finish(dump(address, sink, name=name, options=options, on_warning=reported.append))
 
 
 def load_from(
@@ -78,5 +78,5 @@ def load_from(
     warnings: list[str] | None = None,
 ) -> LoadSummary:
     """Load a folder's parts into a database."""
-    told: list[str] = [] if warnings is None else warnings
-    return finish(load(address, sink.parts(), metadata=metadata, policy=policy, on_warning=told.append))
+    reported: list[str] = [] if warnings is None else warnings
+    return finish(load(address, sink.parts(), metadata=metadata, policy=policy, on_warning=reported.append))

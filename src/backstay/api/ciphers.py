@@ -18,7 +18,7 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from backstay.archives import cipher
-from backstay.archives.cipher import BLOCK, SALT_SIZE, decrypt_cbc, derived_key, encrypt_cbc, put_together, take_apart
+from backstay.archives.cipher import BLOCK, SALT_SIZE, decrypt_cbc, derived_key, encrypt_cbc, joined_block, split_block
 
 PBKDF2_ITERATIONS = 1000
 PBKDF2_HASH = "sha1"
@@ -81,23 +81,23 @@ def encrypt_block(plain: bytes, password: str, bits: int, form: BlockForm) -> by
     """
     padded = plain + b"\0" * (-len(plain) % BLOCK)
     if form is BlockForm.LEGACY:
-        return put_together(encrypt_cbc(legacy_key(password, bits), legacy_key(password, 128), padded), len(plain))
+        return joined_block(encrypt_cbc(legacy_key(password, bits), legacy_key(password, 128), padded), len(plain))
     vector = os.urandom(BLOCK)
     if form is BlockForm.RANDOM_IV:
-        return put_together(encrypt_cbc(legacy_key(password, bits), vector, padded), len(plain), vector)
+        return joined_block(encrypt_cbc(legacy_key(password, bits), vector, padded), len(plain), vector)
     salt = os.urandom(SALT_SIZE)
-    return put_together(encrypt_cbc(_salted_key(password, salt), vector, padded), len(plain), vector, salt)
+    return joined_block(encrypt_cbc(_salted_key(password, salt), vector, padded), len(plain), vector, salt)
 
 
 def decrypt_block(block: bytes, password: str, bits: int) -> OpenedBlock:
-    """The plain bytes of a block of any generation; the marks in its trailer tell which one it is.
+    """The plain bytes of a block of any generation; the marks in its trailer say which one it is.
 
     Raises:
         UndecryptableError: the block is cut, or its length does not fit it.
     """
     if len(block) < _SHORTEST_BLOCK:
         raise UndecryptableError("The block is cut short.")
-    found = take_apart(block)
+    found = split_block(block)
     if not found.possible:
         raise UndecryptableError("The length of the block does not fit it.")
     if found.salt is not None:

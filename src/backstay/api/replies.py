@@ -266,7 +266,7 @@ class FolderEntity(Reply):
 
 
 def _size(value: object) -> int | str:
-    """Bytes where a server tells them; the text of level 400, such as ``1.50 MB``, as it is."""
+    """Bytes where a server reports them; the text of level 400, such as ``1.50 MB``, as it is."""
     if isinstance(value, str) and not re.fullmatch(r"\d{1,18}", value):
         return _message(value)
     return integer(value)

@@ -16,7 +16,7 @@ ENOUGH = 66.0
 _ASCII_RANGES = ("  ", "09", "AZ", "az", "!/", ":@", "[`", "{~")
 
 # First code points of the Unicode blocks; each block ends where the next begins. Gaps are entries of their own: a
-# secret with characters of no block gains nothing by them worth telling apart.
+# secret with characters of no block gains too little by them to distinguish them.
 _BLOCK_STARTS = (
     *(0x0080, 0x0100, 0x0180, 0x0250, 0x02B0, 0x0300, 0x0370, 0x0400, 0x0500, 0x0530, 0x0590, 0x0600, 0x0700),
     *(0x0750, 0x0780, 0x07C0, 0x0800, 0x0840, 0x0860, 0x0870, 0x08A0, 0x0900, 0x0980, 0x0A00, 0x0A80, 0x0B00),

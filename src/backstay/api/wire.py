@@ -107,7 +107,7 @@ def decode_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
         if count >= MAX_PARAMETERS:
             raise ApiError(Status.ERROR, f"The request has more than {MAX_PARAMETERS} parameters")
         if "[" in name:
-            _plant(tree, _path_of(name), value)
+            _set_at(tree, _path_of(name), value)
         else:
             tree[name] = value
     return {key: _settled(value) for key, value in tree.items()}
@@ -143,7 +143,7 @@ class _Branch(dict[str, Any]):
         return key
 
 
-def _plant(tree: dict[str, Any], path: list[str], value: str) -> None:
+def _set_at(tree: dict[str, Any], path: list[str], value: str) -> None:
     first, *between = path
     here: dict[str, Any] = tree
     key = first

@@ -1,6 +1,6 @@
 """JPA, JPS and ZIP archives: reading, writing, checking.
 
-The room stands on its own: it knows bytes and files, and nothing of sites, backups or HTTP.
+The package stands on its own: it knows bytes and files, and nothing of sites, backups or HTTP.
 """
 
 import lazy_loader

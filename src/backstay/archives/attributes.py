@@ -227,7 +227,7 @@ def give_xattrs(place: int | str, xattrs: tuple[tuple[str, bytes], ...], which: 
     Args:
         place: an open file or folder, or the path of a symbolic link.
         xattrs: names and values.
-        which: ``harmless`` leaves those out that `is_privileged` names, and tells of it; ``none`` all, in silence.
+        which: ``harmless`` leaves those out that `is_privileged` names, with a warning; ``none`` all, without.
 
     Returns:
         What it did not get back, each as a part of a sentence.

@@ -17,10 +17,10 @@ SALT_SIZE = 64
 _LENGTH = 4
 _VECTOR_MARK = b"JPIV"
 _SALT_MARK = b"JPST"
-_SALT_ROOM = len(_SALT_MARK) + SALT_SIZE
+_SALT_TRAILER = len(_SALT_MARK) + SALT_SIZE
 
-VECTOR_ROOM = len(_VECTOR_MARK) + BLOCK + _LENGTH
-"""Bytes of the trailer that tells the initial vector and the length."""
+VECTOR_TRAILER = len(_VECTOR_MARK) + BLOCK + _LENGTH
+"""Bytes of the trailer that holds the initial vector and the length."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -49,13 +49,13 @@ def derived_key(password: bytes, salt: bytes, hash_name: str, iterations: int) -
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block taken apart.
+    """A block in its parts.
 
     Attributes:
         body: the ciphertext.
         size: bytes of the content, as the trailer says.
         vector: initial vector; None: that of the old generations.
-        salt: of the key; None: the block does not tell it.
+        salt: of the key; None: it is not in the block.
     """
 
     body: bytes
@@ -69,19 +69,19 @@ class Block:
         return len(self.body) % BLOCK == 0 and self.size <= len(self.body)
 
 
-def take_apart(block: bytes) -> Block:
+def split_block(block: bytes) -> Block:
     """Find the trailer of a block of any generation, by the marks in it (section 2.6)."""
     size = int.from_bytes(block[-_LENGTH:], "little")
-    if block[-VECTOR_ROOM : -VECTOR_ROOM + len(_VECTOR_MARK)] != _VECTOR_MARK:
+    if block[-VECTOR_TRAILER : -VECTOR_TRAILER + len(_VECTOR_MARK)] != _VECTOR_MARK:
         return Block(block[:-_LENGTH], size, None, None)
-    vector, body = block[-BLOCK - _LENGTH : -_LENGTH], block[:-VECTOR_ROOM]
-    if len(body) >= _SALT_ROOM and body[-_SALT_ROOM:-SALT_SIZE] == _SALT_MARK:
-        return Block(body[:-_SALT_ROOM], size, vector, body[-SALT_SIZE:])
+    vector, body = block[-BLOCK - _LENGTH : -_LENGTH], block[:-VECTOR_TRAILER]
+    if len(body) >= _SALT_TRAILER and body[-_SALT_TRAILER:-SALT_SIZE] == _SALT_MARK:
+        return Block(body[:-_SALT_TRAILER], size, vector, body[-SALT_SIZE:])
     return Block(body, size, vector, None)
 
 
-def put_together(body: bytes, size: int, vector: bytes | None = None, salt: bytes | None = None) -> bytes:
-    """Return a ciphertext with its trailer: what `take_apart` takes apart."""
+def joined_block(body: bytes, size: int, vector: bytes | None = None, salt: bytes | None = None) -> bytes:
+    """Return a ciphertext with its trailer: what `split_block` splits."""
     salted = _SALT_MARK + salt if salt is not None else b""
     initial = _VECTOR_MARK + vector if vector is not None else b""
     return b"".join((body, salted, initial, size.to_bytes(_LENGTH, "little")))

@@ -69,7 +69,7 @@ def read_file(path: str, expected: int, mtime: int) -> FileContent | None:
         raise UnreadableError(_reason(error)) from error
     try:
         data = os.read(descriptor, expected + 1)
-        # One look after reading is enough where all is as it was: the time would tell of a change.
+        # One look after reading is enough where all is as it was: the time would show a change.
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableError("is not a regular file any more")

@@ -55,7 +55,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of an archive as its header tells of it; no data has been read.
+    """One entry of an archive as its header describes it; no data has been read.
 
     Attributes:
         path: where it belongs, relative to the root of the archive.
@@ -186,7 +186,7 @@ class ArchiveSummary:
 class Limits:
     """How much an archive may unpack to; what goes beyond is an `ArchiveLimitError` before anything is written.
 
-    Without limits an archive may still not unpack to more than the disk has room for. A ratio is not limited unless
+    Without limits an archive may still not unpack to more than the disk has space for. A ratio is not limited unless
     asked for, because a backup may well hold a file that is mostly zeros.
 
     Attributes:
@@ -217,7 +217,7 @@ class ManifestLine:
         target: what a symbolic link points to.
         implied: a directory without an entry of its own.
         attributes: owner, fraction of a second, extended attributes, hard links.
-        at: offset of the entry's header in the stream of all parts, in bytes; None where the archive does not tell.
+        at: offset of the entry's header in the stream of all parts, in bytes; None where the archive does not say.
     """
 
     path: str

@@ -55,7 +55,7 @@ def matches(path: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
-def _check_room(root: Path, size: int) -> None:
+def _check_space(root: Path, size: int) -> None:
     """Refuse what a new folder has no space for; in one that holds something already, much of it may be replaced."""
     if root.is_dir() and any(root.iterdir()):
         return
@@ -102,7 +102,7 @@ class Extraction:
         """Extract; see `ArchiveReader.extract`."""
         # The structure is walked before even the folder is made; where names are folded is only known with the folder.
         found = survey(self._reader.entries(), self._limits, fold=False, wanted=self._path_of)
-        _check_room(root, found.wanted)
+        _check_space(root, found.wanted)
         self._total = found.wanted
         target = Target(
             root,
@@ -252,11 +252,11 @@ class Extraction:
         return None if path is None else safe_path(path)
 
     def warn(self, message: str) -> None:
-        """Tell of an entry."""
+        """Report an entry."""
         self._options.on_warning(message)
 
     def refuse(self, path: str, reason: str) -> None:
-        """Tell of an entry that is left out."""
+        """Report an entry that is left out."""
         self._refused += 1
         self.warn(f"{shown(path)} {reason}.")
 

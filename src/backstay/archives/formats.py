@@ -151,7 +151,7 @@ class FormatReader(Protocol):
         """Find a small entry of a known path where it is the archive's last, from the archive's end."""
 
     def wrong_totals(self, size: int, compressed_size: int) -> str | None:
-        """Compare the totals that the archive tells of with what it holds.
+        """Compare the totals that the archive names with what it holds.
 
         Returns:
             None if they agree, or else the end of a sentence. The vendor's totals are not always right, so this is no

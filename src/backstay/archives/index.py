@@ -1,4 +1,4 @@
-"""Reading an archive by the positions that its manifest tells, without walking over the headers of all entries.
+"""Reading an archive by the positions in its manifest, without walking over the headers of all entries.
 
 A position is never trusted: the header there must be that of the entry, and content is compared with the manifest's
 hash by whoever asks for it.
@@ -54,14 +54,14 @@ class IndexedReader:
         self._pointer = pointer
 
     def entries(self) -> Iterator[Entry]:
-        """Give the entries as the manifest tells of them, in order; see `FormatReader.entries`."""
+        """Give the entries as the manifest lists them, in order; see `FormatReader.entries`."""
         for entry, _ in self.lines():
             yield entry
         yield from self.pieces
         yield self._pointer
 
     def lines(self) -> Iterator[tuple[Entry, ManifestLine]]:
-        """Give the entries that the manifest tells of, but for the archive's own files, with their lines.
+        """Give the entries that the manifest lists, but for the archive's own files, with their lines.
 
         Raises:
             DamagedArchiveError: if the manifest, or a position in it, is not what it should be.
@@ -80,13 +80,13 @@ class IndexedReader:
         if line.at is None or end is None or not line.at < end <= self._start:
             name = self.stream.paths[-1].name
             raise DamagedArchiveError(
-                f"The manifest of {name} is damaged: it does not tell where {shown(line.path)} lies."
+                f"The manifest of {name} is damaged: it does not say where {shown(line.path)} lies."
             )
         location = Location(line.at, end, _INDEXED)
         return Entry(line.path, line.type, line.size, end - line.at, line.mode, line.mtime, line.target, location)
 
     def find(self, path: str) -> tuple[Entry, ManifestLine | None] | None:
-        """Find an entry by its path, as its header tells of it, with its line; None if there is none.
+        """Find an entry by its path, as its header describes it, with its line; None if there is none.
 
         Raises:
             DamagedArchiveError: if it does not lie where the manifest says.
@@ -98,7 +98,7 @@ class IndexedReader:
 
     def _located(self, entry: Entry, line: ManifestLine) -> Entry:
         if entry.location is None or (line.type is not EntryType.FILE and self.name == "zip"):
-            # Local headers of ZIP tell no kind.
+            # Local headers of ZIP hold no kind.
             return entry
         try:
             return self._found(entry, Window(self.stream))
@@ -115,7 +115,7 @@ class IndexedReader:
         """Find the last entry; see `FormatReader.last_entry`."""
         return self._reader.last_entry(path)
 
-    def wrong_totals(self, size: int, compressed_size: int) -> str | None:  # noqa: ARG002 - only headers tell the sizes
+    def wrong_totals(self, size: int, compressed_size: int) -> str | None:  # noqa: ARG002 - only headers hold the sizes
         """There is nothing to compare; see `FormatReader.wrong_totals`."""
         return None
 
@@ -132,7 +132,7 @@ class IndexedReader:
         return self._reader.whole(found, data)
 
     def _found(self, entry: Entry, window: Window) -> Entry:
-        """Give an entry as its header tells of it."""
+        """Give an entry as its header describes it."""
         location = entry.location
         if location is None or location.method != _INDEXED:
             return entry
@@ -150,7 +150,7 @@ def indexed(reader: FormatReader, lines_of: Callable[[list[Entry]], ManifestLine
         lines_of: reads the manifest from its entries.
 
     Returns:
-        None where the archive does not tell where its manifest and its entries lie: it has to be walked over.
+        None where the archive does not say where its manifest and its entries lie: it has to be walked over.
     """
     try:
         pointer = reader.last_entry(manifest.POINTER)

@@ -27,7 +27,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", 0)
 
 
 @contextlib.contextmanager
-def reachable(path: P, *, room: int = 0) -> Iterator[P]:
+def reachable(path: P, *, added: int = 0) -> Iterator[P]:
     """Give a path to the same thing that every call takes: the path itself, where it is not too long.
 
     It is good for this process, and within the block. Links in the path are followed as in any other; whether the last
@@ -35,21 +35,21 @@ def reachable(path: P, *, room: int = 0) -> Iterator[P]:
 
     Args:
         path: absolute, or relative to the current folder.
-        room: bytes that are to be added to it.
+        added: bytes that are to be added to it.
 
     Raises:
         OSError: if a folder on the way is not there, or cannot be entered.
     """
     # A character takes four bytes at most.
-    if 4 * len(path) + room <= _LONGEST:
+    if 4 * len(path) + added <= _LONGEST:
         yield path
         return
     raw = os.fsencode(path)
-    if len(raw) + room <= _LONGEST:
+    if len(raw) + added <= _LONGEST:
         yield path
         return
     above, _, name = raw.rpartition(b"/")
-    if room:
+    if added:
         # A folder whose names are asked for: itself is opened.
         above, name = raw, b""
     descriptor = _open_folder(above)
@@ -154,4 +154,4 @@ def exists(path: str) -> bool:
 
 def read_folder(path: P) -> contextlib.AbstractContextManager[P]:
     """Give a path to a folder to which a name may be added; see `reachable`."""
-    return reachable(path, room=_LONGEST_NAME + 1)
+    return reachable(path, added=_LONGEST_NAME + 1)

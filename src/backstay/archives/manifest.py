@@ -2,8 +2,8 @@
 
 It is JSON Lines in files of at most a megabyte, ``installation/backstay/manifest-0001.jsonl`` and so on: one line for
 each path in the order of the entries, and a last line with the number of lines and the BLAKE3 of all lines before it.
-Any reader of the format sees just more files. Each line tells where in the archive its entry lies, and behind the
-manifest comes one small file more, the archive's last, that tells where the manifest lies: so one file is taken out of
+Any reader of the format sees just more files. Each line says where in the archive its entry lies, and behind the
+manifest comes one small file more, the archive's last, that says where the manifest lies: so one file is taken out of
 an archive elsewhere without reading all headers before it. Bytes of a path that are not UTF-8 become the code points
 DC80 to DCFF, as with Python's ``surrogateescape``.
 """
@@ -30,7 +30,7 @@ FOLDER = "installation/backstay"
 PIECE_SIZE = 1 << 20
 """Bytes of the largest file of a manifest."""
 POINTER = f"{FOLDER}/manifest.json"
-"""Path of the archive's last file, which tells where the manifest lies. The manifest has a line of it like of any file,
+"""Path of the archive's last file, which says where the manifest lies. The manifest has a line of it like of any file,
 so that readers that do not know it take it for one."""
 
 _NAME = re.compile(rf"{FOLDER}/manifest-(\d{{4,}})\.jsonl", re.ASCII)

@@ -306,7 +306,7 @@ def pack(
     count = count_of(workers)
     # Processes first: there are no threads yet.
     work = partial(prepare_batch, writer.preparer)
-    with processes_of(count, work, room=MAXIMUM_BATCH) as processes, pool_of(count, "backstay-pack") as pool:
+    with processes_of(count, work, memory=MAXIMUM_BATCH) as processes, pool_of(count, "backstay-pack") as pool:
         packer = _Packer(writer, pool, processes, count, on_warning)
         try:
             yield from packer.run(sources)

@@ -172,11 +172,11 @@ class PartWriter:
         while view:
             if self.offset >= self.part_size:
                 self._open_next()
-            room = self.part_size - self.offset
-            self._pending.append(view[:room])
-            self._pending_size += len(view[:room])
-            self.offset += len(view[:room])
-            view = view[room:]
+            free = self.part_size - self.offset
+            self._pending.append(view[:free])
+            self._pending_size += len(view[:free])
+            self.offset += len(view[:free])
+            view = view[free:]
         self.flush()
 
     def append(self, data: bytes) -> None:

@@ -269,11 +269,11 @@ def _checked(content: bytes, line: ManifestLine | None) -> bytes:
 
 def _compare(entry: Entry, line: ManifestLine) -> None:
     if entry.type is not line.type:
-        raise DamagedArchiveError(f"it is a {entry.type.value} where the manifest tells of a {line.type.value}")
+        raise DamagedArchiveError(f"it is a {entry.type.value} where the manifest lists a {line.type.value}")
     if entry.target != line.target:
         raise DamagedArchiveError("it points to something else than the manifest says")
     if entry.type is EntryType.FILE and entry.size != line.size:
-        raise DamagedArchiveError(f"it has {entry.size} bytes where the manifest tells of {line.size}")
+        raise DamagedArchiveError(f"it has {entry.size} bytes where the manifest says {line.size}")
 
 
 def hashed(pieces: Iterator[bytes], line: ManifestLine | None) -> Iterator[bytes]:

@@ -69,28 +69,28 @@ class ArchiveReader:
     def __iter__(self) -> Iterator[Entry]:
         """Walk over the entries without reading their data.
 
-        Where the archive lies elsewhere and its manifest tells all entries, nothing but the manifest is read.
+        Where the archive lies elsewhere and its manifest lists all entries, nothing but the manifest is read.
 
         Raises:
             DamagedArchiveError: where the structure is damaged, or the archive ends before its end.
         """
-        return self._frugal.entries()
+        return self._cheapest.entries()
 
     @property
     def _indexed(self) -> IndexedReader | None:
-        """What knows the entries by the manifest; None where that does not tell where they are."""
+        """What knows the entries by the manifest; None where that does not say where they are."""
         if not self._looked_for_index:
             self._index = indexed(self._reader, self._lines)
             self._looked_for_index = True
         return self._index
 
     @property
-    def _frugal(self) -> FormatReader:
+    def _cheapest(self) -> FormatReader:
         """What knows the entries for the fewest bytes, where bytes are dear."""
         return (self._indexed if self._stream.is_remote else None) or self._reader
 
     def entry(self, path: str) -> Entry:
-        """Find an entry by its path; by the manifest alone, where that tells where each entry is.
+        """Find an entry by its path; by the manifest alone, where that says where each entry is.
 
         Raises:
             NotFoundError: if there is none.
@@ -110,7 +110,7 @@ class ArchiveReader:
         return found
 
     def read_path(self, path: str) -> Iterator[bytes]:
-        """Read the content of the file of a path in pieces, compared with its hash where the manifest tells its place.
+        """Read the content of the file of a path in pieces, compared with its hash where the manifest gives its place.
 
         Raises:
             NotFoundError: if there is no such file.
@@ -244,7 +244,7 @@ class ArchiveReader:
             on_progress,
             workers,
         )
-        return Extraction(self._frugal, self._limits, self._lines, options).run(Path(target))
+        return Extraction(self._cheapest, self._limits, self._lines, options).run(Path(target))
 
     def verify(
         self, *, on_progress: Callable[[ExtractProgress], None] = lambda _: None, workers: int | None = None
@@ -266,7 +266,7 @@ class ArchiveReader:
         Returns:
             What `verify` returns.
         """
-        return verify(self._reader, self._frugal, self._limits, self._lines, workers=workers)
+        return verify(self._reader, self._cheapest, self._limits, self._lines, workers=workers)
 
 
 class _PieceReader(io.RawIOBase):

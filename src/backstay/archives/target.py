@@ -357,7 +357,7 @@ def _write(descriptor: int, data: bytes | memoryview) -> None:
 
 @contextlib.contextmanager
 def _errors(path: str) -> Iterator[None]:
-    """Tell names that this system does not take from a disk that is full or cannot be written."""
+    """Distinguish names that this system does not take from a disk that is full or cannot be written."""
     try:
         with disk_errors(path):
             try:

@@ -90,7 +90,7 @@ def verify(
         if cursor:
             cursor.finish()
             for path in cursor.missing:
-                problems.add(path, f"The entry {shown(path)} is missing: the manifest tells of it.")
+                problems.add(path, f"The entry {shown(path)} is missing: the manifest lists it.")
     except ArchiveError as error:
         problems.add(None, str(error))
     return VerifyReport(entries, size, problems.found, lines is not None, lines.hash if lines else None)
@@ -118,10 +118,8 @@ def _difference(entry: Entry, line: ManifestLine) -> str | None:
     if entry.type is EntryType.SYMLINK:
         return None
     if entry.mode is not None and stat.S_IMODE(entry.mode) != stat.S_IMODE(line.mode):
-        return (
-            f"its permissions are {stat.S_IMODE(entry.mode):o} where the manifest tells of {stat.S_IMODE(line.mode):o}"
-        )
+        return f"its permissions are {stat.S_IMODE(entry.mode):o} where the manifest says {stat.S_IMODE(line.mode):o}"
     timed = entry.type is EntryType.FILE and line.mtime in _TIMES
     if timed and entry.mtime != line.mtime:
-        return f"its time is {entry.mtime} where the manifest tells of {line.mtime}"
+        return f"its time is {entry.mtime} where the manifest says {line.mtime}"
     return None

@@ -28,14 +28,14 @@ def count_of(workers: int | None) -> int:
 
 @contextlib.contextmanager
 def processes_of(
-    workers: int, work: Callable[[Any, memoryview], Any], *, room: int = 0, keep: Collection[int] = ()
+    workers: int, work: Callable[[Any, memoryview], Any], *, memory: int = 0, keep: Collection[int] = ()
 ) -> Iterator[ProcessPool | None]:
     """Give processes that do the same as the threads of `pool_of` without waiting for each other.
 
     Args:
         workers: their number.
         work: see `ProcessPool`.
-        room: likewise.
+        memory: likewise.
         keep: likewise.
 
     Yields:
@@ -44,7 +44,7 @@ def processes_of(
     pool = None
     if workers > 1 and processes.may_fork():
         with contextlib.suppress(OSError):
-            pool = ProcessPool(workers, work, room=room, keep=keep)
+            pool = ProcessPool(workers, work, memory=memory, keep=keep)
     try:
         yield pool
     finally:
@@ -65,15 +65,15 @@ def pool_of(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
         name: what they are called.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
-    _hurry()
+    _switch_often()
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-        _calm()
+        _switch_as_usual()
 
 
-def _hurry() -> None:
+def _switch_often() -> None:
     global _running, _usual  # noqa: PLW0603 - the interval belongs to the whole process, and so does this
     with _lock:
         if not _running:
@@ -82,7 +82,7 @@ def _hurry() -> None:
         _running += 1
 
 
-def _calm() -> None:
+def _switch_as_usual() -> None:
     global _running  # noqa: PLW0603 - see above
     with _lock:
         _running -= 1

@@ -46,7 +46,7 @@ class OpenEntry:
         largest: no size of it will be above this.
         position: where its header is.
         content: method, and the sizes and CRC-32 so far.
-        at: where its header is in the stream of all parts; None where a checkpoint of an earlier version does not tell.
+        at: where its header is in the stream of all parts; None where a checkpoint of an earlier version does not say.
     """
 
     path: str
@@ -259,7 +259,7 @@ class ArchiveWriter:
         return ArchiveSummary(paths, self._parts.total, entries, size, digest)
 
     def _pointer(self) -> PreparedEntry:
-        """Make ready what tells where the manifest will lie, which is settled with this."""
+        """Make ready what says where the manifest will lie, which is settled with this."""
         header = self._prepare_own(manifest.piece_name(1), b"").units[0].whole
         self._parts.reserve(len(header))
         return self._prepare_own(manifest.POINTER, manifest.pack_pointer(self._parts.total))

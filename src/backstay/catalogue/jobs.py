@@ -14,9 +14,9 @@ from backstay.catalogue.vault import Vault
 NEW_JOB: dict[str, Any] = {
     "attempts": 0,
     "step_number": 0,
-    "warnings_told": 0,
+    "warnings_reported": 0,
     "warnings_sent": 0,
-    "domain_told": "",
+    "domain_reported": "",
     "paused": False,
 }
 """Columns of a job that is about to begin, besides its record and plan."""
@@ -33,8 +33,8 @@ class Job:
         attempts: how often a process took it up.
         step_number: replies given to the client.
         warnings_sent: number of the last warning in the latest reply.
-        warnings_told: number of the last warning in a reply that the client is known to have: the one before.
-        domain_told: the domain of the latest reply.
+        warnings_reported: number of the last warning in a reply that the client is known to have: the one before.
+        domain_reported: the domain of the latest reply.
         paused: a person stopped it, and only a person resumes it.
     """
 
@@ -43,9 +43,9 @@ class Job:
     checkpoint: dict[str, Any] | None
     attempts: int
     step_number: int
-    warnings_told: int
+    warnings_reported: int
     warnings_sent: int
-    domain_told: str
+    domain_reported: str
     paused: bool
 
 
@@ -63,8 +63,9 @@ class JobTable:
 
     def get(self, backup_id: int) -> Job | None:
         """Return the job of a record, or None."""
+        query = select(*(column.label(column.key) for column in jobs.c)).where(jobs.c.backup_id == backup_id)
         with self._engine.connect() as connection:
-            row = connection.execute(select(jobs).where(jobs.c.backup_id == backup_id)).one_or_none()
+            row = connection.execute(query).one_or_none()
         if row is None:
             return None
         values = row._asdict()

@@ -227,7 +227,7 @@ class BackupTable:
     def add_warnings(self, backup_id: int, first: int, messages: Sequence[str]) -> None:
         """Keep warnings of a backup, numbered from ``first`` on.
 
-        Numbers that are there already are left as they are: a job that was resumed tells some twice.
+        Numbers that are there already are left as they are: a job that was resumed reports some twice.
         """
         with self._writer.begin() as connection:
             known = connection.execute(

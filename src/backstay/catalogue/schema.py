@@ -146,9 +146,9 @@ jobs = Table(
     Column("checkpoint", JSON),
     Column("attempts", Integer, nullable=False),
     Column("step_number", Integer, nullable=False),
-    Column("warnings_told", Integer, nullable=False),
+    Column("warnings_told", Integer, key="warnings_reported", nullable=False),
     Column("warnings_sent", Integer, nullable=False),
-    Column("domain_told", String(30), nullable=False),
+    Column("domain_told", String(30), key="domain_reported", nullable=False),
     Column("paused", Boolean, nullable=False, server_default=text("0")),
 )
 

@@ -28,7 +28,7 @@ from backstay.errors import BackstayError, ConfigurationError, DiskFullError
 
 REVISION = "0003"
 _BUSY_MILLISECONDS = 30_000
-# SQLite reports a disk without room for a page as an error of input and output.
+# SQLite reports a disk without space for a page as an error of input and output.
 _LEAST_SPACE = 1 << 16
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -102,7 +102,7 @@ def _translate(context: sqlalchemy.ExceptionContext, home: Home) -> BackstayErro
 
 
 def _problem(home: Home, original: BaseException | None) -> BackstayError:
-    """Return what to tell a user of a catalogue that cannot be used.
+    """Return what a user is shown of a catalogue that cannot be used.
 
     Only a catalogue that is damaged itself is to be replaced: on a full disk that advice would lose a good one.
     """
@@ -123,7 +123,7 @@ def _problem(home: Home, original: BaseException | None) -> BackstayError:
 
 
 def _free_bytes(folder: Path) -> int:
-    """Return the bytes free on a folder's disk; plenty where it cannot tell."""
+    """Return the bytes free on a folder's disk; plenty where that is not known."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:

@@ -110,7 +110,7 @@ class TokenTable:
     def authenticate(self, token: str, now: datetime) -> Token | None:
         """Return what a token in clear stands for, or None where it is unknown or has expired.
 
-        The look-up is by digest: how long it takes tells nothing of a token's characters.
+        The look-up is by digest: how long it takes says nothing about a token's characters.
         """
         with self._engine.connect() as connection:
             row = connection.execute(select(tokens).where(tokens.c.digest == _digest(token))).one_or_none()

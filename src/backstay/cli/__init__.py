@@ -50,7 +50,7 @@ class _Command:
     """Where a command is.
 
     Attributes:
-        module: of this room.
+        module: of this package.
         name: of its function, or of its group of commands.
         summary: the first line of its help: the list of all commands is shown without loading their modules.
         group: it is a group of commands.
@@ -84,7 +84,7 @@ _COMMANDS = {
     "copy": _Command(
         "copy",
         "copy",
-        "Send a backup that exists to a storage, and prove that it arrived. Where it was cut, it goes on.",
+        "Send a backup that exists to a storage, and prove that it arrived. An interrupted one is resumed.",
     ),
     "restore": _Command(
         "restore",

@@ -149,7 +149,7 @@ def _stoppable(installation: Installation, profile_id: int) -> Iterator[None]:
             say(f"Backup {number} had ended before it could be stopped: see it with 'backstay show {number}'.")
             raise
         raise BackupFailedError(
-            f"Backup {number} was stopped. Go on with 'backstay backup --resume {number}', "
+            f"Backup {number} was stopped. Resume it with 'backstay backup --resume {number}', "
             f"or remove it with 'backstay delete {number}'."
         ) from None
 

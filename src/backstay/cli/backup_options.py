@@ -14,7 +14,7 @@ from backstay.errors import UsageError
 
 Site = Annotated[Path | None, typer.Argument(help="Folder of the site.", show_default=False)]
 Profile = Annotated[int | None, typer.Option("--profile", help="Number of the profile to use.")]
-Resume = Annotated[int | None, typer.Option("--resume", metavar="ID", help="Go on with a backup that was stopped.")]
+Resume = Annotated[int | None, typer.Option("--resume", metavar="ID", help="Resume a backup that was stopped.")]
 Database = Annotated[
     str,
     typer.Option(
@@ -64,7 +64,7 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Fail where a database does not give one object, rather than warn.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only tell what would be taken and what each filter leaves out.")
+    bool, typer.Option("--dry-run", help="Only report what would be taken and what each filter leaves out.")
 ]
 
 

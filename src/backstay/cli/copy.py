@@ -20,7 +20,7 @@ def copy(
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
-    """Send a backup that exists to a storage, and prove that it arrived. Where it was cut, it goes on.
+    """Send a backup that exists to a storage, and prove that it arrived. An interrupted one is resumed.
 
     Examples:
         backstay copy 12 --to nas

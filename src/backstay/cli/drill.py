@@ -28,7 +28,7 @@ def drill(
     scratch: Annotated[
         Path | None,
         typer.Option(
-            "--scratch", metavar="DIR", help="Folder with room for the site.", show_default="in Backstay's own folder"
+            "--scratch", metavar="DIR", help="Folder with space for the site.", show_default="in Backstay's own folder"
         ),
     ] = None,
     storage: options.Storage = "",

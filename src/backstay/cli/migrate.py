@@ -78,7 +78,7 @@ def _back_up(client: Client, profile: int, *, quiet: bool) -> int:
     """Take a backup on the server, and return its number there."""
     with bar("Backup", quiet=quiet) as progress:
 
-        def told(reply: StepReply) -> None:
+        def report(reply: StepReply) -> None:
             progress.update(f"{reply.domain} {reply.step}", reply.progress, 100, reply.progress)
 
-        return backup_remotely(client, profile, "Taken to move the site", told)
+        return backup_remotely(client, profile, "Taken to move the site", report)

@@ -91,7 +91,7 @@ def moment(value: datetime | None) -> str:
 
 
 class Bar:
-    """One line that tells how far long work is: a bar on a terminal, a plain line now and then elsewhere."""
+    """One line that shows how far long work is: a bar on a terminal, a plain line now and then elsewhere."""
 
     def __init__(self, title: str, progress: Progress | None) -> None:
         self._title = title

@@ -158,10 +158,10 @@ def _report_preview(
     with ExitStack() as stack:
         with bar("Download", transfer=True, quiet=json_output or source.remote is None) as progress:
 
-            def told(arrived: DownloadProgress) -> None:
+            def report(arrived: DownloadProgress) -> None:
                 progress.update(arrived.name, arrived.done, arrived.total)
 
-            here = stack.enter_context(fetched(installation, source, told))
+            here = stack.enter_context(fetched(installation, source, report))
         report_preview(preview(make_plan(here, wanted), in_detail=True), json_output=json_output)
 
 
@@ -184,7 +184,7 @@ def ask(question: str, *, json_output: bool) -> None:
 
 
 def run(restoring: RestoreRun, *, json_output: bool) -> None:
-    """Do a restore, from wherever it is, and tell what came of it."""
+    """Do a restore, from wherever it is, and print what came of it."""
     started = time.monotonic()
     warnings: list[str] = []
     report: RestoreReport | None = None

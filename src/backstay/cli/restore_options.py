@@ -70,7 +70,7 @@ OldAddress = Annotated[
     typer.Option(
         "--old-address",
         metavar="URL",
-        help="Old address of the site, where neither its configuration nor its backup tells it; may be given often.",
+        help="Old address of the site, where neither its configuration nor its backup names it; may be given often.",
         show_default="read from the site",
     ),
 ]

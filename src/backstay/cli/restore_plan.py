@@ -67,7 +67,7 @@ class Preview:
         """Return what is there, in a sentence."""
         found = []
         if self.occupied and self.plan.files:
-            how = "some files of" if self.plan.only or self.plan.way == "merge" else "all that is in"
+            how = "some files of" if self.plan.only or self.plan.strategy == "merge" else "all that is in"
             found.append(f"{how} {self.plan.target}")
         for dump_file, tables in self.in_the_way.items():
             if tables and (address := self.plan.database(dump_file)):
@@ -136,7 +136,7 @@ def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
     databases = named_databases(options.databases)
     if target is None:
         if source.root is None:
-            raise UsageError("Say where the files go with --to DIR: the archive does not tell.")
+            raise UsageError("Say where the files go with --to DIR: the archive does not say.")
         target = source.root
         if not databases and source.database:
             databases = {MAIN_DUMP: source.database}
@@ -148,7 +148,7 @@ def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
         databases=databases,
         password=source.password,
         files=options.files,
-        way="merge" if options.merge else "whole",
+        strategy="merge" if options.merge else "whole",
         only=options.only,
         only_tables=options.only_tables,
         replacements=pairs(options.replacements),

@@ -13,7 +13,7 @@ _LISTED = 10
 
 
 def report_result(report: RestoreReport, warnings: list[str], seconds: float, *, json_output: bool) -> None:
-    """Tell what came of a restore."""
+    """Print what came of a restore."""
     if json_output:
         print_json({**as_json(report), "seconds": round(seconds, 3), "warnings": [shown(one) for one in warnings]})
         return
@@ -75,7 +75,7 @@ def as_json(report: RestoreReport) -> dict[str, Any]:
 
 
 def report_preview(found: Preview, *, json_output: bool) -> None:
-    """Tell what a restore would change."""
+    """Print what a restore would change."""
     plan = found.plan
     if json_output:
         print_json(
@@ -99,7 +99,7 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
     if plan.files:
         what = "some of " if plan.only else ""
         _line(f"Would write {what}{total(found)}, to {plan.target}.")
-        if found.occupied and plan.way == "whole" and not plan.only:
+        if found.occupied and plan.strategy == "whole" and not plan.only:
             _line(f"{plan.target} holds something: it would be set aside as a whole, and kept {plan.keep_days:g} days.")
         elif found.occupied:
             _line("Files of the same names would be set aside; others stay as they are.")
@@ -124,7 +124,7 @@ def _print_move(found: Preview) -> None:
     for move in found.move.addresses:
         _line(f"Would replace the address {move.old} by {move.new} in the text columns and text files.")
     if found.plan.address and not found.move.addresses:
-        _line("Neither the site nor its backup tells the old address: give it with --old-address.")
+        _line("Neither the site nor its backup names the old address: give it with --old-address.")
     for address in found.move.untouched:
         _line(f"The site gives {address} as its own address, which would stay: give it with --old-address too.")
     for old, new in found.move.texts:

@@ -256,7 +256,7 @@ def import_command(
 ) -> None:
     """Make the records of all backups that lie at a storage, as on a new machine that has nothing but the storage.
 
-    What the catalogue knows is left as it is. The small document beside each backup tells what it is; where there is
+    What the catalogue knows is left as it is. The small document beside each backup says what it is; where there is
     none, the archive itself does, and an encrypted one needs its password.
 
     Example:

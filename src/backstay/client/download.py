@@ -71,7 +71,7 @@ class _Plan:
         self.total = sum(entry.size for entry in self.entries)
 
     def count(self, entry: PartEntry, arrived: int) -> None:
-        """Counts bytes, tells of them, and raises if the download is to stop."""
+        """Counts bytes, reports them, and raises if the download is to stop."""
         with self._lock:
             self.done += arrived
             if self.on_progress is not None:

@@ -172,10 +172,10 @@ class _Fetcher:
         if match[3] != "*":
             self._check_size(match[3])
 
-    def _check_size(self, told: str) -> None:
-        if told.isdigit() and int(told) != self.file.size:
+    def _check_size(self, sent: str) -> None:
+        if sent.isdigit() and int(sent) != self.file.size:
             raise VerificationError(
-                f"The server sends {self.file.target.name} with {told} bytes and says that it has {self.file.size}: "
+                f"The server sends {self.file.target.name} with {sent} bytes and says that it has {self.file.size}: "
                 "the file is damaged or still being written."
             )
 

@@ -149,7 +149,7 @@ class LostAnswerError(Exception):
     """A call that must not be repeated may have reached the server, and was not answered by the API.
 
     Attributes:
-        error: what to tell the user where nothing else can be done.
+        error: what the user is shown where nothing else can be done.
     """
 
     def __init__(self, error: BackstayError) -> None:

@@ -1,6 +1,6 @@
 """A part while it is downloaded: ``name.part`` and the journal ``name.part.json`` that says what of it is there.
 
-The journal is written after the bytes it tells of were synced, so it never promises what a power cut could take.
+The journal is written after the bytes it lists were synced, so it never promises what a power cut could take.
 """
 
 from __future__ import annotations
@@ -218,6 +218,6 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(f"There is no space left to write {path}: make room and ask again.") from error
+            raise DiskFullError(f"There is no space left to write {path}: free some and try again.") from error
         reason = error.strerror or type(error).__name__
         raise StorageError(f"{path} cannot be written: {reason}.") from error

@@ -17,7 +17,7 @@ from backstay.client.messages import Call
 from backstay.errors import BackstayError, ConnectionFailedError, ProtocolError, RemoteError
 
 FIRST_LEVEL: Final = 340
-"""API level from which on records tell the backupid."""
+"""API level from which on records hold the backupid."""
 LOOKS: Final = 20
 LOOK_PAUSE: float = 3.0
 """Seconds between two looks: a start that is not found within a minute did not reach the server."""
@@ -82,7 +82,7 @@ def step_flow(session: Session, call: Call[StepReply], record: int) -> Flow[Step
 
 
 def reply_of_record(record: RawRecord) -> StepReply:
-    """What a step of a backup would say, as far as its record tells."""
+    """What a step of a backup would say, as far as its record says."""
     return StepReply(
         has_run=record.status == "run",
         domain="finale" if record.status == "complete" else "init",

@@ -81,7 +81,7 @@ class Client(BaseClient[httpx2.BaseTransport, httpx2.Client]):
             AuthenticationError: the server does not know the secret (statuses 401 and 503).
             PermissionDeniedError: the secret or token does not allow this (403).
             NotFoundError: what was named does not exist (404).
-            RemoteError: any other error of the API; ``status`` tells which.
+            RemoteError: any other error of the API; ``status`` says which.
             ProtocolError: the answer is not the API's.
             ConnectionFailedError: the server cannot be reached, or the connection broke.
         """

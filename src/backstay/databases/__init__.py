@@ -1,6 +1,6 @@
 """MySQL/MariaDB, PostgreSQL and SQLite: what is in them, as SQL text out and in.
 
-This room stands on its own: it knows neither archives nor backups. A dump goes part by part into a
+This package stands on its own: it knows neither archives nor backups. A dump goes part by part into a
 :class:`PartSink`; a load takes parts from wherever they lie.
 """
 

@@ -16,6 +16,6 @@ def sum_of(rows: Sequence[bytes], size: int) -> int:
 
     Args:
         rows: the rows' text.
-        size: their bytes in all, which tells the faster of two ways.
+        size: their bytes in all, which decides between two ways.
     """
     return sum(map(zlib.crc32 if size < _SHORT * len(rows) else isal_zlib.crc32, rows))

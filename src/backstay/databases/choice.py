@@ -9,7 +9,7 @@ _ABSTRACT = "#__"
 
 
 class TableChoice:
-    """Tells of a table, view, sequence or routine of a dump whether it is to be loaded.
+    """Decides whether a table, view, sequence or routine of a dump is loaded.
 
     Args:
         patterns: shell patterns of names; none: everything. A name fits as it stands in the dump, with the prefix

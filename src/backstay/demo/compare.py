@@ -122,7 +122,7 @@ def walk(root: Path) -> Iterator[tuple[str, int]]:
 
 
 def _is_companion(folder: Path, name: str, names: set[str]) -> bool:
-    """Tell the ``-wal``, ``-shm`` and ``-journal`` files of a database beside it."""
+    """Return whether a file is the ``-wal``, ``-shm`` or ``-journal`` of a database beside it."""
     for ending in COMPANION_ENDINGS:
         database = name.removesuffix(ending)
         if database != name and database in names and (folder / database).is_file():

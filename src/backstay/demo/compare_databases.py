@@ -47,7 +47,7 @@ class DatabaseContent:
 
 
 def is_database(file: Path) -> bool:
-    """Tell whether a regular file starts as SQLite files do."""
+    """Return whether a regular file starts as SQLite files do."""
     with file.open("rb") as stream:
         return stream.read(len(SQLITE_HEADER)) == SQLITE_HEADER
 
@@ -90,7 +90,7 @@ def differences_of_databases(original: DatabaseContent, restored: DatabaseConten
 
 
 def _is_virtual(sql: str | None) -> bool:
-    """Tell virtual tables: what they hold lies in ordinary tables, which are compared."""
+    """Return whether a table is virtual: what it holds lies in ordinary tables, which are compared."""
     return (sql or "").upper().startswith("CREATE VIRTUAL")
 
 

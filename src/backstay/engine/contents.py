@@ -49,7 +49,7 @@ class Section:
 
 
 def is_own(path: str) -> bool:
-    """Tell whether a path in the archive belongs to the backup's own entries."""
+    """Return whether a path in the archive belongs to the backup's own entries."""
     return _OWN.fullmatch(path) is not None
 
 
@@ -74,7 +74,7 @@ def listed(sources: Iterable[Source], after: str) -> Iterator[Source]:
 
 
 def site_entry(plan: Plan, installer: Iterable[str] = ()) -> Source:
-    """Return the page that tells Backstay's own restore what no archive format has a place for.
+    """Return the page that holds for Backstay's own restore what no archive format has a place for.
 
     Args:
         plan: of the backup.
@@ -124,7 +124,7 @@ def installer_entries(plan: Plan, files: Mapping[str, bytes]) -> list[Source]:
 
 
 def database_entries(plan: Plan, dumps: Iterable[Dumped]) -> list[Source]:
-    """Return the SQL parts of the finished dumps, and the page that tells a restoration what they are."""
+    """Return the SQL parts of the finished dumps, and the page that describes them to a restoration script."""
     moment = datetime.fromisoformat(plan.started)
     sources = []
     metadata: dict[str, Any] = {}
@@ -160,14 +160,14 @@ def trees(plan: Plan, own_folders: Iterable[Path], *, on_warning: Callable[[str]
         path = directory.path.replace(SITE_ROOT, settings.root)
         path = path.replace("[ROOTPARENT]", str(Path(settings.root).parent))
         name = virtual_folder(directory.virtual_folder)
-        # A folder that is not there keeps its place in the order: the walk over it tells.
+        # A folder that is not there keeps its place in the order: the walk over it warns.
         roots.append(_Root(Path(path), f"{settings.virtual_folder}/{name}" if name else "", directory.path))
     own = [folder.resolve() for folder in own_folders]
     return [_tree(root, plan, filters, own, on_warning) for root in roots]
 
 
 def off_site_entries(plan: Plan) -> list[Source]:
-    """Return the page that tells a restoration where off-site folders came from; none where there are none."""
+    """Return the page that says where off-site folders came from; none where there are none."""
     filters = Filters.from_stored(plan.filters)
     folders = {
         directory.path: f"{plan.settings.virtual_folder}/{name}"

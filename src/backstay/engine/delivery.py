@@ -96,7 +96,7 @@ def document_of(catalogue: Catalogue, backup: Backup, plan: Plan | None = None) 
     Args:
         catalogue: of the installation.
         backup: its record, with its proof.
-        plan: of the backup where it is known still; else the profile tells what site it is.
+        plan: of the backup where it is known still; else the site is read from the profile.
     """
     try:
         profile = catalogue.profiles.get(backup.profile_id)

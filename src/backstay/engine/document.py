@@ -1,4 +1,4 @@
-"""The small document that lies next to each stored backup and tells all that is known of it, without secrets.
+"""The small document that lies next to each stored backup and holds all that is known of it, without secrets.
 
 It is JSON, named like the archive with ``.backstay.json`` behind it, and is written after every part: where it is, the
 copy is whole. From it alone the record can be made again on another machine.

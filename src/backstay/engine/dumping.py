@@ -67,7 +67,7 @@ class Dumping:
     """The dump of every planned database, one after the other, beside the packing.
 
     It runs in a process of its own, for dumping and packing would wait for each other's interpreter; where the program
-    has threads already, and so must not fork, in one more thread. Either way what it has to tell comes through a
+    has threads already, and so must not fork, in one more thread. Either way what it reports comes through a
     channel.
     """
 
@@ -100,7 +100,7 @@ class Dumping:
         return not self._ended
 
     def wait(self, seconds: float) -> None:
-        """Take in what the dump has to tell, and wait for the next of it at most this long.
+        """Take in what the dump reports, and wait for the next report at most this long.
 
         Raises:
             BackstayError: a database could not be dumped.
@@ -175,7 +175,7 @@ class _Work:
         self._plan = plan
         self._folder = folder
         self._channel: socket.socket | None = None
-        self._told_at = 0.0
+        self._reported_at = 0.0
 
     def run(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -202,8 +202,8 @@ class _Work:
 
     def _report_progress(self, progress: DumpProgress) -> None:
         now = time.monotonic()
-        if now - self._told_at >= _REPORT_SECONDS:
-            self._told_at = now
+        if now - self._reported_at >= _REPORT_SECONDS:
+            self._reported_at = now
             self._send("progress", astuple(progress))
 
     def _dump(self, number: int, database: PlannedDatabase) -> Dumped:

@@ -76,7 +76,7 @@ class Finalization:
         level: VerificationLevel = "none" if summary is None else self._plan.settings.verify
         if level != "none":
             yield from self._verify()
-            self._judge(summary)
+            self._check_report(summary)
         yield from self._hash(paths)
         self._note_proof(summary, level, time.monotonic() - begun, skipped)
 
@@ -114,7 +114,7 @@ class Finalization:
                 archive.verifying(), lambda done: _proving("Verifying the archive", 0.2, done.bytes, done.total)
             )
 
-    def _judge(self, summary: ArchiveSummary | None) -> None:
+    def _check_report(self, summary: ArchiveSummary | None) -> None:
         report = self._report
         if report is None or summary is None:
             return

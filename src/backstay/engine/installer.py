@@ -91,7 +91,7 @@ def read_files(
 
     Args:
         packages: later ones win over earlier ones.
-        is_own: tells which paths are the backup's own: they are never laid over.
+        is_own: whether a path is one of the backup's own: these are never laid over.
         on_warning: called with one sentence for each package of which something is left out.
 
     Raises:

@@ -45,7 +45,7 @@ class Progress:
 
 
 def percent(backup_type: str, domain: str, fraction: float) -> int:
-    """Return the progress the API tells, 0 to 100.
+    """Return the progress for the API, 0 to 100.
 
     All domains but init weigh the same: trunc(100 × (1 − (R + 1)/C + L/C)), where C counts the domains without init
     and R those that have not begun (engine-behaviour, progress).

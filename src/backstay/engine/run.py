@@ -110,10 +110,10 @@ class BackupRun:
                     self.warnings.flush(at_most_every=_FLUSH_SECONDS)
                     yield progress
         except GeneratorExit:
-            self._let_go()
+            self._release()
             raise
         except Exception as error:
-            self._let_go()
+            self._release()
             self._fail(error)
             raise
         finally:
@@ -172,7 +172,7 @@ class BackupRun:
         check_space(archive.parent, self._survey, sum(path.stat().st_size for path in parts_of(archive)))
         self._open_archive(archive)
         if "closed" in self._checkpoint:
-            self._let_go()
+            self._release()
 
     def _open_archive(self, archive: Path) -> None:
         state = self._checkpoint.get("writer")
@@ -392,7 +392,7 @@ class BackupRun:
             bytes_expected=self._survey.size,
         )
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._early.end()
         if self._dumping is not None:
             self._dumping.stop()

@@ -96,7 +96,7 @@ def position(source: Source) -> str:
 
 
 class Scanner:
-    """Walks over one tree and tells what it meets."""
+    """Walks over one tree and yields what it finds."""
 
     def __init__(
         self,
@@ -339,7 +339,7 @@ class Scanner:
         return copy, os.stat(copy).st_size, file
 
     def _belongs_to_database(self, folder: _Folder, absolute: bytes, name: bytes) -> bool:
-        """Tell whether a file is the log of a live SQLite database beside it, whose copy holds what it holds."""
+        """Return whether a file is the log of a live SQLite database beside it, whose copy holds what it holds."""
         if self._copy_database is None or not folder.has_side_files:
             return False
         for ending in _SQLITE_SIDE_FILES:
@@ -375,7 +375,7 @@ def _steps(after: str) -> list[bytes]:
 
 
 def _place(folder: _Folder, key: bytes) -> tuple[Literal["new", "done", "begun"], list[bytes]]:
-    """Tell where a name stands to the position the walk goes on behind, and what of the position lies deeper in it."""
+    """Return where a name stands to the position the walk resumes behind, and what of that lies deeper in it."""
     if not folder.after:
         return "new", []
     first, *rest = folder.after

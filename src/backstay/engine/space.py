@@ -29,7 +29,7 @@ def check_space(folder: Path, found: Survey, written: int) -> None:
         written: bytes of the archive that lie there already.
 
     Raises:
-        DiskFullError: there is less room than the archive takes at the very least.
+        DiskFullError: there is less space than the archive takes at the very least.
     """
     free = free_space(folder) + written
     if free < (least := least_size(found)):

@@ -1,4 +1,4 @@
-"""SQL parts on their way into the archive: deflated at once, so that a dump takes little room and is packed fast."""
+"""SQL parts on their way into the archive: deflated at once, so that a dump takes little space and is packed fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
 """What a person or a call asks for: take a backup, resume it, restore it.
 
-The room has no names of its own: each command imports the modules it needs, and starts the faster for it.
+The package has no names of its own: each command imports the modules it needs, and starts the faster for it.
 """

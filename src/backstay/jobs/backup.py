@@ -28,7 +28,7 @@ _END_REPORTED: Final = "end"  # in place of a domain: a client was sent the end
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """How far a backup is, as a step tells it.
+    """How far a backup is, as a step reports it.
 
     Attributes:
         has_run: True while there is more to come.
@@ -154,7 +154,7 @@ def prepare_backup(
 def survey_backup(
     installation: Installation, profile_id: int, overrides: Mapping[str, object] | None = None
 ) -> tuple[Plan, Survey, list[str]]:
-    """Tell what a backup would take, without taking it.
+    """Return what a backup would take, without taking it.
 
     Returns:
         The plan, the counts, and the warnings that the filters give.
@@ -216,9 +216,9 @@ def acknowledge(installation: Installation, state: StepState) -> None:
     """
     values: dict[str, object] = {}
     if state.last_warning:
-        values["warnings_told"] = state.last_warning
+        values["warnings_reported"] = state.last_warning
     if not state.has_run:
-        values["domain_told"] = _END_REPORTED
+        values["domain_reported"] = _END_REPORTED
     if values:
         # What cannot be noted is reported once more.
         with contextlib.suppress(DiskFullError):
@@ -240,7 +240,7 @@ def unnamed_backupid(installation: Installation, tag: str) -> str:
         return running.backupid or ""
     newest = next((one for one in table.newest(0, 50) if one.tag == tag), None)
     job = installation.catalogue.jobs.get(newest.id) if newest else None
-    if newest is None or job is None or job.domain_told == _END_REPORTED:
+    if newest is None or job is None or job.domain_reported == _END_REPORTED:
         return ""
     return newest.backupid or ""
 
@@ -304,7 +304,7 @@ def _wait_for_news(installation: Installation, backup: Backup) -> None:
             elif not alive:
                 start_waiting(installation)
             progress = report.read(folder)
-            if current.warning_count > job.warnings_told or (progress and progress.domain != job.domain_told):
+            if current.warning_count > job.warnings_reported or (progress and progress.domain != job.domain_reported):
                 return
         # 0 means that the profile sets no limit.
         if time.monotonic() - begun >= min(_STEP_SECONDS, limit or _STEP_SECONDS):
@@ -313,7 +313,7 @@ def _wait_for_news(installation: Installation, backup: Backup) -> None:
 
 
 def _goes_on(installation: Installation, backup: Backup) -> bool:
-    """Tell whether there is more to come of a backup: one whose record is complete goes on until retention has ended.
+    """Return whether there is more to come of a backup: one whose record is complete goes on until retention has ended.
 
     A process that dies or hangs in retention is not waited for: the next backup applies the same rules.
     """
@@ -335,12 +335,12 @@ def _state(installation: Installation, backup_id: int) -> StepState:
     if backup.status == "run" and (earlier := awaited(installation, backup_id)):
         progress = replace(progress, step=f"Waiting for the end of backup {earlier}", substep="")
     domain = "finale" if backup.status == "complete" else progress.domain
-    warnings = catalogue.backups.warnings(backup_id, job.warnings_told if job else 0)
+    warnings = catalogue.backups.warnings(backup_id, job.warnings_reported if job else 0)
     number = (job.step_number if job else 0) + 1
     if job is not None:
-        # On a full disk the client is to be told how the backup ends, not that its step could not be counted.
+        # On a full disk the client is to hear how the backup ends, not that its step could not be counted.
         with contextlib.suppress(DiskFullError):
-            catalogue.jobs.update(backup_id, step_number=number, domain_told=domain)
+            catalogue.jobs.update(backup_id, step_number=number, domain_reported=domain)
     states: dict[str, Literal["init", "running", "finished", "error"]] = {"complete": "finished", "fail": "error"}
     return StepState(
         has_run=has_run,

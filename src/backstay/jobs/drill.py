@@ -41,7 +41,7 @@ def drill_backup(
         installation: whose.
         backup_id: number of the record.
         server: URL of any database on a server where scratch ones may be made; empty: that of the site's own.
-        scratch: folder with room for the site; None: in the home.
+        scratch: folder with space for the site; None: in the home.
         password: of the archive; None: that of the profile.
         settings: those the backup was taken with; None: its profile's.
         storage: name of the destination whose copy is drilled; empty: the local files where they are there.

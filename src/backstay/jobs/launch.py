@@ -128,7 +128,7 @@ def end(installation: Installation, backup_id: int, reason: str) -> bool:
 
 
 def is_stuck(installation: Installation, backup_id: int) -> bool:
-    """Tell whether the process of a backup has given no sign of life for as long as the settings allow."""
+    """Return whether the process of a backup has given no sign of life for as long as the settings allow."""
     folder = installation.home.job(backup_id)
     limit = installation.configuration.jobs.stuck_after * 60
     if not limit or not lock.is_alive(folder) or report.silence(folder) < limit:

@@ -1,4 +1,4 @@
-"""The lock that tells a living job from a dead one.
+"""The lock that distinguishes a living job from a dead one.
 
 A job holds an operating-system lock on a file in its folder for as long as its process lives, however it ends. The
 lock is taken by whoever starts the process and handed over with the open file: there is no moment in which a job that
@@ -58,7 +58,7 @@ def _locked(descriptor: int, kind: int) -> bool:
 
 
 def is_alive(folder: Path) -> bool:
-    """Tell whether a process holds the lock of a job's folder."""
+    """Return whether a process holds the lock of a job's folder."""
     try:
         descriptor = os.open(folder / _NAME, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def noted_at(folder: Path) -> float:
 
 
 def process_number(folder: Path) -> int | None:
-    """Return the number of the process that holds the lock; None where there is none, or it is about to tell it."""
+    """Return the number of the process that holds the lock; None where there is none, or it has not written it yet."""
     if not is_alive(folder):
         return None
     content = (folder / _NAME).read_bytes()

@@ -47,7 +47,7 @@ def profile_of_site(installation: Installation, path: Path, database: str = "") 
     Args:
         installation: whose.
         path: the site's folder; links in it are followed first.
-        database: URL of its database; empty: the site's configuration tells.
+        database: URL of its database; empty: read from the site's configuration.
 
     Raises:
         NotFoundError: the folder is not there.
@@ -64,7 +64,7 @@ def profile_of_site(installation: Installation, path: Path, database: str = "") 
 
 
 def _never_worked(installation: Installation, profile: Profile, name: str) -> bool:
-    """Tell whether a profile is as ``profile_of_site`` made it, and it has backups, all of which failed."""
+    """Return whether a profile is as ``profile_of_site`` made it, and it has backups, all of which failed."""
     made = Profile(id=0, description=name)
     keys = set(profile.configuration)
     if (profile.description, profile.filters) != (made.description, made.filters) or keys - {ROOT_KEY, DATABASE_KEY}:

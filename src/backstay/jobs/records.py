@@ -28,7 +28,7 @@ class ListedBackup:
 
 
 def get_backup(installation: Installation, backup_id: int) -> Backup:
-    """Return a record; its ``instep`` tells whether a process is taking the backup at this moment.
+    """Return a record; its ``instep`` says whether a process is taking the backup at this moment.
 
     Raises:
         NotFoundError: there is none with this number.

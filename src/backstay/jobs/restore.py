@@ -103,7 +103,7 @@ def source_of_backup(
     if storage or not files:
         remote = remote_archive(installation, choose_copy(installation, backup, storage))
     path = Path(remote.parts[-1][0]) if remote else files[-1].path
-    # What was found at a storage says of itself what it is: nothing here can tell whether that is true.
+    # What was found at a storage says of itself what it is: nothing here can check whether that is true.
     is_own = not backup.proof.get("imported") and (remote is None or all(remote.hashes))
     try:
         settings = installation.catalogue.profiles.get(backup.profile_id).settings()
@@ -127,7 +127,7 @@ def source_of_server(
 
     Args:
         client: of the server.
-        address: its address and its secret: a restore that is taken up later calls it again.
+        address: its address and its secret: a restore that is resumed later calls it again.
         backup_id: number of the record there; None: the newest that is complete.
         password: of the archive.
         connections: how many connections the download takes at once.
@@ -163,7 +163,7 @@ def fetched(
         return
     restores = _restores(installation)
     restores.mkdir(mode=0o700, exist_ok=True)
-    _check_room(restores, source.remote)
+    _check_space(restores, source.remote)
     with tempfile.TemporaryDirectory(prefix="look-", dir=restores) as folder:
         from backstay.client import Client
 
@@ -182,13 +182,13 @@ def _fetch(remote: RemoteArchive, folder: Path, arrival: Arrival, reporter: Repo
     names, sizes = zip(*remote.parts, strict=True)
     before = dict(zip(names, accumulate(sizes, initial=0), strict=False))
 
-    def told(progress: DownloadProgress) -> None:
+    def report(progress: DownloadProgress) -> None:
         # Over several connections a part has gaps until it is whole.
         arrival.count = max(progress.done, 0) if remote.connections == 1 else before.get(progress.name, 0)
         reporter.progress(progress.name, progress.done, progress.total)
 
     with Client(remote.url, remote.secret) as client:
-        found = client.download(remote.backup_id, folder, connections=remote.connections, on_progress=told)
+        found = client.download(remote.backup_id, folder, connections=remote.connections, on_progress=report)
     if tuple((path.name, path.stat().st_size) for path in found) != remote.parts:
         raise VerificationError(
             f"The files of backup {remote.backup_id} on the server are not those of when the restore was begun."
@@ -196,7 +196,7 @@ def _fetch(remote: RemoteArchive, folder: Path, arrival: Arrival, reporter: Repo
     arrival.count = remote.size
 
 
-def _check_room(folder: Path, remote: RemoteArchive) -> None:
+def _check_space(folder: Path, remote: RemoteArchive) -> None:
     free = shutil.disk_usage(folder).free
     if free < remote.size:
         raise DiskFullError(
@@ -220,7 +220,7 @@ def begin_restore(installation: Installation, plan: RestorePlan) -> RestoreRun:
                 f"'backstay restore --resume {pending.name}', or take it back with --undo."
             )
     if plan.remote is not None:
-        _check_room(installation.home.path, plan.remote)
+        _check_space(installation.home.path, plan.remote)
     return begin(_restores(installation), _vault(installation), plan)
 
 

@@ -108,7 +108,7 @@ def edit_destination(
 
 
 def _check(destination: NamedDestination) -> None:
-    """Open a destination once, which tells what its back end lacks, and see that it can do what is asked of it."""
+    """Open a destination once, which shows what its back end lacks, and check that it can do what is asked of it."""
     with open_destination(destination.url, destination.secrets) as opened:
         if destination.options.lock_days and not opened.capabilities.locks:
             raise UsageError(f"{opened.url} can't lock what is stored there: leave --lock-days out.")

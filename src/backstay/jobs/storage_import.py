@@ -130,16 +130,16 @@ def _check(document: BackupDocument, folder: str, main: str, files: Mapping[str,
     for part in document.parts:
         there = files.get(folder + part.name)
         if there is None:
-            raise StorageError(f"{name} tells of the part {part.name}, which is not there: the copy is not whole.")
+            raise StorageError(f"{name} lists the part {part.name}, which is not there: the copy is incomplete.")
         if there.size != part.size:
             raise StorageError(
-                f"{name} tells of {part.size} bytes of {part.name}, and there are {there.size}: the copy is damaged."
+                f"{name} lists {part.name} with {part.size} bytes, and it has {there.size}: the copy is damaged."
             )
     words = (record.origin, record.type, record.tag or "", record.backupid or "")
     if not all(_WORD.fullmatch(word) for word in words):
         raise StorageError(f"{name} holds a name that no backup has.")
     if any(moment and moment.year not in _YEARS for moment in (record.backupstart, record.backupend)):
-        raise StorageError(f"{name} tells of a moment at which no backup was taken.")
+        raise StorageError(f"{name} holds a time at which no backup can have been taken.")
 
 
 def _without_document(
@@ -160,7 +160,7 @@ def _without_document(
             parts = parts_among(sizes, name, destination.name)
             place = open_destination(destination.url, destination.secrets)
             with open_parts(StoredParts(place, destination.name, parts), password=password) as archive:
-                yield _told_by(archive, name, parts, file)
+                yield _described_by(archive, name, parts, file)
         except ConnectionFailedError:
             raise
         except WrongPasswordError:
@@ -171,7 +171,7 @@ def _without_document(
             report.refused.append(f"{name} has no document beside it, and can't be read: {error}")
 
 
-def _told_by(archive: ArchiveReader, name: str, parts: Sequence[tuple[str, int]], file: StoredFile) -> _Found:
+def _described_by(archive: ArchiveReader, name: str, parts: Sequence[tuple[str, int]], file: StoredFile) -> _Found:
     """Make the document of an archive by what it says of itself.
 
     Raises:

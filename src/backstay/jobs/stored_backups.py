@@ -81,7 +81,7 @@ def choose_copy(installation: Installation, backup: Backup, storage: str = "") -
 
 
 def is_read_elsewhere(installation: Installation, backup: Backup, storage: str) -> bool:
-    """Tell whether a copy is read: where one is asked for, or where the main file is not here and there is one."""
+    """Return whether a copy is read: where one is asked for, or where the main file is not here and there is one."""
     if storage:
         return True
     return main_file(installation.home, backup) is None and bool(stored_copies(installation, backup.id))

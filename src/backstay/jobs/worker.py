@@ -1,7 +1,7 @@
 """The process of a job: ``python -m backstay.jobs.worker HOME BACKUP LOCK``.
 
 It is started by ``launch`` with the lock of the job's folder already taken, runs the backup from its last checkpoint
-to its end, and tells how far it is.
+to its end, and reports how far it is.
 """
 
 from __future__ import annotations
@@ -113,16 +113,16 @@ def _logging(path: Path, plan: Plan, attempt: int) -> Iterator[None]:
 
 
 def _drive(run: BackupRun, folder: Path, stopped: Callable[[], bool]) -> bool:
-    """Run to the end and tell how far it is; return whether the end was reached."""
-    told: Progress | None = None
-    told_at = 0.0
+    """Run to the end and report how far it is; return whether the end was reached."""
+    published: Progress | None = None
+    published_at = 0.0
     latest: Progress | None = None
     with contextlib.closing(run.run()) as steps:
         for latest in steps:
             now = time.monotonic()
-            if told is None or latest.domain != told.domain or now - told_at >= _REPORT_SECONDS:
+            if published is None or latest.domain != published.domain or now - published_at >= _REPORT_SECONDS:
                 _publish(folder, latest)
-                told, told_at = latest, now
+                published, published_at = latest, now
             if stopped():
                 return False
     if latest is not None:

@@ -49,7 +49,7 @@ class ArrivingParts:
     Args:
         folder: where they arrive, each under ``NAME.part`` until it is whole.
         parts: name and size of each, in order.
-        arrival: tells what is there.
+        arrival: says what is there.
     """
 
     descriptors: tuple[int, ...] = ()

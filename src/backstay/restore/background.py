@@ -34,7 +34,7 @@ Progress = tuple[str, int, int]
 
 
 class Reporter:
-    """What work tells with, from any of its threads."""
+    """What work reports with, from any of its threads."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -43,11 +43,11 @@ class Reporter:
         self.warnings: list[str] = []
 
     def warn(self, message: str) -> None:
-        """Tell of something that could not be done as it should be."""
+        """Report something that could not be done as it should be."""
         self.warnings.append(message)
 
     def progress(self, what: str, done: int, total: int = 0) -> None:
-        """Tell how far the work is; what nobody would see is left out.
+        """Report how far the work is; what nobody would see is left out.
 
         Raises:
             StoppedError: nobody listens any more.
@@ -118,7 +118,7 @@ class BackgroundTask:
         return self._ended
 
     def end(self) -> None:
-        """End the work, at once where it is a process, else at the next thing that it tells."""
+        """End the work, at once where it is a process, else at the next thing that it reports."""
         self._ended = True
         self._worker.end()
 

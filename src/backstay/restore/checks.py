@@ -45,7 +45,7 @@ def prefix_of(address: DatabaseAddress, database: ArchivedDatabase | None, site_
 
 
 def is_wordpress(database: ArchivedDatabase) -> bool:
-    """Tell whether a dump holds tables of WordPress, whose rows name the prefix."""
+    """Return whether a dump holds tables of WordPress, whose rows name the prefix."""
     listed = database.metadata.get("tables")
     names: set[str] = set()
     if isinstance(listed, dict):

@@ -123,7 +123,7 @@ def drill(
         archive: main file, or where it lies else.
         password: of the archive, where it needs one.
         servers: kind of database (``mysql`` …) → any database of a server where scratch ones may be made.
-        scratch: an empty folder, private, with room for the site.
+        scratch: an empty folder, private, with space for the site.
 
     Yields:
         The progress, and last a ``DrillReport``; what is wrong with the backup is reported there, and not raised.
@@ -201,7 +201,7 @@ class _Drill:
                     if not isinstance(step, RestoreReport):
                         yield step
                         continue
-                    self._judge_warnings(step.refused)
+                    self._sort_warnings(step.refused)
                     # The same figures as the restore's own: what holds no rows of its own counts as a table too.
                     self._findings.tables = sum(len(one.tables) for one in step.databases.values())
                     self._findings.rows = sum(one.rows for one in step.databases.values())
@@ -212,7 +212,7 @@ class _Drill:
     def _warned(self, message: str) -> None:
         self._findings.warnings.append(message)
 
-    def _judge_warnings(self, refused: Collection[str]) -> None:
+    def _sort_warnings(self, refused: Collection[str]) -> None:
         """Note what only the scratch server refuses: its statement is in the backup. Other warnings are problems."""
         for message in self._findings.warnings:
             if message in refused:
@@ -276,7 +276,9 @@ class _Drill:
             self._findings.notes.append(f"{name} lacks the {one.kind} {one.name}: {one.reason}.")
         expected = table_summaries(database.metadata)
         if not expected:
-            self._findings.problems.append(f"{name} tells no counts of rows: it loads, and more is not known.")
+            self._findings.problems.append(
+                f"{name} names no counts of rows: it loads, and nothing more could be checked."
+            )
             self._findings.impossible = True
             return
         options = DumpOptions(entities=False)

@@ -2,7 +2,7 @@
 
 Only what is plain is staged so: regular files with ordinary names, each of them once. They are held to the manifest
 when that has arrived. Wherever anything is out of the ordinary, all that was staged early is thrown away, and the
-extraction of the whole archive, which knows all of its structure, does and tells what is to be done and told.
+extraction of the whole archive, which knows all of its structure, does the work and reports what is to be reported.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class EarlyStaging:
     bytes: int = 0
 
     def holds(self, entry: Entry) -> bool:
-        """Tell whether an entry was staged."""
+        """Return whether an entry was staged."""
         return entry.location is not None and entry.location.start < self.end and _is_plain(entry)
 
 
@@ -87,7 +87,7 @@ def stage_early(plan: RestorePlan, archive: Path, folder: Path, arrival: Arrival
         plan: of a restore from a server.
         archive: where its main file will be.
         folder: for the files; whatever is there is removed first.
-        arrival: tells what is there.
+        arrival: says what is there.
         reporter: receives the progress.
 
     Raises:
@@ -217,7 +217,7 @@ def _fits(early: EarlyStaging, archive: ArchiveReader, folder: Path, *, owners: 
 
 
 def _collides(entry: Entry, path: Path) -> bool:
-    """Tell whether an entry that comes behind takes the place of something that was staged."""
+    """Return whether an entry that comes behind takes the place of something that was staged."""
     if not os.path.lexists(path):
         return False
     return entry.type is not EntryType.DIRECTORY or not path.is_dir()

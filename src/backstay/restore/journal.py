@@ -1,7 +1,7 @@
 """The journal of one restore: JSON lines in a private folder, each on disk before what it announces is begun.
 
 Whoever finds the journal after a crash knows how far the restore was, and what has to be done to finish it or to take
-it back. A lock held on the folder tells a restore that runs from one that died.
+it back. A lock held on the folder distinguishes a restore that runs from one that died.
 """
 
 from __future__ import annotations

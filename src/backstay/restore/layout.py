@@ -58,13 +58,13 @@ class Layout:
 
     Attributes:
         databases: the dumps, extra ones first, the site's own last.
-        is_own: tells whether a path belongs to the backup and not to the site.
+        is_own: whether a path belongs to the backup and not to the site.
         files: number of entries that are the site's.
         size: bytes of their content.
         information: what the backup says of itself (host, date, root), empty where it says nothing.
-        root_mode: permissions of the site's root folder, None where the archive does not tell.
-        root_mtime: its modification time in whole Unix seconds, None where the archive does not tell.
-        root_attributes: its owner and the like, as far as the archive tells.
+        root_mode: permissions of the site's root folder, None where the archive does not say.
+        root_mtime: its modification time in whole Unix seconds, None where the archive does not say.
+        root_attributes: its owner and the like, as far as the archive says.
     """
 
     databases: tuple[ArchivedDatabase, ...]

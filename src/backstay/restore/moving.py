@@ -69,7 +69,7 @@ def find_move(archive: ArchiveReader, layout: Layout, plan: RestorePlan) -> Site
     addresses: list[AddressMove] = []
     untouched: list[str] = []
     if plan.address:
-        places = _places(_told(archive, layout, plan))
+        places = _places(_old_addresses(archive, layout, plan))
         addresses = [AddressMove(place, plan.address) for place in places]
         if plan.old_addresses:
             known = [*places, Place.parse(plan.address)]
@@ -79,7 +79,7 @@ def find_move(archive: ArchiveReader, layout: Layout, plan: RestorePlan) -> Site
 
 
 def site_address(archive: ArchiveReader, layout: Layout) -> Iterator[str]:
-    """Yield the addresses that a site in an archive gives as its own, the most telling first."""
+    """Yield the addresses that a site in an archive gives as its own, the most reliable first."""
     with tempfile.TemporaryDirectory(prefix="backstay-") as folder:
         extract_configuration(archive, layout, Path(folder))
         site = find_site(Path(folder))
@@ -97,7 +97,7 @@ def extract_configuration(archive: ArchiveReader, layout: Layout, folder: Path) 
             (folder / entry.path).write_bytes(b"".join(archive.read(entry)))
 
 
-def _told(archive: ArchiveReader, layout: Layout, plan: RestorePlan) -> Iterator[str]:
+def _old_addresses(archive: ArchiveReader, layout: Layout, plan: RestorePlan) -> Iterator[str]:
     if plan.moved_from:
         yield _site_of(plan.moved_from)
     if plan.old_addresses:
@@ -110,10 +110,10 @@ def _told(archive: ArchiveReader, layout: Layout, plan: RestorePlan) -> Iterator
         yield host
 
 
-def _places(told: Iterator[str]) -> list[Place]:
+def _places(addresses: Iterator[str]) -> list[Place]:
     """Return the places of addresses; one in another is moved with it."""
     found: list[Place] = []
-    for address in told:
+    for address in addresses:
         try:
             place = Place.parse(address)
         except UsageError:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -26,18 +26,18 @@ class Places:
     Attributes:
         target: the site's folder.
         beside: hidden folder that holds the other two; nothing else lies in it.
-        way: ``whole``: the target changes places; ``content``: what is in it does; ``merge``: file by file.
+        strategy: ``whole``: the target changes places; ``content``: what is in it does; ``merge``: file by file.
     """
 
     target: str
     beside: str
-    way: Literal["whole", "content", "merge"]
+    strategy: Literal["whole", "content", "merge"]
 
     @property
     def staged(self) -> Path:
         """Where the new files are made ready."""
         new = Path(self.beside) / "new"
-        return new / Path(self.target).name if self.way == "whole" else new
+        return new / Path(self.target).name if self.strategy == "whole" else new
 
     @property
     def old(self) -> Path:
@@ -47,11 +47,11 @@ class Places:
     def slots(self) -> Slots:
         """Return what changes places, once the new files are ready."""
         target, new = Path(self.target), Path(self.beside) / "new"
-        if self.way == "whole":
+        if self.strategy == "whole":
             return slots.whole(target, new, self.old)
         target.mkdir(parents=True, exist_ok=True)
-        if self.way == "content":
-            return slots.content(target, new, self.old, apart=Path(self.beside).name)
+        if self.strategy == "content":
+            return slots.content(target, new, self.old, hidden=Path(self.beside).name)
         return slots.merged(target, new, self.old)
 
     def remove(self) -> None:
@@ -73,12 +73,13 @@ class Places:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
-        return asdict(self)
+        # The name that journals of earlier versions have.
+        return {"target": self.target, "beside": self.beside, "way": self.strategy}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` gave."""
-        return cls(**stored)
+        return cls(stored["target"], stored["beside"], stored["way"])
 
 
 def choose_places(target: Path, name: str, *, merge: bool) -> Places:

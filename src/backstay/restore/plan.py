@@ -1,4 +1,4 @@
-"""What one restore is to do, settled before it begins, and what it tells on its way: plain data."""
+"""What one restore is to do, settled before it begins, and what it reports on its way: plain data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVER_FILES: Mapping[str, str] = {
 }
 """Names that the reference restore gives to files of the web server in the site's root (archive-formats, 1.8)."""
 
-Way = Literal["whole", "merge"]
+Strategy = Literal["whole", "merge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class RestorePlan:
         databases: dump file (``site.sql`` for the site's own) → URL it is loaded to.
         password: of the archive, where it needs one.
         files: bring files back at all.
-        way: ``whole``: the folder becomes what the archive holds; ``merge``: what has no namesake there stays.
+        strategy: ``whole``: the folder becomes what the archive holds; ``merge``: what has no namesake there stays.
         only: patterns of paths; empty: everything.
         only_tables: patterns of tables' names; empty: every table.
         existing: what becomes of tables that are replaced: refused, dropped in the end, or kept under other names.
@@ -102,7 +102,7 @@ class RestorePlan:
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)
     password: str | None = field(default=None, repr=False)
     files: bool = True
-    way: Way = "whole"
+    strategy: Strategy = "whole"
     only: tuple[str, ...] = ()
     only_tables: tuple[str, ...] = ()
     existing: str = ExistingTables.REPLACE.value
@@ -135,13 +135,16 @@ class RestorePlan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON, secrets in it."""
-        return asdict(self)
+        values = asdict(self)
+        # The name that journals of earlier versions have.
+        return {"way": values.pop("strategy"), **values}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` gave, of an earlier version too."""
         known = {one.name for one in fields(cls)}
         values = {name: value for name, value in stored.items() if name in known}
+        values["strategy"] = stored["way"]
         for name in ("only", "only_tables", "old_addresses"):
             values[name] = tuple(values.get(name, ()))
         values["replacements"] = tuple((old, new) for old, new in values["replacements"])

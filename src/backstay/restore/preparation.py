@@ -32,7 +32,7 @@ _DEFAULT_ROOT_MODE = 0o755
 
 OnWarning = Callable[[str], None]
 Fetch = Callable[[RemoteArchive, Path, Arrival, Reporter], None]
-"""Downloads an archive into a folder, to its end; notes what is there, and tells of it."""
+"""Downloads an archive into a folder, to its end; notes what is there, and reports it."""
 
 
 class Preparation:
@@ -89,7 +89,7 @@ class Preparation:
         with ExitStack() as stack:
             files = self._files(layout, stack)
             if not all(self._prefix(one) for one in wanted):
-                # Only the site's own configuration tells the prefix.
+                # Only the site's own configuration holds the prefix.
                 yield from self._reported(files, on_warning, wait=True)
             for database in wanted:
                 with closing(self._make_database_ready(database, on_warning)) as steps:
@@ -110,7 +110,7 @@ class Preparation:
             found = find_move(archive, layout, self._plan)
         if self._plan.address and not found.addresses:
             on_warning(
-                "Neither the site nor its backup tells the old address, so that none was replaced: give it with "
+                "Neither the site nor its backup names the old address, so that none was replaced: give it with "
                 "--old-address."
             )
         for address in found.untouched:
@@ -226,7 +226,7 @@ class Preparation:
     # Databases.
 
     def _prefix(self, database: ArchivedDatabase) -> str:
-        """Return the prefix that a dump's tables will have; empty where only the site's files may tell."""
+        """Return the prefix that a dump's tables will have; empty where only the site's files may name it."""
         address = self._plan.database(database.dump_file)
         return prefix_of(address, database, "") if address else ""
 

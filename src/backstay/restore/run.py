@@ -53,14 +53,14 @@ def begin(restores: Path, vault: Vault, plan: RestorePlan) -> RestoreRun:
     """
     target = Path(plan.target)
     plan = replace(plan, target=str(target.resolve()))
-    if not plan.only and plan.way == "whole":
+    if not plan.only and plan.strategy == "whole":
         check_places(plan, restores)
     journal = new_journal(restores)
     try:
-        places = choose_places(Path(plan.target), journal.name, merge=plan.way == "merge" or bool(plan.only))
+        places = choose_places(Path(plan.target), journal.name, merge=plan.strategy == "merge" or bool(plan.only))
         encrypted = base64.b64encode(vault.encrypt(json.dumps(plan.to_json()))).decode()
         # A folder that stays, and gets a hidden one for a while, is to look untouched when it is taken back.
-        stays = places.way != "whole" and Path(places.target).is_dir()
+        stays = places.strategy != "whole" and Path(places.target).is_dir()
         root = attributes(Path(places.target)) if stays else None
         shown = {
             "archive": plan.archive,
@@ -89,7 +89,7 @@ class RestoreRun:
 
     Raises:
         ConfigurationError: the plan was encrypted with another key.
-        RestoreError: the journal tells of no beginning.
+        RestoreError: the journal has no beginning.
     """
 
     def __init__(self, journal: Journal, vault: Vault) -> None:
@@ -106,10 +106,10 @@ class RestoreRun:
     @property
     def is_swapped(self) -> bool:
         """Whether everything is in place."""
-        return self.journal.last("swapped") is not None and not self.is_going_back
+        return self.journal.last("swapped") is not None and not self.is_being_undone
 
     @property
-    def is_going_back(self) -> bool:
+    def is_being_undone(self) -> bool:
         """Whether the restore is being taken back."""
         return self.journal.last("undo") is not None
 
@@ -129,7 +129,7 @@ class RestoreRun:
             BackstayError: the restore failed, and what was there before is there again.
             RestoreError: besides, it could not be taken back, or is being taken back.
         """
-        if self.is_going_back:
+        if self.is_being_undone:
             raise RestoreError(f"The restore {self.journal.name} is being taken back: finish that with --undo.")
         if self.journal.last("confirmed"):
             yield self._report()
@@ -143,8 +143,8 @@ class RestoreRun:
                 self._swap(on_warning)
         except InterruptedDownloadError as error:
             raise type(error.cause)(
-                f"{error.cause} Nothing was replaced: 'backstay restore --resume {self.journal.name}' goes on where "
-                "it was, --undo gives it up."
+                f"{error.cause} Nothing was replaced: 'backstay restore --resume {self.journal.name}' continues where "
+                "it was, --undo ends it."
             ) from error
         except (BackstayError, OSError) as error:
             self._take_back_after(error, on_warning)
@@ -163,7 +163,7 @@ class RestoreRun:
         """
         if self.journal.last("confirmed"):
             raise RestoreError(f"The restore {self.journal.name} is confirmed: there is no way back.")
-        if not self.is_going_back:
+        if not self.is_being_undone:
             self.journal.append("undo")
         swap = self.journal.last("swap")
         if swap and not self.journal.last("files back"):
@@ -215,7 +215,7 @@ class RestoreRun:
         """Return what of the files changes places, and what a root that stays is to be like then."""
         if not self.plan.files:
             return {"slots": None, "root": None}
-        root = attributes(self.places.staged) if self.places.way == "content" else self._old_root()
+        root = attributes(self.places.staged) if self.places.strategy == "content" else self._old_root()
         return {"slots": self.places.slots().to_json(), "root": root}
 
     def _old_root(self) -> list[Any] | None:
@@ -254,7 +254,7 @@ class RestoreRun:
         give_attributes(self.places.target, root)
         self.journal.remove()
 
-    # Telling.
+    # Reporting.
 
     def _report(self) -> RestoreReport:
         files = self.journal.last("files ready") or {}
@@ -283,16 +283,16 @@ class RestoreRun:
         )
 
     def _replaces(self) -> bool:
-        """Tell whether anything that was there before is kept."""
+        """Return whether anything that was there before is kept."""
         if any(self._stages.of(line["dump"]).replaces for line in self._stages.ready()):
             return True
         swap = self.journal.last("swap")
         if not swap or not swap["slots"] or not any(slot[1] for slot in swap["slots"]["slots"]):
             return False
         old = self.places.old
-        if self.places.way != "whole":
+        if self.places.strategy != "whole":
             return True
-        # An empty folder that gave way is nothing to keep.
+        # An empty folder that was replaced is nothing to keep.
         with suppress(FileNotFoundError):
             return any((old / Path(self.plan.target).name).iterdir())
         return False

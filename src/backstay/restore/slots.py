@@ -126,16 +126,16 @@ def whole(target: Path, new: Path, old: Path) -> Slots:
     )
 
 
-def content(target: Path, new: Path, old: Path, *, apart: str) -> Slots:
+def content(target: Path, new: Path, old: Path, *, hidden: str) -> Slots:
     """Return the slots of a folder that stays, and whose content is replaced.
 
     Args:
         target: the live folder.
         new: the staged content.
         old: folder that will hold the old content.
-        apart: name in the target that is not content: where the other two lie.
+        hidden: name in the target that is not content: where the other two lie.
     """
-    before = {name for name in os.listdir(target) if name != apart}
+    before = {name for name in os.listdir(target) if name != hidden}
     after = set(os.listdir(new))
     slots = (Slot(name, name in before, name in after) for name in sorted(before | after))
     return Slots(os.fspath(target), os.fspath(new), os.fspath(old), tuple(slots))

@@ -37,7 +37,7 @@ class Stages:
         return list({line["dump"]: line for line in self._journal.lines if line["step"] == step}.values())
 
     def is_on_server(self, name: str) -> bool:
-        """Tell whether what is staged of a dump lies in the server, which keeps it safe, and not in files of ours."""
+        """Return whether what is staged of a dump lies in the server, which keeps it safe, and not in files of ours."""
         address = self._plan.database(name)
         return address is not None and address.kind == "mysql"
 

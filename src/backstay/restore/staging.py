@@ -34,7 +34,7 @@ class FilesRequest:
         plan: of the restore.
         folder: where they go; whatever is there that was not staged early is removed first.
         move: where the site goes.
-        root_mode: permissions of the folder where the archive does not tell them.
+        root_mode: permissions of the folder where the archive does not hold them.
         early: what was staged while the archive arrived.
         changes: what is replaced in the files.
     """

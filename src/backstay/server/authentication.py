@@ -1,4 +1,4 @@
-"""Who is asking: the secret word or a token, checked without telling anything by time, wrong ones slowed."""
+"""Who is asking: the secret word or a token, checked in constant time, wrong ones slowed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _bearer(headers: Headers) -> str | None:
 
 
 class Authenticator:
-    """Tells who is asking.
+    """Finds out who is asking.
 
     Args:
         installation: whose secret and tokens are accepted.
@@ -143,7 +143,7 @@ class Authenticator:
 
     def accept(self, address: str) -> Identity:
         """Return who knows the secret word, and forget the failures of their address."""
-        self._throttle.forgive(address)
+        self._throttle.forget(address)
         return SECRET_HOLDER
 
     async def refuse(self, address: str) -> None:

@@ -35,7 +35,7 @@ _SHORT_THREADS = 20
 _LARGE_THREADS = 4
 """Calls with large replies that may be worked on at once: each holds its reply in memory."""
 
-UNEXPECTED = "An unexpected error occurred: the log of the server tells more."
+UNEXPECTED = "An unexpected error occurred: see the log of the server."
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,5 +127,5 @@ def _encoded(handler: Handler, call: Call, parameters: Parameters, encode: Calla
 
 
 def api_error(error: BackstayError) -> ApiError:
-    """Return an error of the rooms below as the API's: its sentence, and the status that says its kind."""
+    """Return an error of the layers below as the API's: its sentence, and the status that says its kind."""
     return ApiError(Status.NOT_FOUND if isinstance(error, NotFoundError) else Status.ERROR, str(error))

@@ -32,8 +32,8 @@ async def answer(
         route: which of the two forms.
         request: the request.
         scheme: http or https.
-        authenticator: tells who asks.
-        configuration: tells the address of the server, if anything does.
+        authenticator: finds out who asks.
+        configuration: holds the address of the server, where one is set.
     """
     if request.verb not in ("GET", "HEAD"):
         return _refusal(405, "Method Not Allowed")

@@ -47,12 +47,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self.access_log = False  # uvicorn's own shows queries, and with them secrets
         self._head_bytes = 0
         self._reading_head = True
-        self._hurry: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
-        self._stop_hurrying()
+        self._stop_head_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -73,20 +73,20 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take the request, now that its head is there."""
         self._reading_head = False
-        self._stop_hurrying()
+        self._stop_head_timer()
         super().on_headers_complete()
         if self.scheme == "http" and hasattr(os, "sendfile"):
             # Bound to this exchange: with pipelining the next may have begun before this one is answered.
             self.scope["extensions"] = {SEND_FILE: {"function": partial(self._send_file, self.cycle)}}
 
     def _expect_head(self) -> None:
-        self._stop_hurrying()
-        self._hurry = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
-    def _stop_hurrying(self) -> None:
-        if self._hurry is not None:
-            self._hurry.cancel()
-            self._hurry = None
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _refuse_head(self) -> None:
         self.transport.write(
@@ -102,7 +102,7 @@ class LimitedProtocol(HttpToolsProtocol):
             OSError: the file is shorter than was promised.
         """
         while self.transport.get_write_buffer_size() and not self.transport.is_closing():  # noqa: ASYNC110 - uvloop
-            # tells only of large buffers that have emptied; this one holds a head of a few hundred bytes.
+            # reports only large buffers that have emptied; this one holds a head of a few hundred bytes.
             await asyncio.sleep(0.001 if self.flow.write_paused else 0)
         if self.transport.is_closing():
             return False
@@ -132,7 +132,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return sent
 
     async def _until_writable(self, socket: int) -> None:
-        """Wait for room in the socket.
+        """Wait for space in the buffer of the socket.
 
         Raises:
             TimeoutError: the client has stopped reading.

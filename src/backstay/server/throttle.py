@@ -62,7 +62,7 @@ class Throttle:
         record.busy_until = max(record.busy_until, now) + DELAY
         return record.busy_until - now
 
-    def forgive(self, address: str) -> None:
+    def forget(self, address: str) -> None:
         """Forget the failures of an address: its user has shown to know the secret word."""
         if self._records:
             self._records.pop(_network(address), None)

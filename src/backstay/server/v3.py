@@ -16,7 +16,7 @@ async def answer(name: str, request: HttpRequest, authenticator: Authenticator, 
     Args:
         name: of the method, from the path.
         request: the request.
-        authenticator: tells who asks.
+        authenticator: finds out who asks.
         dispatcher: answers.
     """
     if request.verb not in ("GET", "POST") and not (request.verb == "HEAD" and is_download(name)):

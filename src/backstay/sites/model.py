@@ -25,12 +25,12 @@ class Site:
     Attributes:
         kind: which system lives there.
         name: the site's name, else the directory's.
-        host: host name of its address; empty if the files do not tell.
+        host: host name of its address; empty if the files do not name it.
         version: version of the system; empty if unknown.
         databases: what its configuration names, the main one first.
         prefix: prefix of its table names; may be empty.
-        warnings: what its configuration does not tell plainly, in sentences.
-        address: its whole address, such as ``https://example.com/blog``; empty if the files do not tell.
+        warnings: what its configuration does not say plainly, in sentences.
+        address: its whole address, such as ``https://example.com/blog``; empty if the files do not name it.
     """
 
     kind: SiteKind

@@ -42,7 +42,7 @@ class PhpValues:
     Attributes:
         constants: by ``define()`` or ``const``; the first of a name counts, as in PHP.
         variables: variables and properties, without ``$``; the last of a name counts.
-        computed: names that are set to something that text alone does not tell.
+        computed: names that are set to something that cannot be read from the text alone.
     """
 
     constants: dict[str, Value] = field(default_factory=dict)

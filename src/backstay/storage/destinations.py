@@ -1,4 +1,4 @@
-"""The one door to every kind of destination."""
+"""Opening a destination, of whatever kind it is."""
 
 from __future__ import annotations
 

@@ -234,7 +234,7 @@ class Folder:
         what = f"{name} in {self._url}" if name else self._url
         kind: type[BackstayError] = StorageError
         if error.errno in _FULL:
-            kind, sentence = DiskFullError, f"{self._url} is full: make room there, or keep fewer backups."
+            kind, sentence = DiskFullError, f"{self._url} is full: free space there, or keep fewer backups."
         elif error.errno in _GONE:
             kind = ConnectionFailedError
             sentence = f"{what} can't be reached ({error.strerror}): check that it is still mounted."

@@ -25,7 +25,7 @@ class StoredFile:
     Attributes:
         name: relative to the destination's folder or prefix; slashes separate folders.
         size: in bytes.
-        modified: time of its last change; None where the service does not tell.
+        modified: time of its last change; None where the service does not say.
         checksums: what the service itself computed over the content, by algorithm (``sha256``, ``sha256-composite``,
             ``md5``, …), hexadecimal digits in lower case; empty where it computes none.
         proven: after `Destination.put`, the algorithm whose checksum, computed by the service, was compared with that
@@ -111,7 +111,7 @@ class Destination(Protocol):
             on_progress: called with the bytes that have arrived, those of the cut upload included.
 
         Returns:
-            What the service says about it now, checksums included; ``proven`` tells how its content was compared.
+            What the service says about it now, checksums included; ``proven`` says how its content was compared.
 
         Raises:
             VerificationError: the service has other bytes than were sent; they have been removed.

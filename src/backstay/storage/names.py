@@ -9,7 +9,7 @@ MOST_BYTES = 900
 
 
 def is_safe_name(name: str) -> bool:
-    """Tell whether a name stays inside its destination and can be written everywhere.
+    """Return whether a name stays inside its destination and can be written everywhere.
 
     Slashes separate folders; none of them may be empty, ``.`` or ``..``.
     """

@@ -1,7 +1,7 @@
 """A destination that is a bucket of Google Cloud Storage or a container of Azure Blob Storage.
 
-Both are spoken to by the library obstore, which does not tell what identifies an unfinished upload: one that was cut
-begins again. Nor does it tell the checksums that the services compute: a file is proven by reading it back.
+Both are spoken to by the library obstore, which does not say what identifies an unfinished upload: one that was cut
+begins again. Nor does it return the checksums that the services compute: a file is proven by reading it back.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Objects:
         return found
 
     def abandon(self, name: str, resume: str) -> None:  # noqa: ARG002  nothing here knows the pieces
-        """Do nothing: pieces that make no file are removed by Azure after a week, by Google as its bucket is told."""
+        """Do nothing: pieces that make no file are removed by Azure after a week, by Google as the bucket says."""
         checked(name)
 
     def read(self, name: str, offset: int, length: int) -> bytes:

@@ -54,7 +54,7 @@ _LOCKED: _Sentence = (
     StorageError,
     "{what} is locked by a rule of its bucket or container: delete it when that has run out.",
 )
-_FULL: _Sentence = (DiskFullError, "{label} is full: make room there, or keep fewer backups.")
+_FULL: _Sentence = (DiskFullError, "{label} is full: free space there, or keep fewer backups.")
 _FAILS: _Sentence = (ConnectionFailedError, "{label} fails at this time ({answer}): try again later.")
 _AWAY: _Sentence = (ConnectionFailedError, "{label} can't be reached: check the address and the network.")
 _REFUSED: _Sentence = (StorageError, "{what} was refused ({answer}): check the settings of the destination.")
@@ -158,7 +158,7 @@ def _client(endpoint: str) -> ClientConfig:
 
 
 def status_of(error: Exception) -> int:
-    """Return the HTTP status that an error of the library tells of, 0 for none."""
+    """Return the HTTP status in an error of the library, 0 for none."""
     found = _STATUS.search(str(error))
     return int(found[1] or found[2]) if found else 0
 

@@ -229,7 +229,7 @@ class RcloneDestination:
 
 
 class _Progress:
-    """Tells of bytes that have arrived: never fewer than before, never more than there are."""
+    """Reports bytes that have arrived: never fewer than before, never more than there are."""
 
     def __init__(self, size: int, on_progress: OnProgress) -> None:
         self._size = size

@@ -44,7 +44,7 @@ _KINDS: tuple[tuple[str, type[BackstayError], str], ...] = (
         AuthenticationError,
         "refuses the credentials: check user, password or key",
     ),
-    (r"no space left|\b507\b|insufficient storage|quota|\b552\b|disk full", DiskFullError, "is full: make room there"),
+    (r"no space left|\b507\b|insufficient storage|quota|\b552\b|disk full", DiskFullError, "is full: free space there"),
     (r"read-only file ?system", StorageError, "is read-only: make it writable"),
     (
         r"permission denied|\b403\b|forbidden|not authorized|access denied",
@@ -113,7 +113,7 @@ class Rclone:
         Args:
             arguments: of rclone.
             name: of the file, for messages.
-            on_bytes: told how many bytes have been moved; what it raises ends the command.
+            on_bytes: called with the number of bytes that have been moved; what it raises ends the command.
         """
         with self._started(arguments, subprocess.DEVNULL) as process:
             messages = _read_log(cast("IO[bytes]", process.stderr), on_bytes)

@@ -1,4 +1,4 @@
-"""What rclone is told about a destination: its remote, as environment variables, and the path there.
+"""What rclone needs to know about a destination: its remote, as environment variables, and the path there.
 
 Nothing secret stands in a command line, which every user of a machine can read. Remotes of our own addresses need no
 file and see none; those of ``rclone:REMOTE:path`` come from the user's own configuration.

@@ -71,7 +71,7 @@ class S3:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What S3 promises; services that lack a checksum answer with less, and the file's ``proven`` tells."""
+        """What S3 promises; services that lack a checksum answer with less, and the file's ``proven`` says so."""
         return Capabilities(("sha256", "sha256-composite", "md5", "md5-composite"), resumes=True, locks=True)
 
     def put(
@@ -255,7 +255,7 @@ def _checksums(headers: httpx2.Headers) -> dict[str, str]:
 
 def _number(text: str | None) -> int:
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise StorageError("The service does not tell the size of a file: check the endpoint.")
+        raise StorageError("The service does not report the size of a file: check the endpoint.")
     return int(text)
 
 

@@ -39,7 +39,7 @@ _TOKEN: _Sentence = (
     AuthenticationError,
     "{label} says that the session token is wrong or has expired: enter the credentials again.",
 )
-_FULL: _Sentence = (DiskFullError, "{label} is full: make room there, or keep fewer backups.")
+_FULL: _Sentence = (DiskFullError, "{label} is full: free space there, or keep fewer backups.")
 _MISSING: _Sentence = (NotFoundError, "{what} is not there.")
 _CLOCK: _Sentence = (
     AuthenticationError,

@@ -1,4 +1,4 @@
-"""What goes wrong is told in one sentence, and nothing is lost by it."""
+"""What goes wrong is reported in one sentence, and nothing is lost by it."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_all_tables_are_seen_in_one_state(
         ({"socket": "", "host": "127.0.0.1", "port": 1}, "cannot be reached: nobody listens there"),
     ],
 )
-def test_what_refuses_the_connection_is_told_without_the_password(
+def test_what_refuses_the_connection_is_reported_without_the_password(
     mysql_database: DatabaseAddress, change: dict[str, Any], message: str
 ) -> None:
     if not mysql_database.socket:

@@ -19,7 +19,7 @@ SITE = [
     "CREATE TABLE tst_log (at varchar(20))",
     "CREATE TABLE tst_posts (id int PRIMARY KEY, who int, FOREIGN KEY (who) REFERENCES tst_users (id))",
     "CREATE VIEW tst_names AS SELECT name FROM tst_users",
-    "CREATE TRIGGER told BEFORE UPDATE ON tst_users FOR EACH ROW SET NEW.name = CONCAT(NEW.name, '!')",
+    "CREATE TRIGGER reported BEFORE UPDATE ON tst_users FOR EACH ROW SET NEW.name = CONCAT(NEW.name, '!')",
     "CREATE TRIGGER tst_users_log BEFORE INSERT ON tst_log FOR EACH ROW SET NEW.at = 'x'",
     "INSERT INTO tst_users VALUES (1, 'a'), (2, 'b')",
     "INSERT INTO tst_posts VALUES (1, 1), (2, 2)",
@@ -33,7 +33,7 @@ def test_chosen_tables_are_replaced_with_their_triggers_and_others_kept(
     mysql_server.execute(SITE, address.name)
     sink, summary = dump_to(tmp_path, address)
     mysql_server.execute(
-        ["DROP TRIGGER told", "UPDATE tst_users SET name = 'z'", "DELETE FROM tst_posts WHERE id = 2"], address.name
+        ["DROP TRIGGER reported", "UPDATE tst_users SET name = 'z'", "DELETE FROM tst_posts WHERE id = 2"], address.name
     )
     work = load(
         address,
@@ -44,7 +44,7 @@ def test_chosen_tables_are_replaced_with_their_triggers_and_others_kept(
         on_warning=print,
     )
     made = finish(work)
-    assert (made.tables, made.entities, made.rows) == (("tst_users",), ("told",), 2)
+    assert (made.tables, made.entities, made.rows) == (("tst_users",), ("reported",), 2)
     mysql_server.execute("UPDATE tst_users SET name = 'c' WHERE id = 2", address.name)
     assert mysql_server.execute("SELECT name FROM tst_names ORDER BY 1", address.name) == [("a",), ("c!",)]
     assert mysql_server.execute("SELECT id FROM tst_posts", address.name) == [(1,)]
@@ -62,5 +62,5 @@ def test_chosen_tables_are_replaced_with_their_triggers_and_others_kept(
         (b"CREATE PROCEDURE p() BEGIN SELECT 1 ON x; END", ""),
     ],
 )
-def test_a_trigger_tells_its_table(statement: bytes, table: str) -> None:
+def test_a_trigger_names_its_table(statement: bytes, table: str) -> None:
     assert read_statement(statement).table == table

@@ -82,7 +82,7 @@ def test_what_exists_is_backed_up(postgresql_server: PostgreSQLServer, old_and_n
         assert postgresql_server.execute("SELECT count(*) FROM bak_shop.orders", old.name) == [(1,)]
 
 
-def test_functions_that_name_tables_by_the_old_prefix_are_told(
+def test_functions_that_name_tables_by_the_old_prefix_are_reported(
     postgresql_server: PostgreSQLServer, postgresql_database: DatabaseAddress, tmp_path: Path
 ) -> None:
     target = postgresql_server.create(postgresql_database.name + "_functions")
@@ -149,7 +149,7 @@ def test_a_load_that_fails_leaves_everything_as_it_was(
     assert (schema(postgresql_server, old.name), rows(postgresql_server, old.name)) == before
 
 
-def test_a_missing_or_old_pg_dump_is_told(
+def test_a_missing_or_old_pg_dump_is_reported(
     postgresql_database: DatabaseAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backstay.databases.postgresql.definitions._INSTALLED", ())
@@ -192,7 +192,7 @@ def test_filters(postgresql_server: PostgreSQLServer, postgresql_database: Datab
         ({"socket": "", "host": "127.0.0.1", "port": 1}, "cannot be reached"),
     ],
 )
-def test_what_refuses_the_connection_is_told_without_the_password(
+def test_what_refuses_the_connection_is_reported_without_the_password(
     postgresql_database: DatabaseAddress, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DatabaseConnectionError, match=message) as caught:
@@ -309,7 +309,7 @@ OF_THE_SERVER = [
 ]
 
 
-def test_objects_that_need_more_rights_are_kept_in_a_file_and_owners_told_in_one_sentence(
+def test_objects_that_need_more_rights_are_kept_in_a_file_and_owners_reported_in_one_sentence(
     postgresql_server: PostgreSQLServer, postgresql_database: DatabaseAddress, tmp_path: Path
 ) -> None:
     source = postgresql_server.create(postgresql_database.name + "_rich")

@@ -96,7 +96,7 @@ def test_into_an_empty_database_come_the_tables_and_what_they_need(site: Site) -
         site.server.drop(target.name)
 
 
-def test_what_is_chosen_but_needs_what_is_not_there_is_told(site: Site) -> None:
+def test_what_is_chosen_but_needs_what_is_not_there_is_reported(site: Site) -> None:
     target = site.server.create(site.address.name + "_view")
     try:
         with pytest.raises(LoadError, match=r'relation "public.jos_users" does not exist'):
@@ -128,7 +128,7 @@ def test_chosen_tables_are_backed_up_and_the_rest_stays(site: Site) -> None:
     site.run("INSERT INTO jos_users (name) VALUES ('next')")
 
 
-def test_rows_that_lose_their_parents_are_told(site: Site) -> None:
+def test_rows_that_lose_their_parents_are_reported(site: Site) -> None:
     site.run(
         "INSERT INTO jos_users (name) VALUES ('later')",
         "INSERT INTO shop.orders (user_id, total) SELECT max(id), 1 FROM jos_users",

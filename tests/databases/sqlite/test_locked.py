@@ -1,4 +1,4 @@
-"""A SQLite file that another program has locked is waited for, and told of if it stays so; it is never read half."""
+"""A SQLite file that another program has locked is waited for, and reported if it stays so; it is never read half."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_lock_that_is_let_go_is_waited_for(writer: sqlite3.Connection, tmp_pat
     assert rows(tmp_path / "copy.db") in ([expected[:1], expected] if mode(writer) == "wal" else [expected])
 
 
-def test_a_lock_that_comes_between_opening_and_copying_is_told(
+def test_a_lock_that_comes_between_opening_and_copying_is_reported(
     writer: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_read_only = copy.open_read_only

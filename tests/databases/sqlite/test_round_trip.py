@@ -233,7 +233,7 @@ def test_a_dump_cannot_write_other_files(tmp_path: Path) -> None:
     assert not (tmp_path / "evil.db").exists()
 
 
-def test_what_is_no_database_is_told(tmp_path: Path) -> None:
+def test_what_is_no_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database, but long enough to look at")
     assert not is_sqlite_file(tmp_path / "text.db")
     assert not is_sqlite_file(tmp_path / "missing.db")

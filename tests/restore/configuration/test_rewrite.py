@@ -112,7 +112,7 @@ def test_php_reads_the_new_values(tmp_path: Path) -> None:
     assert json.loads(joomla) == ["db.example:3307", "new", NASTY, "newdb", "abc_", "Joe's $host = 'x'; site"]
 
 
-def test_an_expression_is_left_alone_and_told_of(tmp_path: Path) -> None:
+def test_an_expression_is_left_alone_and_reported(tmp_path: Path) -> None:
     source = b"<?php define('DB_NAME', getenv('DB') ?: 'x'); define('DB_USER', \"u$x\");"
     after, warnings = rewritten(tmp_path, "wp-config.php", source)
     assert after == source

@@ -131,7 +131,7 @@ def test_a_site_may_move_between_folders_of_one_host() -> None:
     assert replacer.apply(before) == after
 
 
-def test_a_text_that_was_told_counts_before_the_address() -> None:
+def test_a_text_that_was_given_counts_before_the_address() -> None:
     replacer = Replacer([(f"https://{OLD}/cdn", "https://cdn.example.net")], [AddressMove(Place(OLD), NEW)])
     assert replacer.apply(b"https://old.example.com/cdn/a https://old.example.com/b") == (
         b"https://cdn.example.net/a https://www.new.example.org/shop/b"
@@ -156,7 +156,7 @@ def test_a_host_with_other_letters_is_found_in_both_of_its_forms() -> None:
         ("//me:pw@example.com", Place("example.com")),
     ],
 )
-def test_an_address_tells_the_place(address: str, place: Place) -> None:
+def test_an_address_names_the_place(address: str, place: Place) -> None:
     assert Place.parse(address) == place
 
 

@@ -33,7 +33,7 @@ class StartBackupParameters(Parameters):
     profile: ProfileId = Field(default=1, description="Profile to back up with.")
     description: Text = Field(default="", description="Title of the record; empty: the date.")
     comment: Text = Field(default="", description="Comment of the record; may hold HTML.")
-    backupid: Text = Field(default="", description="Ignored from level 400 on; the reply tells the real one.")
+    backupid: Text = Field(default="", description="Ignored from level 400 on; the reply holds the real one.")
     overrides: Mapping = Field(
         default_factory=dict, description="Dotted configuration keys and their values, for this backup only."
     )
@@ -49,7 +49,7 @@ class StepBackupParameters(Parameters):
         description="As the previous reply gave it. Where it is missing (clients older than level 330), the "
         "newest running backup of the tag is stepped.",
     )
-    profile: ProfileId = Field(default=1, description="Ignored: the running record tells it.")
+    profile: ProfileId = Field(default=1, description="Ignored: it is in the running record.")
 
 
 _REPLY: dict[str, Any] = {
@@ -90,7 +90,7 @@ START_BACKUP: Method[StartBackupParameters, StepReply] = Method(
 
 STEP_BACKUP: Method[StepBackupParameters, StepReply] = Method(
     name="stepBackup",
-    summary="Goes on with a backup, or tells how far it is.",
+    summary="Continues a backup, and returns how far it is.",
     parameters=StepBackupParameters,
     reply_type=StepReply,
     scope=Scope.BACKUP,

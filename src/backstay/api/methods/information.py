@@ -1,4 +1,4 @@
-"""Methods that tell what answers: its version and its profiles (api-methods.md 1)."""
+"""Methods about the server itself: its version and its profiles (api-methods.md 1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from backstay.api.replies import Profiles, VersionInfo
 
 GET_VERSION: Method[NoParameters, VersionInfo] = Method(
     name="getVersion",
-    summary="Tells the API level and the version of the software that answers.",
+    summary="Returns the API level and the version of the server.",
     parameters=NoParameters,
     reply_type=VersionInfo,
     scope=None,

@@ -95,7 +95,7 @@ LIST_BACKUPS: Method[ListParameters, Records] = Method(
 
 GET_BACKUP_INFO: Method[RecordParameters, BackupInfo] = Method(
     name="getBackupInfo",
-    summary="Tells one backup record and the files of its archive.",
+    summary="Returns one backup record and the files of its archive.",
     parameters=RecordParameters,
     reply_type=BackupInfo,
     scope=Scope.READ,

@@ -12,12 +12,12 @@ from backstay.api.replies import Flag, UpdateInformation
 class UpdateInformationParameters(Parameters):
     """Parameters of updateGetInformation."""
 
-    force: Boolean = Field(default=False, description="Look again instead of telling what is known.")
+    force: Boolean = Field(default=False, description="Look again instead of answering what is known.")
 
 
 UPDATE_GET_INFORMATION: Method[UpdateInformationParameters, UpdateInformation] = Method(
     name="updateGetInformation",
-    summary="Tells whether there is a newer version of the backup software.",
+    summary="Returns whether there is a newer version of the backup software.",
     parameters=UpdateInformationParameters,
     reply_type=UpdateInformation,
     scope=Scope.READ,

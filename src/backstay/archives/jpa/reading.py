@@ -78,7 +78,7 @@ class JpaReader:
             header = parse_archive_header(self.stream.read(self._start, 0xFFFF))
         except DamagedArchiveError as error:
             raise DamagedArchiveError(f"{self._name} is damaged: {error}.") from None
-        # Extras alone tell the versions apart (section 1.7): 1.0 has none.
+        # Only extras distinguish the versions (section 1.7): 1.0 has none.
         if header.version[0] != 1:
             raise DamagedArchiveError(
                 f"{self._name} is of version {header.version[0]}.{header.version[1]}, which is not known."
@@ -96,7 +96,7 @@ class JpaReader:
             yield entry
         if count & _LOW != self.header.entries:
             raise DamagedArchiveError(
-                f"{self._name} holds {count} entries where its header tells of {self.header.entries}: it was cut short "
+                f"{self._name} holds {count} entries where its header says {self.header.entries}: it was cut short "
                 "or never finished."
             )
 
@@ -148,7 +148,7 @@ class JpaReader:
         mask = (1 << 64) - 1 if header.wide else _LOW
         if (size & mask, compressed_size & mask) == (header.size, header.compressed_size):
             return None
-        return f"holds {size} bytes of content, and its header tells of {header.size}"
+        return f"holds {size} bytes of content, and its header says {header.size}"
 
     def content(self, entry: Entry) -> Iterator[bytes]:
         """Read an entry's content; see `FormatReader.content`."""

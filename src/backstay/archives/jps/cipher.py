@@ -11,13 +11,13 @@ import os
 from backstay.archives.cipher import (
     BLOCK,
     SALT_SIZE,
-    VECTOR_ROOM,
+    VECTOR_TRAILER,
     decrypt_cbc,
     derived_key,
     encrypt_cbc,
+    joined_block,
     legacy_key,
-    put_together,
-    take_apart,
+    split_block,
 )
 from backstay.errors import DamagedArchiveError
 
@@ -35,12 +35,12 @@ def encrypt(key: bytes, content: bytes | bytearray) -> bytes:
     """Make a block with a vector of its own, padded as the vendor's 2.0 writer pads (section 2.6)."""
     vector = os.urandom(BLOCK)
     size = len(content)
-    return put_together(encrypt_cbc(key, vector, content, bytes(_padding(size))), size, vector)
+    return joined_block(encrypt_cbc(key, vector, content, bytes(_padding(size))), size, vector)
 
 
 def encrypted_size(size: int) -> int:
     """Give the size of the block that `encrypt` makes of so many bytes."""
-    return size + _padding(size) + VECTOR_ROOM
+    return size + _padding(size) + VECTOR_TRAILER
 
 
 class Decryptor:
@@ -76,7 +76,7 @@ class Decryptor:
         Raises:
             DamagedArchiveError: if it cannot be such a block, or the key is wrong; the message is part of a sentence.
         """
-        found = take_apart(block)
+        found = split_block(block)
         if found.size != size or not found.possible:
             raise DamagedArchiveError("an encrypted block has an impossible length")
         key = self._key if found.salt is None else self._derived(found.salt)

@@ -101,7 +101,7 @@ class JpsReader:
         _, _, entries, self._size, _ = END.unpack(window.exactly(offset, END.size))
         if count & _LOW != entries:
             raise DamagedArchiveError(
-                f"{self._name} is damaged: it holds {count} entries where its end tells of {entries}."
+                f"{self._name} is damaged: it holds {count} entries where its end says {entries}."
             )
 
     def entry_at(self, window: Window, offset: int, end: int | None = None) -> tuple[Entry, int]:
@@ -159,7 +159,7 @@ class JpsReader:
         """Compare with the end mark; the vendor's own total of compressed sizes is not what section 2.5 says."""
         if size & _LOW == self._size:
             return None
-        return f"holds {size} bytes of content, and its end tells of {self._size}"
+        return f"holds {size} bytes of content, and its end says {self._size}"
 
     def content(self, entry: Entry) -> Iterator[bytes]:
         """Read an entry's content; see `FormatReader.content`."""

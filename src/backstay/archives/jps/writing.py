@@ -103,7 +103,7 @@ class JpsWriter:
         parts.append(END.pack(END_SIGNATURE, min(parts.part, 0xFFFF), *counts))
 
     def state(self) -> dict[str, Any]:
-        """Give the salt, and what tells whether a password is the same."""
+        """Give the salt, and what shows whether a password is the same."""
         return {"salt": self._salt.hex(), "key": self._fingerprint()}
 
     def release(self) -> None:

@@ -135,7 +135,7 @@ def _parse(stream: PartStream, position: int) -> tuple[Ending, int]:
     wide_position = position - LOCATOR.size - WIDE_END.size
     wide = stream.read(wide_position, WIDE_END.size) if wide_position >= 0 else b""
     if wide[:4] != WIDE_END_SIGNATURE:
-        # With data of its own the record is longer; then only the locator tells where it begins.
+        # With data of its own the record is longer; then only the locator says where it begins.
         _, disk, offset, _ = LOCATOR.unpack(raw)
         wide_position = stream.starts[disk] + offset if disk < len(stream.starts) else stream.length
         wide = stream.read(wide_position, WIDE_END.size)

@@ -109,7 +109,7 @@ class Ending(NamedTuple):
 
 
 def is_wide(largest: int) -> bool:
-    """Say whether a local header has to have room for 64-bit sizes."""
+    """Say whether a local header has to have fields for 64-bit sizes."""
     return largest >= LOW - _ROOM
 
 

@@ -91,8 +91,8 @@ class ZipReader:
                 f"{self._name} is damaged: it holds {count} entries, {self._count} were promised."
             )
 
-    def entry_at(self, window: Window, offset: int, end: int | None = None) -> tuple[Entry, int]:  # noqa: ARG002 - the header tells the end
-        """Read one local header, which tells no permissions and no kind; see `FormatReader.entry_at`.
+    def entry_at(self, window: Window, offset: int, end: int | None = None) -> tuple[Entry, int]:  # noqa: ARG002 - the end is in the header
+        """Read one local header, which holds neither permissions nor a kind; see `FormatReader.entry_at`.
 
         Only archives of Backstay's own are read so: their local headers hold all sizes.
         """

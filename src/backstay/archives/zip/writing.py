@@ -68,7 +68,7 @@ class ZipWriter:
     def written(self, head: Head, content: Content, largest: int, position: Position) -> None:
         """Note the record for the central directory."""
         if head.type is EntryType.SYMLINK and not stat.S_ISLNK(head.mode):
-            # Readers tell a link by this (section 3.1): with the mode of its target it would be a file.
+            # Readers recognise a link by this (section 3.1): with the mode of its target it would be a file.
             head = head._replace(mode=stat.S_IFLNK | 0o777)
         self._spool.append(pack_central(head, content, largest, position.part - 1, position.offset))
 

@@ -41,7 +41,7 @@ def start_backup(
 
 
 def step_backup(backupid: str | None = None) -> Call[StepReply]:
-    """Goes on with a backup.
+    """Continues a backup.
 
     Args:
         backupid: as the previous reply reported it; None only for servers below level 330.

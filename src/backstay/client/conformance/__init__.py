@@ -1,4 +1,4 @@
-"""A list of checks that any server of the API can be put to."""
+"""Checks whether a server keeps the rules of the API."""
 
 from __future__ import annotations
 

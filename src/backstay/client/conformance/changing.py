@@ -36,8 +36,8 @@ def whole_backup(probe: Probe) -> None:
 def _take(client: Client, profile: int) -> int:
     replies = list(client.backup(profile, TITLE))
     first, last = replies[0], replies[-1]
-    require(first.backup_id > 0, "startBackup does not tell the number of the record")
-    require(first.backupid, "startBackup does not tell the backupid")
+    require(first.backup_id > 0, "startBackup does not return the number of the record")
+    require(first.backupid, "startBackup does not return the backupid")
     require(len({reply.backupid for reply in replies}) == 1, "the backupid changes on the way")
     require(all(0 <= reply.progress <= 100 for reply in replies), "the progress leaves 0 to 100")
     progress = [reply.progress for reply in replies]

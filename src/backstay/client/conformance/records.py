@@ -16,13 +16,13 @@ UNKNOWN_RECORD = 2_000_000_000
 
 @checks
 def version(probe: Probe) -> None:
-    """`getVersion` tells a level of at least 319, version, date and edition."""
+    """`getVersion` answers a level of at least 319, version, date and edition."""
     with probe.client() as client:
-        told = client.get_version()
-    require(told.api >= 319, f"the level is {told.api}")
-    require(told.component, "there is no version")
-    require(re.fullmatch(r"\d{4}-\d\d-\d\d", told.date), f"the date is {told.date!r}")
-    require(told.edition in ("pro", "core"), f"the edition is {told.edition!r}")
+        answer = client.get_version()
+    require(answer.api >= 319, f"the level is {answer.api}")
+    require(answer.component, "there is no version")
+    require(re.fullmatch(r"\d{4}-\d\d-\d\d", answer.date), f"the date is {answer.date!r}")
+    require(answer.edition in ("pro", "core"), f"the edition is {answer.edition!r}")
 
 
 @checks

@@ -151,7 +151,7 @@ class Staging:
                 connection.set_where_known(variable, 0)
             self._compatibility = Compatibility(read_names(connection), self._refusals.replaced)
             self._set_session(f"SET SESSION sql_mode = {quote_string(self._sql_mode)}")
-            swap.work_alone(connection)
+            swap.lock_database(connection)
             self._check_names()
             swap.drop_leftovers(connection)
             self._existing = swap.existing_tables(connection)
@@ -172,14 +172,14 @@ class Staging:
                         f"at byte {offset}: {message_of(error)}."
                     ) from error
                 raise LoadError(
-                    f"{self._part}, byte {offset}: the server refused a statement: {self._told(message_of(error))}."
+                    f"{self._part}, byte {offset}: the server refused a statement: {self._renamed(message_of(error))}."
                 ) from error
             except LoadError as error:
                 if type(error) is not LoadError or str(error).startswith(self._part):
                     raise
                 raise LoadError(f"{self._part}: {error}.") from error
 
-    def _told(self, message: str) -> str:
+    def _renamed(self, message: str) -> str:
         """Return a server's message with the tables' own names in it."""
         for final, temporary in self._temporary.items():
             message = message.replace(temporary, final)
@@ -310,7 +310,7 @@ class Staging:
             if is_lost(error):
                 raise
             # A table without rows is a definition like any other; where rows follow, they would be lost: that fails.
-            self._unmade[name] = self._told(message_of(error).replace(target, name))
+            self._unmade[name] = self._renamed(message_of(error).replace(target, name))
             own = sql_text(StagedEntity("TABLE", name, self._concrete(text), Session(self._sql_mode)))
             kind = "sequence" if reading.role is Role.SEQUENCE else "table"
             self._refusals.add(SkippedObject(kind, name, self._unmade[name], own))
@@ -331,7 +331,7 @@ class Staging:
         for level, code, message in self._connection.show_warnings():  # type: ignore[no-untyped-call]  # in the stubs
             if level != "Note" and (table, code) not in self._warned:
                 self._warned.add((table, code))
-                self._warn(f"The server changed a value of {table} while it was loaded: {self._told(message)}.")
+                self._warn(f"The server changed a value of {table} while it was loaded: {self._renamed(message)}.")
 
     def _set_session(self, text: str) -> None:
         """Execute a SET statement; what this server does not know of it is left out, with a warning."""

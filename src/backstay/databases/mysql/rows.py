@@ -43,7 +43,7 @@ _ROW_END = b"\xfe"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column as ``information_schema`` tells of it."""
+    """A column as ``information_schema`` describes it."""
 
     name: str
     data_type: str
@@ -154,7 +154,7 @@ def _value(column: Column) -> list[str]:
         return _digits(column, name)
     start, text = (_MARK_BEFORE_TEXT, name) if column.charset in _UTF8 else (_MARK, raw_expression(column))
     if column.data_type == "enum" and "''" in column.column_type:
-        # '' may be a member or the value of an error, number 0: only the number tells them apart.
+        # '' may be a member or the value of an error, number 0: only the number distinguishes them.
         return [f"IF({name}+0=0,'0',{_choice(column, start, text, _MARK)})"]
     return _nullable(column, start, text, _MARK)
 

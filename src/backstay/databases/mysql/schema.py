@@ -149,7 +149,7 @@ def _text(value: Any) -> str:
 def hidden_kinds(connection: Connection, database: str) -> list[str]:
     """Return the kinds of entities that this account would not be shown even if they were there.
 
-    ``information_schema`` answers nothing instead of an error, so the account's rights must tell.
+    ``information_schema`` answers nothing instead of an error, so the account's rights decide.
     """
     try:
         grants = [next(iter(row.values())) for row in connection.rows("SHOW GRANTS")]

@@ -61,7 +61,7 @@ def drop_leftovers(connection: Connection) -> None:
             connection.execute(f"DROP TABLE IF EXISTS {quote(row['table_name'])}")
 
 
-def work_alone(connection: Connection) -> None:
+def lock_database(connection: Connection) -> None:
     """Wait until no other connection loads into this database; the connection keeps others out until it is closed.
 
     A process that was killed counts too: the server goes on with its last statement, and tables would move behind the
@@ -167,7 +167,7 @@ def _constraints_about(connection: Connection, tables: set[str]) -> list[Constra
 @contextmanager
 def _connected(address: DatabaseAddress, doing: str) -> Iterator[Connection]:
     with closing(connect(address)) as connection, reported_as(address, LoadError, doing):
-        work_alone(connection)
+        lock_database(connection)
         connection.execute(f"SET NAMES utf8mb4 COLLATE {LOAD_COLLATION}")
         connection.execute("SET SESSION foreign_key_checks = 0, unique_checks = 0")
         connection.set_where_known("system_versioning_alter_history", "KEEP")

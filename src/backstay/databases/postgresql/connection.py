@@ -75,7 +75,7 @@ _OF_THE_SERVER = ("08", "40", "53", "57")
 
 
 def is_of_one_object(connection: Connection, error: psycopg.Error) -> bool:
-    """Tell whether an error is of the object that a statement is about, so that the next may well work.
+    """Return whether an error is of the object that a statement is about, so that the next may well work.
 
     Source: PostgreSQL's manual, appendix A, "PostgreSQL Error Codes".
     """

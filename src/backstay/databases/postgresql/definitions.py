@@ -28,7 +28,7 @@ def find_pg_dump(server: int) -> str:
     """Return the path of a ``pg_dump`` that is at least as new as the server.
 
     Args:
-        server: the server's version as libpq tells it (160014 for 16.14).
+        server: the server's version as libpq reports it (160014 for 16.14).
 
     Raises:
         DumpError: there is none, or only older ones.

@@ -1,4 +1,4 @@
-"""Make room in a PostgreSQL database for what a load makes, and put back what had to step aside."""
+"""Move what stands in the way of a load in a PostgreSQL database aside, and put it back."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Execution:
         self._rights_left_out: Counter[str] = Counter()
 
     def is_of_the_server(self, text: bytes) -> bool:
-        """Tell whether a statement is about the server and its accounts more than about the site."""
+        """Return whether a statement is about the server and its accounts more than about the site."""
         return _OF_THE_SERVER.match(text) is not None
 
     def refused_table(self, text: bytes) -> tuple[str, str] | None:
@@ -83,7 +83,7 @@ class Execution:
             return
         error = self._error_of(_SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS ", text, count=1))
         if error is None:
-            selection.was_lacking(text)
+            selection.note_made(text)
         elif isinstance(error, _PRESENT) or (selection.is_partial and isinstance(error, _LACKING)):
             # It is there, or needs what was not chosen; a table that cannot do without it says so itself.
             _log.debug("Left as it is in the database: %s", text[:80].decode("utf-8", "backslashreplace"))

@@ -212,7 +212,7 @@ class _Load:
         with ExitStack() as self._open_copy:
             for self._part, opener in parts:
                 self._offset = 0
-                with closing(opener()) as file, self._told():
+                with closing(opener()) as file, self._reported_at():
                     reader = StatementReader(file)
                     for statement in reader.statements():
                         self._offset = statement.offset
@@ -221,13 +221,13 @@ class _Load:
                         if self._bytes - reported >= _PROGRESS_AFTER:
                             reported = self._bytes
                             yield self._progress()
-            with self._told():
+            with self._reported_at():
                 self._end_copy()
         yield self._progress()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell of errors with the part and the offset of the statement; for rows, of where those of the table begin."""
+    def _reported_at(self) -> Iterator[None]:
+        """Report errors with the part and the offset of the statement; for rows, of where those of the table begin."""
         try:
             yield
         except psycopg.Error as error:

@@ -30,17 +30,17 @@ _SUBSCRIPTION = re.compile(rb"(?:CREATE|ALTER)\s+SUBSCRIPTION\s", re.IGNORECASE)
 
 
 def is_required(statement: bytes) -> bool:
-    """Tell whether a load fails where the server refuses a statement: settings, schemas, rows, values of sequences."""
+    """Return whether a load fails where the server refuses a statement: settings, schemas, rows, sequences' values."""
     return _REQUIRED.match(statement) is not None
 
 
 def is_subscription(statement: bytes) -> bool:
-    """Tell whether a statement subscribes to another server."""
+    """Return whether a statement subscribes to another server."""
     return _SUBSCRIPTION.match(statement) is not None
 
 
 def is_foreign_key(statement: bytes) -> bool:
-    """Tell whether a statement adds a foreign key to a table."""
+    """Return whether a statement adds a foreign key to a table."""
     match = _CONSTRAINT.match(statement)
     return match is not None and match["foreign"] is not None
 

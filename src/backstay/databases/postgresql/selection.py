@@ -153,7 +153,7 @@ class Selection:
         last = found.form in {"index", "attaches"}
         return bool(found.names) and found.names[-1 if last else 0] in self.relations
 
-    def was_lacking(self, statement: bytes) -> None:
+    def note_made(self, statement: bytes) -> None:
         """Note that a statement to be taken if lacking was executed: what the dump says of its object counts too."""
         found = about(statement)
         if found.form == "makes":

@@ -1,6 +1,6 @@
 """Definitions of tables that an account may not read, from the catalogs.
 
-``pg_dump`` locks every table it writes, and fails for the whole database where it may not lock one. The catalogs tell
+``pg_dump`` locks every table it writes, and fails for the whole database where it may not lock one. The catalogs show
 everybody how a table is made: its columns, defaults, constraints, indexes and place among partitions. Rights, comments,
 triggers and policies of such a table are not written.
 """

@@ -169,7 +169,7 @@ class _Load:
             if not self._selection.takes(text):
                 return
             if self._selection.makes:
-                self._make_room(connection, self._selection.makes)
+                self._drop_namesake(connection, self._selection.makes)
             if self._selection.counts:
                 # The rows have made one already.
                 connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (self._selection.counts,))
@@ -178,7 +178,7 @@ class _Load:
         if _INSERT.match(text):
             self.rows += max(0, cursor.rowcount)
 
-    def _make_room(self, connection: sqlite3.Connection, name: str) -> None:
+    def _drop_namesake(self, connection: sqlite3.Connection, name: str) -> None:
         """Drop what has the name of something that is about to be made."""
         found = connection.execute("SELECT type FROM sqlite_master WHERE name = ? COLLATE NOCASE", (name,)).fetchone()
         if not found:

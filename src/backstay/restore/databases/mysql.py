@@ -13,7 +13,7 @@ from backstay.databases.mysql.connection import Connection, connect, reported_as
 from backstay.databases.mysql.load import Staging
 from backstay.databases.mysql.schema import in_order
 from backstay.databases.mysql.staged import StagedEntity, StagedLoad, StagedTable
-from backstay.databases.mysql.swap import drop_leftovers, finish, swap, undo, work_alone
+from backstay.databases.mysql.swap import drop_leftovers, finish, lock_database, swap, undo
 from backstay.databases.mysql.tokens import identifiers, quote
 from backstay.databases.skipped import Refusals
 from backstay.errors import LoadError
@@ -76,7 +76,7 @@ class MySQLStage:
         return {"staged": self._known().to_json(), "replaced": self.replaced, "refused": self.refused}
 
     def is_intact(self) -> bool:
-        """Tell whether every temporary table is still there."""
+        """Return whether every temporary table is still there."""
         return {table.new for table in self._known().tables} <= present_tables(self._address)
 
     def swap(self, on_warning: Callable[[str], None]) -> None:
@@ -92,7 +92,7 @@ class MySQLStage:
             return
         doing = "the old tables were looked for"
         with closing(connect(self._address)) as connection, reported_as(self._address, LoadError, doing):
-            work_alone(connection)
+            lock_database(connection)
             present = present_tables(self._address)
         out = [table for table in self._staged.tables if not _is_back(table, present)]
         undo(self._address, dataclasses.replace(self._staged, tables=out), Refusals(on_warning, self._refused_file))
@@ -105,7 +105,7 @@ class MySQLStage:
         """Drop every temporary table of a load that was not swapped in; of this database, whoever began it."""
         doing = "the temporary tables were dropped"
         with closing(connect(self._address)) as connection, reported_as(self._address, LoadError, doing):
-            work_alone(connection)
+            lock_database(connection)
             connection.execute("SET SESSION foreign_key_checks = 0")
             drop_leftovers(connection)
 
@@ -125,7 +125,7 @@ def _in_order(entities: list[StagedEntity]) -> list[StagedEntity]:
 
 
 def _is_back(table: StagedTable, present: set[str]) -> bool:
-    """Tell whether an earlier, interrupted undo has put a table back already: then its name must not be touched."""
+    """Return whether an earlier, interrupted undo has put a table back already: then its name must not be touched."""
     return table.replaces and table.old not in present and table.new not in present
 
 

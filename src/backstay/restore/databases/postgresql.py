@@ -166,7 +166,7 @@ class PostgreSQLStage:
         return {"had_tables": self._had_tables, "only_tables": list(self._only_tables), "replaced": self.replaced}
 
     def is_intact(self) -> bool:
-        """Tell whether the copies are still there."""
+        """Return whether the copies are still there."""
         return (self._folder / "new" / _METADATA).exists()
 
     def swap(self, on_warning: Callable[[str], None]) -> None:

@@ -88,7 +88,7 @@ class SQLiteStage:
         return {"slots": self._slots.to_json() if self._slots else {}, "replaced": self.replaced}
 
     def is_intact(self) -> bool:
-        """Tell whether the new file is still there."""
+        """Return whether the new file is still there."""
         return (self._beside / "new" / self._path.name).exists()
 
     def swap(self, on_warning: Callable[[str], None]) -> None:

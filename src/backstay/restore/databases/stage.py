@@ -61,7 +61,7 @@ class Stage(Protocol):
         ...
 
     def is_intact(self) -> bool:
-        """Tell whether what was staged is still all there."""
+        """Return whether what was staged is still all there."""
         ...
 
     def swap(self, on_warning: Callable[[str], None]) -> None:

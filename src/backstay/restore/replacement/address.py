@@ -62,7 +62,7 @@ class Place:
         return cls(host.removesuffix(default).lower(), parts.path.rstrip("/"))
 
     def holds(self, other: Place) -> bool:
-        """Tell whether another place is this one, or a folder in it."""
+        """Return whether another place is this one, or a folder in it."""
         return self.host == other.host and (other.path + "/").startswith(self.path + "/")
 
     def __str__(self) -> str:

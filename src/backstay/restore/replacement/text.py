@@ -152,7 +152,7 @@ def _always(replacement: bytes, found: bytes) -> bytes:
 def _variants(old: str, new: str) -> list[tuple[bytes, bytes, bool]]:
     """Return the ways in which an old text is written, as patterns, each with what replaces it.
 
-    The third of each tells that slashes of the replacement are escaped as those of what was found.
+    The third of each says that slashes of the replacement are escaped as those of what was found.
     """
     before, after = _bytes(old), _bytes(new)
     has_slashes = b"/" in before
@@ -183,13 +183,13 @@ def _json_string(text: bytes, *, like: bytes) -> bytes:
 
 
 def _is_base64(value: bytes) -> bool:
-    """Tell whether a value as a whole is base64, its lines wrapped or not."""
+    """Return whether a value as a whole is base64, its lines wrapped or not."""
     bare = b"".join(value.split())
     return _BASE64_RUN.fullmatch(bare) is not None and _looks_encoded(bare)
 
 
 def _looks_encoded(run: bytes) -> bool:
-    """Tell base64 from a path: both are letters, digits and slashes."""
+    """Distinguish base64 from a path: both are letters, digits and slashes."""
     return (
         len(run) >= _SHORTEST_BASE64
         and len(run) % 4 == 0

@@ -20,7 +20,7 @@ from backstay.server.handlers.model import Call, Handler, Scheduling
 
 
 def start(call: Call, parameters: StartBackupParameters) -> StepReply:
-    """Start a backup and tell how far it is."""
+    """Start a backup and return how far it is."""
     known = [number for number, _ in call.installation.catalogue.profiles.names()]
     if parameters.profile not in known:
         raise INVALID_PROFILE.error()
@@ -42,7 +42,7 @@ def start(call: Call, parameters: StartBackupParameters) -> StepReply:
 
 
 def step(call: Call, parameters: StepBackupParameters) -> StepReply:
-    """Wait for news of a backup and tell them."""
+    """Wait for news of a backup and return them."""
     backupid = parameters.backupid or unnamed_backupid(call.installation, parameters.tag or "json")
     if not backupid:
         raise NOTHING_RUNS.error()

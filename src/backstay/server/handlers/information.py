@@ -16,7 +16,7 @@ _LAST_LEVEL_WITH_UPDATES = 400
 
 
 def get_version(call: Call, parameters: NoParameters) -> VersionInfo:
-    """Tell level and version; the reference leaves the update check out above level 400."""
+    """Return level and version; the reference leaves the update check out above level 400."""
     del parameters
     return VersionInfo(
         api=call.level,
@@ -34,10 +34,10 @@ def get_profiles(call: Call, parameters: NoParameters) -> list[ProfileItem]:
 
 
 def update_information(call: Call, parameters: UpdateInformationParameters | None = None) -> dict[str, Any]:
-    """Tell what the settings say of updates; Backstay itself asks nobody."""
+    """Return what the settings say of updates; Backstay itself asks nobody."""
     del parameters
-    told = call.installation.configuration.server
-    return dict(_update(told.newest_version, told.newest_version_url))
+    server = call.installation.configuration.server
+    return dict(_update(server.newest_version, server.newest_version_url))
 
 
 @lru_cache(maxsize=16)

@@ -50,7 +50,7 @@ def listed(call: Call, parameters: ListParameters) -> list[BackupRecord]:
 
 
 def information(call: Call, parameters: RecordParameters) -> BackupInfo:
-    """Tell one record and the files of its archive."""
+    """Return one record and the files of its archive."""
     backup = _backup(call, parameters)
     files = [PartFile(part=file.part, name=file.name, size=file.size) for file in _files(call, backup)]
     return BackupInfo(**_columns(backup), filenames=files, drill=backup.proof.get("drill"))
