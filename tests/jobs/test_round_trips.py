@@ -13,9 +13,8 @@ from blake3 import blake3
 from backstay.catalogue import Backup
 from backstay.jobs.drill import drill_backup
 from backstay.jobs.installation import Installation, api_secret, open_installation
-from backstay.jobs.restore import begin_restore, run_restore, source_of_backup
 from backstay.jobs.storage_import import import_storage
-from backstay.restore import DrillReport, RestorePlan, RestoreReport
+from backstay.restore import DrillReport
 from jobs.stored_commands import PASSWORD, settings_of
 from server.driving import running
 from support.azure import AzureServer
@@ -25,7 +24,7 @@ from support.ftp import FtpServer
 from support.google import GoogleServer
 from support.s3 import S3Server
 from support.sftp import SftpServer
-from support.stored import add_storage, tree
+from support.stored import add_storage, restore_stored, tree
 from support.webdav import WebDavServer
 
 SERVERS = ("s3", "webdav", "sftp", "azure", "google", "ftp")
@@ -76,7 +75,7 @@ def test_a_backup_comes_back_from_a_server_alone(
         add_storage(bare, place)
         (found,) = import_storage(bare, "nas", password).imported
         assert (found.archivename, found.meta, found.total_size) == (backup.archivename, "remote", backup.total_size)
-        restore(bare, found.id, tmp_path / "back", password)
+        restore_stored(bare, found.id, tmp_path / "back", password)
     assert list(tree(tmp_path / "back")) == list(tree(site))
 
 
@@ -114,11 +113,3 @@ def assert_downloads(installation: Installation, backup: Backup) -> None:
             ):
                 piece = http.get(f"{url}/index.php", params=fields, headers={"Range": asked})
                 assert (piece.status_code, piece.content) == (206, wanted)
-
-
-def restore(installation: Installation, backup_id: int, target: Path, password: str | None) -> None:
-    """Restore a backup without a warning."""
-    source = source_of_backup(installation, backup_id, password)
-    plan = RestorePlan(str(source.path), str(target), password=source.password, remote=source.remote)
-    *_, report = run_restore(begin_restore(installation, plan), pytest.fail)
-    assert isinstance(report, RestoreReport)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from backstay.storage import open_destination
 from support.backups import begin, finish, kill, make_files, take
 from support.deaths import Deaths
 from support.destinations import Place
+from support.faulty_front import Fault, faulty_front
 from support.s3 import S3Server
 
 OFFSITE = {"backstay__storage__destinations": "offsite", "backstay__job__attempts": "50"}
@@ -95,6 +97,24 @@ def test_a_worker_that_dies_at_any_of_twenty_points_of_an_upload_leaves_just_wha
         delete_copies(installation, state.backup_id)
     with place.open() as opened:
         assert list(opened.list()) == []
+
+
+def test_a_backup_arrives_although_every_third_request_fails(
+    installation: Installation, site: Path, s3_server: S3Server
+) -> None:
+    faults = itertools.cycle(
+        [Fault("refuse", 500), Fault("cut request"), Fault("refuse", 503, {"retry-after": "1"}), Fault("cut answer")]
+    )
+    number = itertools.count(1)
+    with faulty_front(s3_server.endpoint) as front:
+        place = s3_server.place(endpoint=front.url)
+        add(installation, place.url, place.secrets)
+        front.choose = lambda _method, _path: next(faults) if next(number) % 3 == 0 else None
+        backup = take(installation, site, **OFFSITE)
+        front.choose = lambda _method, _path: None
+        assert installation.catalogue.backups.warnings(backup.id) == []
+        assert_arrived(installation, backup.id, place, s3_server)
+    assert len(front.seen) > 9
 
 
 def test_a_backup_that_is_deleted_while_it_sends_leaves_no_upload_half_done(

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from backstay.catalogue import Backup
-from backstay.errors import NotFoundError
+from backstay.errors import NotFoundError, VerificationError
 from backstay.jobs.installation import Installation
 from backstay.jobs.stored_backups import choose_copy, open_backup
 from backstay.storage.folder import Folder
 from jobs.stored_commands import PASSWORD, run, settings_of
 from support.backups import make_files, take
 from support.destinations import Place
-from support.stored import add_storage, store, tree
+from support.faulty_front import Fault, faulty_front
+from support.s3 import S3Server
+from support.stored import add_storage, restore_stored, store, tree
 
 
 @pytest.fixture
@@ -163,3 +165,20 @@ def test_what_is_not_what_was_sent_is_not_restored(
     said = run(installation, "restore", str(backup.id), "--to", str(tmp_path / "back"), code=1)
     assert "is not what was sent there" in said
     assert not (tmp_path / "back").exists()
+
+
+def test_bytes_that_change_on_the_way_down_are_noticed(
+    installation: Installation, site: Path, s3_server: S3Server, tmp_path: Path
+) -> None:
+    with faulty_front(s3_server.endpoint) as front:
+        add_storage(installation, s3_server.place(endpoint=front.url))
+        backup = stored(installation, site, "jpa", 1 << 18)
+        front.spoil(Fault("damage answer"), "GET", ".j01")
+        with open_backup(installation, backup.id, "", None) as archive:
+            assert not archive.verify().ok
+        front.spoil(Fault("damage answer"), "GET", ".j01")
+        with pytest.raises(VerificationError, match="is not what was sent there"):
+            restore_stored(installation, backup.id, tmp_path / "back")
+        assert not (tmp_path / "back").exists()
+        restore_stored(installation, backup.id, tmp_path / "another")
+    assert list(tree(tmp_path / "another")) == list(tree(site))

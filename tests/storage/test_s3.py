@@ -11,7 +11,7 @@ import pytest
 from backstay.errors import AuthenticationError, BackstayError, NotFoundError, StorageError
 from backstay.storage import PutOptions, open_destination
 from backstay.storage.s3 import S3
-from backstay.storage.s3_client import S3Error, parse_xml
+from backstay.storage.s3_client import parse_xml
 from backstay.storage.s3_signature import Credentials, encode_path, encode_query, signed_headers
 from backstay.storage.s3_upload import PIECE
 from support.destinations import Place, send
@@ -149,13 +149,6 @@ def test_a_bucket_that_is_missing_is_one_sentence(s3_server: S3Server, source: P
         for act in (lambda: send(destination, "a", large), lambda: list(destination.list())):
             with pytest.raises(NotFoundError, match=r"The bucket of s3://no-such-bucket does not exist"):
                 act()
-
-
-def test_a_clock_that_is_ten_minutes_off_is_one_sentence() -> None:
-    with Place("s3://bucket", SECRETS).open() as destination:
-        assert isinstance(destination, S3)
-        error = destination._client.sentence(S3Error(403, "RequestTimeTooSkewed", ""))
-    assert "set the clock" in str(error)
 
 
 def test_signatures_are_those_of_botocore() -> None:

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from backstay.catalogue import Backup, CopyPart, NamedDestination
 from backstay.engine.document import DocumentProfile, DocumentSite, document_bytes, document_name, make_document
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, get_backup
+from backstay.jobs.restore import begin_restore, run_restore, source_of_backup
+from backstay.restore import RestorePlan, RestoreReport
 from backstay.storage import open_destination
 from support.destinations import Place, send
 
@@ -64,6 +68,14 @@ def store(
             backup.id, filesexist=False, remote_filename=f"{destination.url}/{folder}{files[-1].name}"
         )
     return get_backup(installation, backup.id)
+
+
+def restore_stored(installation: Installation, backup_id: int, target: Path, password: str | None = None) -> None:
+    """Restore a backup from where it lies, without a warning."""
+    source = source_of_backup(installation, backup_id, password)
+    plan = RestorePlan(str(source.path), str(target), password=source.password, remote=source.remote)
+    *_, report = run_restore(begin_restore(installation, plan), pytest.fail)
+    assert isinstance(report, RestoreReport)
 
 
 def tree(root: Path) -> Iterator[tuple[str, int, str]]:

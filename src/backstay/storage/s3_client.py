@@ -120,11 +120,13 @@ class S3Error(Exception):
         status: of HTTP.
         code: of S3, or empty.
         detail: the service's own words, shortened.
+        region: where the bucket lies, where the service says so.
+        wait: seconds after which the service wants to be asked again.
     """
 
-    def __init__(self, status: int, code: str, detail: str, region: str = "") -> None:
+    def __init__(self, status: int, code: str, detail: str, region: str = "", wait: float = 0.0) -> None:
         super().__init__(f"{status} {code}")
-        self.status, self.code, self.detail, self.region = status, code, detail, region
+        self.status, self.code, self.detail, self.region, self.wait = status, code, detail, region, wait
 
     @property
     def may_pass(self) -> bool:
@@ -190,20 +192,22 @@ class S3Client:
             yield response
 
     def trying(self, attempt: Callable[[], T]) -> T:
-        """Try again, with growing pauses, for some seconds at most."""
+        """Try again, with growing pauses or those that the service asks for, for some seconds at most."""
         pause, deadline = 0.2, time.monotonic() + _PATIENCE
         while True:
+            wait = pause * random.uniform(0.5, 1.0)  # noqa: S311  spreads attempts, guards nothing
             try:
                 return attempt()
             except httpx2.TransportError as error:
-                if time.monotonic() + pause > deadline or isinstance(error, httpx2.UnsupportedProtocol):
+                if time.monotonic() + wait > deadline or isinstance(error, httpx2.UnsupportedProtocol):
                     raise ConnectionFailedError(
                         f"{self.bucket.label} can't be reached ({_reason(error)}): check the address and the network."
                     ) from None
             except S3Error as error:
-                if not error.may_pass or time.monotonic() + pause > deadline:
+                wait = max(wait, error.wait)
+                if not error.may_pass or time.monotonic() + wait > deadline:
                     raise
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  spreads attempts, guards nothing
+            time.sleep(wait)
             pause = min(pause * 2, 5.0)
 
     @contextmanager
@@ -286,13 +290,17 @@ def parse_xml(content: bytes) -> ET.Element:
 
 
 def _error_in(status: int, content: bytes, headers: Mapping[str, str] | None = None) -> S3Error:
-    region = (headers or {}).get("x-amz-bucket-region", "")
+    named = headers or {}
+    region, after = named.get("x-amz-bucket-region", ""), named.get("retry-after", "")
+    # The other form, a date, depends on this machine's clock: the growing pauses do instead.
+    wait = float(after) if after.isascii() and after.isdigit() and len(after) < 9 else 0.0
     try:
         root = parse_xml(content)
     except StorageError:
-        return S3Error(status, "", "", region)
+        return S3Error(status, "", "", region, wait)
     detail = "".join(letter for letter in root.findtext("Message", "")[:200] if letter.isprintable())
-    return S3Error(status, root.findtext("Code", "")[:60], detail, region or root.findtext("Region", "")[:40])
+    region = region or root.findtext("Region", "")[:40]
+    return S3Error(status, root.findtext("Code", "")[:60], detail, region, wait)
 
 
 def _reason(error: httpx2.TransportError) -> str:

@@ -114,6 +114,8 @@ class Upload:
         if not upload:
             abort_uploads(self._client, self._key)
             upload = self._begin()
+            # Where the answer to a first attempt was lost, there are two.
+            abort_uploads(self._client, self._key, keep=upload)
         self._on_resume(json.dumps({"upload": upload, "piece": piece_size, "size": self.size}))
         self._send_missing(upload, pieces, sent)
         self._complete(upload, sent)
@@ -277,8 +279,8 @@ class _Expected:
         return ""
 
 
-def abort_uploads(client: S3Client, key: str) -> None:
-    """Abort every upload of a key; a key of the service that may not list them leaves them.
+def abort_uploads(client: S3Client, key: str, *, keep: str = "") -> None:
+    """Abort every upload of a key, but the one to keep; credentials that may not list them leave them.
 
     Raises:
         S3Error: the service refuses.
@@ -290,7 +292,8 @@ def abort_uploads(client: S3Client, key: str) -> None:
             return
         raise
     for element in root.iter("Upload"):
-        if element.findtext("Key") == key and (upload := element.findtext("UploadId")):
+        upload = element.findtext("UploadId")
+        if element.findtext("Key") == key and upload and upload != keep:
             try:
                 client.call("DELETE", key, {"uploadId": upload})
             except S3Error as error:
