@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import re
 import signal
@@ -71,6 +72,31 @@ def test_it_says_where_it_listens_answers_and_ends(home: Path) -> None:
     assert "GET /index.php (getVersion by secret, version 2: 200): 200" in log
     assert secret not in output + log
     assert "Traceback" not in log
+
+
+def test_the_log_as_json(home: Path) -> None:
+    home.mkdir()
+    (home / "backstay.toml").write_text('[server]\nlog_format = "json"\n')
+    command = [*COMMAND, "serve", "--port", "0", "--home", str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            url = json.loads(process.stderr.readline())["url"]
+            with open_installation(home) as installation:
+                secret = api_secret(installation)
+            httpx2.get(f"{url}/index.php?method=getVersion&_akeebaAuth={secret}")
+            httpx2.get(f"{url}/index.php?method=getVersion&_akeebaAuth=wrong")
+            process.send_signal(signal.SIGTERM)
+            output, log = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (output, process.returncode) == ("", 0)
+    lines = [json.loads(line) for line in log.splitlines()]
+    call = next(line for line in lines if line.get("method") == "getVersion")
+    assert (call["level"], call["caller"], call["version"], call["status"]) == ("INFO", "secret", 2, 200)
+    assert (call["verb"], call["path"], call["http_status"]) == ("GET", "/index.php", 200)
+    assert any(line["level"] == "WARNING" and "log-in" in line["message"] for line in lines)
+    assert secret not in log
 
 
 def test_quiet(home: Path) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.jobs.process_log import LogFormat
+
 if TYPE_CHECKING:
     from backstay.jobs.installation import Installation
 
@@ -31,6 +33,10 @@ Password = Annotated[
         metavar="TEXT",
         help="Password of an encrypted archive. Other users can see command lines: prefer the variable.",
     ),
+]
+Log = Annotated[
+    LogFormat | None,
+    typer.Option("--log-format", help="How a line of the log looks.", show_default="text, or server.log_format"),
 ]
 Secret = Annotated[
     str | None,

@@ -9,11 +9,15 @@ from typing import Annotated
 import typer
 
 from backstay.cli import options
-from backstay.cli.output import console, say, warn
+from backstay.cli.output import console
 from backstay.errors import NotFoundError, UsageError
+from backstay.jobs.process_log import LogFormat, set_up_log
+from backstay.jobs.supervision import supervisor
 from backstay.jobs.waiting import resume_unfinished
 from backstay.server.certificate import Certificate
 from backstay.version import __version__
+
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -29,6 +33,7 @@ def serve(
     ] = None,
     key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key (PEM).")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
+    log_format: options.Log = None,
     home: options.Home = None,
 ) -> None:
     """Answer clients of the Akeeba Backup JSON API, versions 1, 2 and 3.
@@ -44,27 +49,32 @@ def serve(
     # Imported here because it is slow, and needed by this command only.
     from backstay.server import running
 
-    tls = _certificate(certificate, key)
+    tls, watching = _certificate(certificate, key), supervisor()
     with options.opened(home) as installation:
         running.require_strong_secret(installation)
         configuration = installation.configuration.server
         listening = running.listening_socket(
             configuration.host if host is None else host, configuration.port if port is None else port
         )
-        running.set_up_log(logging.WARNING if quiet else logging.INFO)
+        shown = log_format or configuration.log_format
+        set_up_log(logging.WARNING if quiet else logging.INFO, shown)
         for number in resume_unfinished(installation):
-            say(f"Backup {number} had not ended: it goes on.")
+            _log.info("Backup %d had not ended: it goes on.", number)
         if tls is None and not running.is_loopback(listening):
-            warn(
+            _log.warning(
                 "Other machines can reach this server, and without TLS everyone on the way reads the secret word: give "
                 "--tls-certificate and --tls-key, or listen on 127.0.0.1 behind a reverse proxy."
             )
         url = running.url_of(listening, encrypted=tls is not None)
-        running.run(installation, listening, tls, announce=lambda: _announce(url))
+        running.run(installation, listening, tls, supervisor=watching, announce=lambda: _announce(url, shown))
 
 
-def _announce(url: str) -> None:
-    console.print(f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word.")
+def _announce(url: str, log_format: LogFormat) -> None:
+    line = f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word."
+    if log_format is LogFormat.JSON:
+        _log.info(line, extra={"fields": {"url": url}})
+        return
+    console.print(line)
     console.file.flush()
 
 

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from backstay.jobs.process_log import LogFormat
+
 
 class ServerConfiguration(BaseModel):
     """How ``backstay serve`` listens, whom it lets in, and which API it speaks."""
@@ -56,6 +58,11 @@ class ServerConfiguration(BaseModel):
     )
     maximum_connections: int = Field(
         default=1000, ge=10, description="Connections open at once; further ones are answered with HTTP 503."
+    )
+    log_format: LogFormat = Field(
+        default=LogFormat.TEXT,
+        description="How the log of 'backstay serve' and 'backstay worker' looks: text for a person, json for a "
+        "program that collects logs, one object a line; --log-format wins.",
     )
     newest_version: str = Field(
         default="",

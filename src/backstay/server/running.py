@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import logging
 import signal
 import socket
 import ssl
@@ -15,13 +14,13 @@ import uvicorn
 from backstay.api.strength import weakness
 from backstay.errors import BackstayError, ConfigurationError
 from backstay.jobs.installation import Installation, api_secret
+from backstay.jobs.supervision import Supervisor
 from backstay.server.application import create_application
 from backstay.server.certificate import Certificate
 from backstay.server.protocol import limited_protocol
 
 _GRACE_SECONDS = 20
 _LISTENERS = 2048
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -79,18 +78,44 @@ def require_strong_secret(installation: Installation) -> None:
         raise ConfigurationError(f"The secret word of the API can't be used. {reason}")
 
 
-def set_up_log(level: int) -> None:
-    """Send the log to standard error: Backstay's own from a level on, others' warnings."""
-    logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT)
-    logging.getLogger("backstay").setLevel(level)
+class Server(uvicorn.Server):
+    """A server that tells its supervisor how it is, from its own loop.
+
+    Args:
+        config: of uvicorn.
+        supervisor: hears of it.
+    """
+
+    def __init__(self, config: uvicorn.Config, supervisor: Supervisor) -> None:
+        super().__init__(config)
+        self._supervisor = supervisor
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        self._supervisor.ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is done ten times a second; return whether the server is to end."""
+        if self._supervisor.pause is not None and counter % max(1, int(self._supervisor.pause * 10)) == 0:
+            self._supervisor.alive()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what is under way finish for a while."""
+        self._supervisor.stopping()
+        await super().shutdown(sockets)
 
 
-def make_server(installation: Installation, certificate: Certificate | None = None) -> uvicorn.Server:
+def make_server(
+    installation: Installation, certificate: Certificate | None = None, supervisor: Supervisor | None = None
+) -> Server:
     """Return the server of an installation, ready to be run on a socket.
 
     Args:
         installation: what the calls are about.
         certificate: for TLS; None: HTTP.
+        supervisor: hears how the server is; None: nobody.
 
     Raises:
         ConfigurationError: the certificate can't be used.
@@ -98,7 +123,7 @@ def make_server(installation: Installation, certificate: Certificate | None = No
     if certificate is not None:
         _require_usable(certificate)
     configuration = installation.configuration.server
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             create_application(installation),
             access_log=False,  # it would show queries, and with them secrets
@@ -112,7 +137,8 @@ def make_server(installation: Installation, certificate: Certificate | None = No
             timeout_graceful_shutdown=_GRACE_SECONDS,
             ssl_certfile=certificate.chain if certificate else None,
             ssl_keyfile=certificate.key if certificate else None,
-        )
+        ),
+        supervisor or Supervisor(),
     )
 
 
@@ -131,6 +157,7 @@ def run(
     listening: socket.socket,
     certificate: Certificate | None = None,
     *,
+    supervisor: Supervisor | None = None,
     announce: Callable[[], None],
 ) -> None:
     """Serve until a signal says to end; then let what is under way finish for a while.
@@ -141,9 +168,10 @@ def run(
         installation: what the calls are about.
         listening: closed at the end.
         certificate: for TLS; None: HTTP.
+        supervisor: hears how the server is; None: nobody.
         announce: called once signals are listened to; who hears of the server may end it from then on.
     """
-    server = make_server(installation, certificate)
+    server = make_server(installation, certificate, supervisor)
 
     def end(number: int, frame: object) -> None:
         del number, frame
