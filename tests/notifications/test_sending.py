@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shutil
 import subprocess
 from base64 import b64encode
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +19,16 @@ from backstay.errors import ConnectionFailedError, UsageError
 from backstay.notifications import apprise_message, request
 from backstay.notifications.address import parse_recipient
 from backstay.notifications.apprise_message import check_apprise, without_mentions
-from backstay.notifications.model import DEFAULT_KINDS, Event, event_as_json, event_from_json, wants
+from backstay.notifications.model import (
+    DEFAULT_KINDS,
+    GROUPS,
+    NEWS,
+    PROBLEMS,
+    Event,
+    event_as_json,
+    event_from_json,
+    wants,
+)
 from backstay.notifications.sending import Receiver, send
 from backstay.notifications.webhook import new_secret, signing_key
 from support.receivers import HttpReceiver, endless_receiver, mail_receiver
@@ -63,6 +76,40 @@ def test_a_webhook_gets_a_document_whose_signature_openssl_computes_alike() -> N
     ]
     digest = subprocess.run(command, input=signed, capture_output=True, check=True).stdout
     assert headers["webhook-signature"] == "v1," + b64encode(digest).decode()
+
+
+@pytest.mark.parametrize("secret", ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "a secret of our own, äöü"])
+@pytest.mark.parametrize("language", ["python", "php"])
+def test_the_examples_of_the_reference_tell_genuine_requests(secret: str, language: str) -> None:
+    if language == "php" and shutil.which("php") is None:
+        pytest.skip("php is not installed")
+    now = datetime.now(UTC)
+    with HttpReceiver().up() as receiver:
+        send(Receiver(url=f"webhook+http://{receiver.address}", secret=secret, mark="ab12"), FAILED, now)
+    headers = {name.lower(): value for name, value in receiver.requests[0].headers.items()}
+    body = receiver.requests[0].body.decode()
+    old = {**headers, "webhook-timestamp": str(int(now.timestamp()) - 301)}
+    asked = [(headers, body), (headers, body + " "), (old, body), ({**headers, "webhook-id": "x"}, body)]
+    assert _told_by_example(language, [[secret, *one] for one in asked]) == [True, False, False, False]
+
+
+def _told_by_example(language: str, asked: list[list[Any]]) -> list[bool]:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "webhooks.md").read_text()
+    (example,) = re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    if language == "python":
+        names: dict[str, Any] = {}
+        exec(example, names)
+        return [names["is_genuine"](secret, headers, body.encode()) for secret, headers, body in asked]
+    program = example + "foreach (json_decode(stream_get_contents(STDIN), true) as $one) $told[] = is_genuine(...$one);"
+    command = ["php", "-r", program + "echo json_encode($told);"]
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True)
+    told: list[bool] = json.loads(done.stdout)
+    return told
+
+
+def test_every_kind_of_event_is_in_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "be-notified.md").read_text()
+    assert [kind for kind in (*PROBLEMS, *NEWS, *GROUPS) if f"`{kind}`" not in page] == []
 
 
 def test_secrets_that_sign_too_little_are_refused() -> None:
@@ -199,7 +246,7 @@ AGAIN = Event("alarm:2:opened", "failed", "t", "m", profile_id=2, backup_id=7)
         (("all",), [OPENED, CLOSED, AGAIN, FAILED]),
         (("late",), [OPENED]),
         (("late", "closed"), [OPENED, CLOSED]),
-        (("drill", "closed"), []),
+        (("drill-failed", "closed"), []),
         (("closed",), [CLOSED]),
         (("failed", "succeeded"), [AGAIN, FAILED]),
     ],

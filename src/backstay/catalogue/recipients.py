@@ -122,6 +122,11 @@ class RecipientTable:
         with self._engine.connect() as connection:
             return [self._recipient(row) for row in connection.execute(select(recipients).order_by(recipients.c.name))]
 
+    def count(self) -> int:
+        """Return how many recipients there are."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(recipients)).scalar_one()
+
     def get(self, name: str) -> Recipient:
         """Return a recipient by its name.
 
@@ -332,6 +337,15 @@ class DeliveryTable:
         )
         with self._engine.connect() as connection:
             return [Delivery(**row._asdict()) for row in connection.execute(query)]
+
+    def last_of(self, recipient_id: int, beginning: str) -> Delivery | None:
+        """Return the newest message of a recipient whose event begins so, or None."""
+        query = select(deliveries).where(
+            deliveries.c.recipient_id == recipient_id, deliveries.c.event.startswith(beginning, autoescape=True)
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query.order_by(deliveries.c.id.desc()).limit(1)).one_or_none()
+        return None if row is None else Delivery(**row._asdict())
 
     def has(self, recipient_id: int, event: str) -> bool:
         """Tell whether a recipient was told an event, or is about to be."""

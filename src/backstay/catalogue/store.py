@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DatabaseError as SqlError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from backstay.catalogue.activity import ActivityTable
 from backstay.catalogue.copies import CopyTable
 from backstay.catalogue.destinations import DestinationTable
 from backstay.catalogue.figures import FigureTable
@@ -50,6 +51,7 @@ class Catalogue:
         self.recipients = RecipientTable(engine, vault)
         self.deliveries = DeliveryTable(engine)
         self.figures = FigureTable(engine)
+        self.activity = ActivityTable(engine)
 
     def close(self) -> None:
         """Close all connections."""

@@ -109,6 +109,12 @@ _COMMANDS = {
     "storage": _Command(
         "storage", "app", "Name the places that backups are sent to: folders, S3, SFTP, WebDAV …", group=True
     ),
+    "notify": _Command(
+        "notify",
+        "app",
+        "Choose who is told when a backup fails or is late: mail, chat, webhook, health check.",
+        group=True,
+    ),
     "secret": _Command("secret", "app", "Show or replace the secret word that opens the API.", group=True),
     "token": _Command(
         "token", "app", "Make, list and revoke tokens: credentials that may do some things and not others.", group=True

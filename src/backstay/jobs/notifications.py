@@ -1,4 +1,4 @@
-"""Events on their way to people: who gets which, and sending each until it is taken, or three days have passed.
+"""Events on their way to people: sending each until it is taken, or three days have passed.
 
 An event is published where it happens, which costs a transaction, and sent by whoever looks next: the end of a backup's
 process, or a server's minute.
@@ -8,69 +8,31 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-from backstay.catalogue import Backup, Delivery, Recipient
+from backstay.catalogue import Delivery, Recipient
 from backstay.errors import BackstayError, NotFoundError
+from backstay.jobs.digests import publish_digests
 from backstay.jobs.installation import Installation
-from backstay.jobs.records import read_log
-from backstay.jobs.secret_words import secret_words
-from backstay.notifications.address import parse_recipient
-from backstay.notifications.model import Event, event_as_json, event_from_json, wants
-from backstay.notifications.sending import Receiver, send
-from backstay.notifications.text import one_line, several_lines
+from backstay.jobs.publishing import publish
+from backstay.notifications.model import event_from_json
+
+if TYPE_CHECKING:
+    from backstay.notifications.sending import Receiver
+
+__all__ = ["deliver", "deliver_due", "due", "publish", "receiver_of"]
 
 _log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 PATIENCE: Final = timedelta(days=3)
-KEPT: Final = timedelta(days=90)
-_TAIL_BYTES = 10_000
-
-
-def publish(installation: Installation, event: Event, *, now: datetime | None = None) -> int:
-    """Make a message of an event for each recipient that wants it; a second time nothing is made.
-
-    Args:
-        installation: whose.
-        event: what happened; secrets that are known of its profile are taken out of its texts.
-        now: this moment; None: it is looked up.
-
-    Returns:
-        How many messages were made.
-    """
-    recipients = installation.catalogue.recipients.all()
-    pings = {one.id for one in recipients if parse_recipient(one.url).service == "ping"}
-    found = [one for one in recipients if wants(one.events, one.options.profiles, event, is_ping=one.id in pings)]
-    return publish_to(installation, found, event, now or datetime.now(UTC), pings=pings)
-
-
-def publish_to(
-    installation: Installation,
-    recipients: list[Recipient],
-    event: Event,
-    now: datetime,
-    *,
-    pings: frozenset[int] | set[int] = frozenset(),
-) -> int:
-    """Make a message of an event for these recipients; see ``publish``."""
-    if not recipients:
-        return 0
-    told = _without_secrets(installation, _with_links(installation, replace(event, at=event.at or now)))
-    with_log, without = event_as_json(told), event_as_json(replace(told, log_tail=""))
-    made = 0
-    for is_ping, thread in ((True, f"profile:{event.profile_id}"), (False, ":".join(event.key.split(":")[:2]))):
-        contents = [(one.id, with_log if is_ping else without) for one in recipients if (one.id in pings) == is_ping]
-        if contents:
-            made += len(installation.catalogue.deliveries.create(told.identity, thread, contents, now))
-    return made
 
 
 def due(installation: Installation, now: datetime) -> list[int]:
-    """Return the numbers of the messages that are to be sent now."""
+    """Return the numbers of the messages that are to be sent now; digests whose time has come are made first."""
+    publish_digests(installation, now)
     return installation.catalogue.deliveries.due(now)
 
 
@@ -128,17 +90,11 @@ def pause_after(attempts: int) -> timedelta:
     return min(FIRST_PAUSE * (1 << min(attempts - 1, 10)), LONGEST_PAUSE)
 
 
-def log_tail(installation: Installation, backup: Backup) -> str:
-    """Return the last 10,000 bytes of a backup's log, for ``Event.log_tail``; empty where it has none."""
-    try:
-        content = read_log(installation, backup).encode("utf-8", "backslashreplace")
-    except NotFoundError:
-        return ""
-    return content[-_TAIL_BYTES:].decode("utf-8", "ignore").replace("\r\n", "\n")
-
-
 def _attempted(installation: Installation, delivery: Delivery, now: datetime) -> bool:
     """Send a claimed message; where that fails, note why and when to try again."""
+    # Imported here: most processes send nothing.
+    from backstay.notifications.sending import send
+
     try:
         recipient = installation.catalogue.recipients.by_number(delivery.recipient_id)
     except NotFoundError:
@@ -163,6 +119,9 @@ def _attempted(installation: Installation, delivery: Delivery, now: datetime) ->
 
 def receiver_of(installation: Installation, recipient: Recipient) -> Receiver:
     """Return what is needed to send to a recipient."""
+    # Imported here, as above: most processes send nothing.
+    from backstay.notifications.sending import Receiver
+
     return Receiver(
         url=recipient.url,
         host=recipient.options.host,
@@ -170,25 +129,3 @@ def receiver_of(installation: Installation, recipient: Recipient) -> Receiver:
         mark=recipient.options.mark,
         zone=installation.now().tzinfo or UTC,
     )
-
-
-def _with_links(installation: Installation, event: Event) -> Event:
-    """Return an event with the address of the server, where it has one, and the command that tells more."""
-    command = event.command
-    if not command and event.kind != "digest":
-        command = "backstay alarms" if not event.ends_backup else f"backstay show {event.backup_id}"
-    return replace(event, command=command, link=event.link or installation.configuration.server.public_url)
-
-
-def _without_secrets(installation: Installation, event: Event) -> Event:
-    """Return an event in whose texts no secret stands, and no character that begins a line or a header."""
-    # Imported here: it comes with the whole client, and most of what is published has no recipient.
-    from backstay.client.secrecy import blanked
-
-    words = secret_words(installation, event.profile_id)
-    texts: dict[str, Any] = {
-        name: one_line(blanked(getattr(event, name), words))
-        for name in ("title", "advice", "profile", "site", "link", "command")
-    }
-    texts |= {name: several_lines(blanked(getattr(event, name), words)) for name in ("message", "log_tail")}
-    return replace(event, **texts)

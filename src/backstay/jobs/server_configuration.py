@@ -19,7 +19,7 @@ class ServerConfiguration(BaseModel):
     public_url: str = Field(
         default="",
         description="Address under which clients reach the server, for example https://example.com/backup; empty: "
-        "what each request names. It is reported to site monitors.",
+        "what each request names. It is reported to site monitors, and linked in notifications.",
     )
     forwarded_allow_ips: str = Field(
         default="127.0.0.1",

@@ -12,11 +12,12 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "warnings": "a backup ended with more warnings than those before",
     "late": "there is no good backup in the time expected",
     "suspicious": "a backup is much smaller or larger than those before, or nothing changes any more",
-    "drill": "a drill or a verification failed",
-    "copy": "a copy is missing, or was not proven in time",
-    "storage": "a storage can't be reached",
-    "disk": "a disk is nearly full",
-    "credential": "a password or key was refused",
+    "drill-failed": "a drill of a backup failed",
+    "verification-failed": "a verification of a backup failed",
+    "copy-missing": "a backup is not at a storage where it should be",
+    "storage-unreachable": "a storage does not answer",
+    "credential-refused": "a storage refused the password or key",
+    "disk-full": "a disk is nearly full",
 }
 """Kinds of events that are problems: those of alarms."""
 

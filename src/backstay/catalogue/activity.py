@@ -1,0 +1,123 @@
+"""What was done in a span of time, by profile, counted by the database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, func, select
+
+from backstay.catalogue.schema import alarms, backups, copies, copy_parts, destinations, profiles, runs, schedules
+
+
+@dataclass(slots=True)
+class Activity:
+    """What was done for one profile in a span of time, and what it has now.
+
+    Attributes:
+        profile_id: its number.
+        name: its description; empty where it was removed.
+        taken: backups that were complete.
+        failed: backups that failed.
+        late: times at which a good backup was missing.
+        proven: drills and verifications by schedule that passed.
+        disproven: those that did not.
+        kept: backups whose files are on this machine now.
+        stored: bytes by place; ``""`` is this machine, the others are storages.
+    """
+
+    profile_id: int
+    name: str = ""
+    taken: int = 0
+    failed: int = 0
+    late: int = 0
+    proven: int = 0
+    disproven: int = 0
+    kept: int = 0
+    stored: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlarm:
+    """An alarm that is open now; the attributes are those of the table."""
+
+    kind: str
+    profile_id: int | None
+    since: datetime
+    message: str
+
+
+class ActivityTable:
+    """Counts what happened."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def between(self, since: datetime, until: datetime) -> list[Activity]:
+        """Return what was done for each profile from a moment on until another, by number.
+
+        Profiles that were removed are among them where something was done for them.
+        """
+        with self._engine.connect() as connection:
+            names = select(profiles.c.id, profiles.c.description)
+            found = {row.id: Activity(row.id, row.description) for row in connection.execute(names)}
+            counted = _counted(connection, since, until)
+            for number in counted.keys() - found.keys():
+                found[number] = Activity(number)
+            for number, counts in counted.items():
+                for name, count in counts.items():
+                    setattr(found[number], name, count)
+            for number, place, size in _stored(connection):
+                if number in found:
+                    found[number].stored[place] = size
+        return [found[number] for number in sorted(found)]
+
+    def open_alarms(self) -> list[OpenAlarm]:
+        """Return the alarms that are open, oldest first."""
+        columns = (alarms.c.kind, alarms.c.profile_id, alarms.c.since, alarms.c.message)
+        query = select(*columns).where(alarms.c.closed.is_(None)).order_by(alarms.c.since, alarms.c.id)
+        with self._engine.connect() as connection:
+            return [OpenAlarm(**row._asdict()) for row in connection.execute(query)]
+
+
+def _counted(connection: Connection, since: datetime, until: datetime) -> dict[int, dict[str, int]]:
+    """Return the counts of each profile by the names of the attributes of ``Activity``."""
+    number = func.count().label("number")
+    ended = select(backups.c.profile_id, backups.c.status.label("what"), number)
+    ended = ended.where(backups.c.backupend >= since, backups.c.backupend < until)
+    proofs = select(schedules.c.profile_id, runs.c.state.label("what"), number).join_from(runs, schedules)
+    proofs = proofs.where(schedules.c.what != "backup", runs.c.ended >= since, runs.c.ended < until)
+    late = select(alarms.c.profile_id, alarms.c.kind.label("what"), number)
+    late = late.where(alarms.c.kind == "late", alarms.c.opened >= since, alarms.c.opened < until)
+    here = select(backups.c.profile_id, backups.c.status.label("what"), number).where(backups.c.filesexist)
+    queries: list[tuple[Select[Any], dict[str, str]]] = [
+        (ended.group_by(backups.c.profile_id, backups.c.status), {"complete": "taken", "fail": "failed"}),
+        (proofs.group_by(schedules.c.profile_id, runs.c.state), {"done": "proven", "failed": "disproven"}),
+        (late.group_by(alarms.c.profile_id, alarms.c.kind), {"late": "late"}),
+        (here.group_by(backups.c.profile_id, backups.c.status), {"complete": "kept"}),
+    ]
+    counted: dict[int, dict[str, int]] = defaultdict(dict)
+    for query, names in queries:
+        for row in connection.execute(query):
+            if row.what in names and row.profile_id is not None:
+                counted[row.profile_id][names[row.what]] = row.number
+    return counted
+
+
+def _stored(connection: Connection) -> list[tuple[int, str, int]]:
+    """Return profile, place and bytes of what is kept."""
+    here = select(backups.c.profile_id, func.sum(backups.c.total_size)).where(
+        backups.c.filesexist, backups.c.status == "complete"
+    )
+    there = (
+        select(backups.c.profile_id, destinations.c.name, func.sum(copy_parts.c.size))
+        .join_from(copies, backups, copies.c.backup_id == backups.c.id)
+        .join(destinations, copies.c.destination_id == destinations.c.id)
+        .join(copy_parts, copy_parts.c.copy_id == copies.c.id)
+        .where(copies.c.state == "stored")
+        .group_by(backups.c.profile_id, destinations.c.name)
+    )
+    found = [(row[0], "", row[1]) for row in connection.execute(here.group_by(backups.c.profile_id))]
+    return [*found, *((row[0], row[1], row[2]) for row in connection.execute(there))]

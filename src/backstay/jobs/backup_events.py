@@ -1,0 +1,80 @@
+"""The start and the end of a backup as events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Literal
+
+from backstay.catalogue import Backup
+from backstay.errors import NotFoundError
+from backstay.jobs.installation import Installation
+from backstay.jobs.publishing import publish
+from backstay.jobs.records import read_log
+from backstay.notifications.model import Event
+
+_TAIL_BYTES: Final = 10_000
+
+
+def publish_backup(
+    installation: Installation,
+    backup_id: int,
+    kind: Literal["started", "succeeded", "failed"],
+    *,
+    now: datetime | None = None,
+) -> int:
+    """Tell that a backup has begun, is complete, or has failed; a second time nothing is told.
+
+    Args:
+        installation: whose.
+        backup_id: number of its record, which holds why it failed.
+        kind: what happened.
+        now: this moment; None: it is looked up.
+
+    Returns:
+        How many recipients are told.
+    """
+    backup = installation.catalogue.backups.get(backup_id)
+    if backup is None or not installation.catalogue.recipients.count():
+        return 0
+    names = dict(installation.catalogue.profiles.names())
+    name = names.get(backup.profile_id, f"profile {backup.profile_id}")
+    titles = {"started": "has begun", "succeeded": "is complete", "failed": "failed"}
+    event = Event(
+        key=f"backup:{backup.id}:{kind}",
+        kind=kind,
+        title=f"The backup of {name} {titles[kind]}",
+        message=_message(backup, kind),
+        advice=_advice(backup) if kind == "failed" else "",
+        since=backup.backupstart,
+        profile_id=backup.profile_id,
+        profile=name,
+        backup_id=backup.id,
+        command=f"backstay show {backup.id}",
+        log_tail="" if kind == "started" else log_tail(installation, backup),
+    )
+    return publish(installation, event, now=now)
+
+
+def log_tail(installation: Installation, backup: Backup) -> str:
+    """Return the last 10,000 bytes of a backup's log; empty where it has none."""
+    try:
+        content = read_log(installation, backup).encode("utf-8", "backslashreplace")
+    except NotFoundError:
+        return ""
+    return content[-_TAIL_BYTES:].decode("utf-8", "ignore").replace("\r\n", "\n")
+
+
+def _message(backup: Backup, kind: str) -> str:
+    if kind == "started":
+        return f"Backup {backup.id} has begun."
+    if kind == "failed":
+        return backup.error or f"Backup {backup.id} failed; its log says why."
+    warned = f" It gave {backup.warning_count} warnings." if backup.warning_count else ""
+    return f"Backup {backup.id} is complete and verified: {backup.archivename}, {backup.total_size:,} bytes.{warned}"
+
+
+def _advice(backup: Backup) -> str:
+    return (
+        f"Read its log with 'backstay log {backup.id}'; when the cause is removed, run "
+        f"'backstay backup --profile {backup.profile_id}'."
+    )
