@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from blake3 import blake3
@@ -17,7 +14,6 @@ from backstay.restore import Arrival, RemoteArchive, Reporter
 from backstay.storage import Destination, open_destination
 
 _PIECE = 4 << 20
-_AT_ONCE = 4
 _UNFINISHED = ".part"
 
 
@@ -35,17 +31,14 @@ def fetch_stored(remote: RemoteArchive, folder: Path, arrival: Arrival, reporter
         VerificationError: a part is not what was sent there.
         DiskFullError: there is no space.
     """
-    with (
-        open_destination(remote.url, json.loads(remote.secret)) as place,
-        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="backstay-fetch") as pool,
-    ):
+    with open_destination(remote.url, json.loads(remote.secret)) as place:
         before = 0
         for number, (name, size) in enumerate(remote.parts):
             path = folder / name
             digest = remote.hashes[number] if remote.hashes else ""
             if not path.is_file() or path.stat().st_size != size:
                 with disk_errors(path):
-                    _Part(remote, place, pool, path, before, size).fetch(digest, arrival, reporter)
+                    _Part(remote, place, path, before, size).fetch(digest, arrival, reporter)
             before += size
             arrival.count = before
 
@@ -53,12 +46,9 @@ def fetch_stored(remote: RemoteArchive, folder: Path, arrival: Arrival, reporter
 class _Part:
     """One part under way."""
 
-    def __init__(
-        self, remote: RemoteArchive, place: Destination, pool: ThreadPoolExecutor, path: Path, before: int, size: int
-    ) -> None:
+    def __init__(self, remote: RemoteArchive, place: Destination, path: Path, before: int, size: int) -> None:
         self._remote = remote
         self._place = place
-        self._pool = pool
         self._path = path
         self._before = before
         self._size = size
@@ -74,15 +64,17 @@ class _Part:
             if done > self._size:
                 file.truncate(0)
                 digest, done = blake3(), 0
-            for piece in self._pieces(done):
+            for piece in self._place.stream(f"{self._remote.folder}{self._path.name}", done):
+                done += len(piece)
+                if done > self._size:
+                    break
                 file.write(piece)
                 file.flush()
                 digest.update(piece)
-                done += len(piece)
                 arrival.count = self._before + done
                 reporter.progress(self._path.name, arrival.count, self._remote.size)
             os.fsync(file.fileno())
-        if expected and digest.hexdigest() != expected:
+        if done != self._size or (expected and digest.hexdigest() != expected):
             unfinished.unlink()
             raise VerificationError(
                 f"{self._path.name} at {self._remote.storage} is not what was sent there: "
@@ -90,27 +82,3 @@ class _Part:
             )
         unfinished.rename(self._path)
         sync_folder(self._path.parent)
-
-    def _pieces(self, done: int) -> Iterator[bytes]:
-        """Give the rest of the part in order, some pieces ahead."""
-        name = f"{self._remote.folder}{self._path.name}"
-        asked: deque[Future[bytes]] = deque()
-        try:
-            for start in range(done, self._size, _PIECE):
-                asked.append(self._pool.submit(self._exactly, name, start, min(_PIECE, self._size - start)))
-                if len(asked) >= _AT_ONCE:
-                    yield asked.popleft().result()
-            while asked:
-                yield asked.popleft().result()
-        finally:
-            for future in asked:
-                future.cancel()
-
-    def _exactly(self, name: str, offset: int, size: int) -> bytes:
-        piece = self._place.read(name, offset, size)
-        if len(piece) != size:
-            raise VerificationError(
-                f"{self._path.name} at {self._remote.storage} is shorter than what was sent there: "
-                "choose another copy with --storage, or another backup."
-            )
-        return piece

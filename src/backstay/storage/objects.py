@@ -112,11 +112,11 @@ class Objects:
         """Read from an offset to the end."""
         size = self.head(name).size
 
-        def read(start: int, length: int) -> bytes:
+        def read(start: int, length: int) -> list[bytes]:
             found = self.read(name, start, length)
             if len(found) != length:
                 raise StorageError(f"{name} in {self._url} became shorter while it was read: read it again.")
-            return found
+            return [found]
 
         return read_ahead(read, offset, size)
 

@@ -11,33 +11,33 @@ AT_ONCE = 4
 
 
 def read_ahead(
-    read: Callable[[int, int], bytes], begin: int, end: int, *, size: int = RANGE, at_once: int = AT_ONCE
+    read: Callable[[int, int], list[bytes]], begin: int, end: int, *, size: int = RANGE, at_once: int = AT_ONCE
 ) -> Iterator[bytes]:
     """Read a file in order; at most ``at_once`` ranges are in memory besides the one that was given last.
 
     Args:
-        read: reads so many bytes (second argument) at an offset (first); called in threads.
+        read: reads so many bytes (second argument) at an offset (first), in pieces; called in threads.
         begin: offset of the first byte.
         end: offset behind the last byte.
         size: of a range, in bytes.
         at_once: ranges that are read at the same time.
 
     Yields:
-        The ranges, in order.
+        The pieces, in order.
     """
     if end - begin <= size:
         if begin < end:
-            yield read(begin, end - begin)
+            yield from read(begin, end - begin)
         return
-    asked: deque[Future[bytes]] = deque()
+    asked: deque[Future[list[bytes]]] = deque()
     with ThreadPoolExecutor(at_once, "backstay-read-ahead") as pool:
         try:
             for start in range(begin, end, size):
                 asked.append(pool.submit(read, start, min(size, end - start)))
                 if len(asked) == at_once:
-                    yield asked.popleft().result()
+                    yield from asked.popleft().result()
             while asked:
-                yield asked.popleft().result()
+                yield from asked.popleft().result()
         finally:
             for future in asked:
                 future.cancel()

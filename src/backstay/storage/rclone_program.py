@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import re
 import shutil
@@ -27,6 +28,7 @@ from backstay.storage.rclone_remote import Remote
 
 _LONGEST_LINE = 1 << 16
 _KEPT_MESSAGES = 20
+_PIPE = 1 << 20
 
 # Patterns of what rclone and the servers behind it say, in the order in which they are looked for.
 _KINDS: tuple[tuple[str, type[BackstayError], str], ...] = (
@@ -126,6 +128,10 @@ class Rclone:
         messages: list[str] = []
         with self._started(arguments, subprocess.PIPE) as process:
             stdout, stderr = cast("IO[bytes]", process.stdout), cast("IO[bytes]", process.stderr)
+            if sys.platform == "linux":
+                # The usual 64 KiB make the two processes wait for one another all the time.
+                with contextlib.suppress(OSError):
+                    fcntl.fcntl(stdout, fcntl.F_SETPIPE_SZ, _PIPE)
             # Read beside the output: a program whose messages nobody reads stops at a full pipe.
             listener = threading.Thread(target=lambda: messages.extend(_read_log(stderr)), daemon=True)
             listener.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,15 +16,15 @@ from urllib.parse import unquote_plus
 
 import httpx2
 
-from backstay.errors import ConnectionFailedError, StorageError, UsageError, VerificationError
+from backstay.errors import StorageError, UsageError, VerificationError
 from backstay.storage.address import Address
 from backstay.storage.model import Capabilities, OnProgress, OnResume, PutOptions, StoredFile
 from backstay.storage.names import checked, is_safe_name
-from backstay.storage.s3_client import Bucket, S3Client, S3Error, parse_xml, read_bounded
+from backstay.storage.ranges import read_ahead
+from backstay.storage.s3_client import Bucket, S3Client, S3Error, parse_xml, read_pieces
 from backstay.storage.s3_signature import Credentials
 from backstay.storage.s3_upload import Upload, abort_uploads
 
-_PIECE = 1 << 20
 _LOCK_MODES = ("GOVERNANCE", "COMPLIANCE")
 
 
@@ -113,50 +113,40 @@ class S3:
         if length <= 0:
             checked(name)
             return b""
-        key = self._key(name)
-
-        def attempt() -> bytes:
-            with self._client.open(key, {"range": f"bytes={offset}-{offset + length - 1}"}) as response:
-                self._check_range(response, offset)
-                return read_bounded(response, length)
-
         with self._errors(name):
             try:
-                return self._client.trying(attempt)
+                return b"".join(self._range(self._key(name), offset, length))
             except S3Error as error:
                 if error.status == 416:
                     return b""
                 raise
 
     def stream(self, name: str, offset: int = 0) -> Iterator[bytes]:
-        """Read from an offset to the end; a connection that breaks is opened again where it was."""
+        """Read from an offset to the end, in several ranges at once; each is tried again where it breaks off."""
         key = self._key(name)
         with self._errors(name):
             headers, _ = self._client.call("HEAD", key)
-        size, tag = int(headers.get("content-length", "0")), headers.get("etag", "")
-        position, idle = offset, 0
-        while position < size:
-            wanted = {"range": f"bytes={position}-", **({"if-match": tag} if tag else {})}
-            with ExitStack() as opened:
-                with self._errors(name):
-                    response = self._client.trying(lambda: opened.enter_context(self._client.open(key, wanted)))  # noqa: B023  called at once
-                    self._check_range(response, position)
-                pieces = response.iter_raw(_PIECE)
-                while piece := self._next(pieces):
-                    position, idle = position + len(piece), 0
-                    if position > size:
-                        raise StorageError(f"{self._url} sends more than was asked for: check the endpoint.")
-                    yield piece
-            idle += 1
-            if position < size and idle > 3:
-                raise ConnectionFailedError(f"{name} in {self._url} breaks off each time it is read: try again later.")
+        tag = headers.get("etag", "")
 
-    def _next(self, pieces: Iterator[bytes]) -> bytes:
-        """Return the next piece, or nothing where the connection ends or breaks."""
-        try:
-            return next(pieces, b"")
-        except httpx2.TransportError:
-            return b""
+        def read(start: int, length: int) -> list[bytes]:
+            with self._errors(name):
+                found = self._range(key, start, length, {"if-match": tag} if tag else {})
+            if sum(map(len, found)) != length:
+                raise StorageError(f"{name} in {self._url} became shorter while it was read: read it again.")
+            return found
+
+        return read_ahead(read, offset, _number(headers.get("content-length")))
+
+    def _range(self, key: str, offset: int, length: int, headers: Mapping[str, str] | None = None) -> list[bytes]:
+        """Return the pieces of a range, as they arrived: to join them takes as long as to receive them."""
+        wanted = {"range": f"bytes={offset}-{offset + length - 1}", **(headers or {})}
+
+        def attempt() -> list[bytes]:
+            with self._client.open(key, wanted) as response:
+                self._check_range(response, offset)
+                return read_pieces(response, length)
+
+        return self._client.trying(attempt)
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
         """List objects; names that would leave the destination are left out."""

@@ -265,12 +265,22 @@ def read_bounded(response: httpx2.Response, most: int) -> bytes:
     Raises:
         StorageError: there are more.
     """
-    content = bytearray()
+    return b"".join(read_pieces(response, most))
+
+
+def read_pieces(response: httpx2.Response, most: int) -> list[bytes]:
+    """Read an answer of at most so many bytes, as it arrives.
+
+    Raises:
+        StorageError: there are more.
+    """
+    pieces, size = [], 0
     for piece in response.iter_raw():
-        content += piece
-        if len(content) > most:
+        size += len(piece)
+        if size > most:
             raise StorageError(f"{response.url.host} sends more than was asked for: check the address.")
-    return bytes(content)
+        pieces.append(piece)
+    return pieces
 
 
 def parse_xml(content: bytes) -> ET.Element:
