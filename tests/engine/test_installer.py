@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -17,20 +16,9 @@ from backstay.demo.compare import compare_trees
 from backstay.engine.installer import find_packages, read_files
 from backstay.errors import ConfigurationError
 from support.backups import make_files
+from support.installers import make_package
 
 BACKSTAY = [sys.executable, "-m", "backstay"]
-
-
-def package(path: Path, files: dict[str, bytes], *, link: str = "") -> Path:
-    """Write a package as the format notes describe version 1.0 (sections 1.4 and 1.7): stored files, no extras."""
-    kinds = [(name, 1, data) for name, data in files.items()] + ([(link, 2, b"/etc")] if link else [])
-    blocks = []
-    for name, kind, data in kinds:
-        numbers = struct.pack("<BBIII", kind, 0, len(data), len(data), 0o100644)
-        blocks.append(b"JPF" + struct.pack("<HH", 21 + len(name), len(name)) + name.encode() + numbers + data)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"JPA" + struct.pack("<HBBIII", 19, 1, 0, len(blocks), 0, 0) + b"".join(blocks))
-    return path
 
 
 def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -66,10 +54,10 @@ def test_the_script_is_in_the_archive_and_the_restored_site_is_without_it(
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("create table t (a)")
     pages = {"installation/sql/databases.json": b"theirs", "installation/README.html": b"theirs"}
-    first = package(
+    first = make_package(
         tmp_path / "brs.jpa", {"installation/index.php": b"old", "installation/lib/a.php": b"<?php 1;", **pages}
     )
-    second = package(tmp_path / "brs-generic.jpa", {"installation/index.php": b"<?php new;"})
+    second = make_package(tmp_path / "brs-generic.jpa", {"installation/index.php": b"<?php new;"})
     options = ("--installer", str(first), "--installer", str(second), "--format", archive_format)
     backup = json.loads(run("backup", str(site), "--database", f"sqlite:///{database}", *options, "--json").stdout)
     assert backup["warnings"] == []
@@ -87,7 +75,7 @@ def test_the_script_is_in_the_archive_and_the_restored_site_is_without_it(
 
 
 def test_a_package_in_the_home_is_named_without_its_folder(home: Path, site: Path) -> None:
-    package(home / "installers" / "brs.jpa", {"installation/index.php": b"<?php 1;"})
+    make_package(home / "installers" / "brs.jpa", {"installation/index.php": b"<?php 1;"})
     backup = json.loads(run("backup", str(site), "--installer", "brs.jpa", "--json").stdout)
     assert "installation/index.php" in archived(backup["archive"])
 
@@ -109,13 +97,13 @@ def test_a_package_that_cannot_be_used_is_refused_before_anything_is_done(site: 
     assert "missing.jpa is not there" in refused(tmp_path / "missing.jpa")
     (tmp_path / "text.jpa").write_text("no archive")
     assert "can't be used" in refused(tmp_path / "text.jpa")
-    assert "no files in installation/" in refused(package(tmp_path / "x.jpa", {"a.php": b""}))
+    assert "no files in installation/" in refused(make_package(tmp_path / "x.jpa", {"a.php": b""}))
     large = tmp_path / "large.jpa"
     with large.open("wb") as file:
         file.truncate((64 << 20) + 1)
     assert "64 MiB" in refused(large)
     for name in ("../x", "/x", "installation/../../x"):
-        hostile = package(tmp_path / "hostile.jpa", {"installation/index.php": b"", name: b"hostile"})
+        hostile = make_package(tmp_path / "hostile.jpa", {"installation/index.php": b"", name: b"hostile"})
         assert f"its entry {name} has a" in refused(hostile)
 
 
@@ -124,7 +112,7 @@ def test_what_lies_elsewhere_in_a_package_or_hides_the_backups_own_folders_is_le
     site: Path, tmp_path: Path
 ) -> None:
     files = {"installation/index.php": b"<?php 1;", "index.php": b"hostile", "installation/sql": b"hostile"}
-    path = package(tmp_path / "odd.jpa", files, link="installation/etc")
+    path = make_package(tmp_path / "odd.jpa", files, link="installation/etc")
     backup = json.loads(run("backup", str(site), "--installer", str(path), "--json").stdout)
     (warning,) = backup["warnings"]
     assert "2 entries" in warning
@@ -137,7 +125,7 @@ def test_what_lies_elsewhere_in_a_package_or_hides_the_backups_own_folders_is_le
 
 @pytest.mark.usefixtures("home")
 def test_a_file_of_the_site_with_a_name_of_the_script_is_a_warning(site: Path, tmp_path: Path) -> None:
-    path = package(tmp_path / "brs.jpa", {"installation/notes.txt": b"of the script"})
+    path = make_package(tmp_path / "brs.jpa", {"installation/notes.txt": b"of the script"})
     backup = json.loads(run("backup", str(site), "--installer", str(path), "--json").stdout)
     (warning,) = backup["warnings"]
     assert "installation/notes.txt has the name of an entry of the backup itself" in warning
@@ -145,8 +133,8 @@ def test_a_file_of_the_site_with_a_name_of_the_script_is_a_warning(site: Path, t
 
 
 def test_a_package_that_changed_since_the_backup_was_planned_is_refused(tmp_path: Path) -> None:
-    path = package(tmp_path / "brs.jpa", {"installation/index.php": b"<?php 1;"})
+    path = make_package(tmp_path / "brs.jpa", {"installation/index.php": b"<?php 1;"})
     packages = find_packages(str(path), tmp_path)
-    package(path, {"installation/index.php": b"<?php 2;"})
+    make_package(path, {"installation/index.php": b"<?php 2;"})
     with pytest.raises(ConfigurationError, match=r"brs\.jpa was changed while the backup ran"):
         read_files(packages, is_own=lambda _path: False, on_warning=pytest.fail)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 from backstay.databases import DatabaseAddress
@@ -29,5 +32,8 @@ def test_what_a_server_does_not_give_is_counted_in_the_record_or_fails_a_strict_
     warnings = [message for _number, message in installation.catalogue.backups.warnings(backup.id)]
     assert backup.proof["skipped_objects"] == 1
     assert any("united could not be dumped" in message for message in warnings)
+    command = [sys.executable, "-m", "backstay", "show", str(backup.id)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"Left out +1 database object", shown), shown
     strict = finish(installation, begin(installation, site, url, **{"backstay.database.strict": True}))
     assert "united could not be dumped" in strict.error

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backstay import processes
+from backstay.archives import open_archive
 from backstay.engine import run
 from backstay.jobs.backup import prepare_backup
 from backstay.jobs.installation import Installation, open_installation
@@ -18,6 +19,7 @@ from backstay.jobs.records import get_backup
 from backstay.jobs.waiting import resume_unfinished
 from backstay.jobs.worker import run_job
 from support.backups import assert_gives_back, make_files
+from support.installers import make_package
 from support.power import Disk, PowerCut
 
 FORMS = [
@@ -139,3 +141,27 @@ def test_a_database_backup_that_dies_is_made_again(home: Path, tmp_path: Path, f
             backup = get_backup(installation, backup_id)
             assert (backup.status, backup.error) == ("complete", "")
             assert "row of the table" in Path(backup.absolute_path).read_text()
+
+
+def test_a_backup_that_dies_among_the_files_of_a_restoration_script_holds_each_once(home: Path, tmp_path: Path) -> None:
+    site = make_files(tmp_path / "site", count=3)
+    # More than are packed at once, so that a checkpoint comes between them.
+    files = {f"installation/lib/{number}.php": b"<?php %d;" % number for number in range(100)}
+    values = {"akeeba.advanced.embedded_installer": str(make_package(tmp_path / "brs.jpa", files))}
+    places = set()
+    for cut_at in range(12, 27, 3):
+        with open_installation(home) as installation:
+            profile = profile_of_site(installation, site, "none")
+            backup_id = prepare_backup(installation, profile_id=profile.id, overrides=values).id
+        ran(home, backup_id, cut_at, forgets=True)
+        with open_installation(home) as installation:
+            job = installation.catalogue.jobs.get(backup_id)
+            places.add(job.checkpoint["after"] if job and job.checkpoint else "")
+        ran(home, backup_id, None, forgets=True)
+        with open_installation(home) as installation:
+            backup = get_backup(installation, backup_id)
+            assert (backup.status, backup.error) == ("complete", "")
+            with open_archive(backup.absolute_path) as archive:
+                found = [(entry.path, b"".join(archive.read(entry))) for entry in archive if "/lib/" in entry.path]
+        assert sorted(found) == sorted(files.items()), cut_at
+    assert any(place.startswith("installation/lib/") for place in places), places

@@ -74,7 +74,7 @@ def test_what_needs_more_rights_is_kept_in_the_file_and_the_rest_is_loaded(logge
     assert sorted(logged.execute("SHOW TABLES", "site")) == [("new_a",), ("new_b",), ("new_v",)]
 
 
-def test_a_damaged_table_and_a_view_without_a_definer_do_not_fail_the_dump(
+def test_tables_that_cannot_be_read_and_a_view_without_a_definer_do_not_fail_the_dump(
     logged: MySQLServer, data_folder: Path, tmp_path: Path
 ) -> None:
     address = owner_of_one(logged, "site")
@@ -84,6 +84,8 @@ def test_a_damaged_table_and_a_view_without_a_definer_do_not_fail_the_dump(
             "INSERT INTO good VALUES (1)",
             "CREATE TABLE crashed (a int PRIMARY KEY, t varchar(99)) ENGINE=MyISAM",
             "INSERT INTO crashed SELECT seq, REPEAT('x', 90) FROM seq_1_to_500",
+            "CREATE TABLE torn ENGINE=MyISAM SELECT * FROM crashed",
+            "CREATE TABLE strange (a int) ENGINE=MyISAM",
             "CREATE DEFINER=nobody@nowhere VIEW orphan AS SELECT a FROM good",
             "FLUSH TABLES",
         ],
@@ -91,10 +93,18 @@ def test_a_damaged_table_and_a_view_without_a_definer_do_not_fail_the_dump(
     )
     index = data_folder / "site/crashed.MYI"
     index.write_bytes(b"\x00" * 200 + index.read_bytes()[200:])
+    rows = data_folder / "site/torn.MYD"
+    rows.write_bytes(rows.read_bytes()[:1000])
+    # A name of the same length that no engine has, as of one whose plugin is gone.
+    definition = data_folder / "site/strange.frm"
+    definition.write_bytes(definition.read_bytes().replace(b"MyISAM", b"Sphinx"))
     said: list[str] = []
     sink, summary = dump_to(tmp_path, address, warnings=said)
     assert summary.tables["good"].rows == 1
     assert any("crashed" in one and "could not be dumped" in one for one in said), said
     assert any(one.startswith("The view orphan ") for one in said), said
-    assert summary.skipped[0].name == "crashed"
+    assert any("strange could not be dumped: Unknown storage engine" in one for one in said), said
+    assert any("rows of the table torn could not be dumped" in one for one in said), said
+    assert {"crashed", "strange", "torn"} == {one.name for one in summary.skipped}
+    assert b"CREATE TABLE `torn`" in sink.text()
     assert b"INSERT INTO `good`" in sink.text()
