@@ -181,6 +181,14 @@ def test_vectors_and_salts_are_made_anew_for_each_block() -> None:
         assert all(first[end : end + 16] != second[end : end + 16] for end in ends)
 
 
+@pytest.mark.parametrize("size", [0, 16, 17, 64, 100])
+@pytest.mark.parametrize("form", BlockForm)
+def test_the_trailer_is_told_from_the_content_at_every_length(form: BlockForm, size: int) -> None:
+    plain = bytes(range(size))
+    opened = decrypt_block(encrypt_block(plain, "password", 128, form), "password", 128)
+    assert (opened.plain, opened.form) == (plain, form)
+
+
 def test_passwords_of_any_bytes_are_taken() -> None:
     assert legacy_key("caf\udce9", 128) == cipher.legacy_key(b"caf\xe9", 128)
     for form in BlockForm:

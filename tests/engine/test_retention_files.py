@@ -106,11 +106,27 @@ def test_the_main_file_goes_first(site: Site, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_frozen_backups_and_those_of_other_profiles_are_not_looked_at(site: Site) -> None:
-    frozen, other = site.take(age=3, frozen=True), site.take(age=3, profile=2)
-    failed, old, new = site.take(age=2, status="fail"), site.take(age=1), site.take()
+    old, other, failed = site.take(age=3), site.take(age=3, profile=2), site.take(age=2, status="fail")
+    frozen, new = site.take(age=1, frozen=True), site.take()
     site.apply(new, count_enabled=True, count=1)
-    left = [number for number in (frozen, other, failed, old, new) if f"site-{number}.jpa" in site.files]
-    assert left == [frozen, other, failed, new]
+    left = [number for number in (old, other, failed, frozen, new) if f"site-{number}.jpa" in site.files]
+    assert left == [other, failed, frozen, new]
+
+
+def test_age_is_counted_from_now_and_takes_no_backup_that_was_just_made(site: Site) -> None:
+    old, older, young = site.take(age=11), site.take(age=40), site.take(age=10)
+    site.apply(old, maximum_age_enabled=True, maximum_age_days=10, maximum_age_keep_day=0)
+    assert [site.get(number).filesexist for number in (old, older, young)] == [True, False, True]
+
+
+def test_a_record_without_a_path_stands_for_no_file(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(site.home.archives)
+    pathless, gone = site.take(age=2, filesexist=False, absolute_path=""), site.take(age=1, filesexist=False)
+    new = site.take()
+    site.forget(new, keep=1)
+    assert site.numbers == [gone, new]
+    assert f"site-{pathless}.j01" in site.files
+    assert len(site.files) == 6
 
 
 def test_what_somebody_removed_is_marked_and_does_not_count(site: Site) -> None:

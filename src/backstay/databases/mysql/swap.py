@@ -126,12 +126,11 @@ def plan(connection: Connection, staged: StagedLoad, prefix: str, on_warning: On
 
 
 def _backup_name(name: str, prefix: str, taken: set[str]) -> str:
-    backup = "bak_" + (name.removeprefix(prefix) if prefix else name)
-    backup = backup[:LONGEST_NAME]
+    first = backup = f"bak_{name.removeprefix(prefix)}"[:LONGEST_NAME]
     number = 1
     while backup in taken:
         number += 1
-        backup = f"{backup[: LONGEST_NAME - 8]}_{number}"
+        backup = f"{first[: LONGEST_NAME - 8]}_{number}"
     taken.add(backup)
     return backup
 
