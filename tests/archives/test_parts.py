@@ -59,6 +59,11 @@ def test_nothing_that_is_there_is_written_over(tmp_path: Path, name: str) -> Non
     assert content(tmp_path) == {name: b"mine"}
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=f"{tmp_path}/none cannot be written: No such file"):
+        writer(tmp_path / "none")
+
+
 def test_bytes_are_cut_where_parts_end_and_told_where_they_went(tmp_path: Path) -> None:
     data = random.Random(1).randbytes(3 * SIZE + 10)
     made = writer(tmp_path)

@@ -36,8 +36,10 @@ def make(folder: Path, content: dict[str, str]) -> None:
             path.write_text(text)
 
 
-OLD = {"a.txt": "old a", "both/x": "old x", "both/kept": "kept", "file-to-folder": "f", "folder-to-file/y": "y"}
-NEW = {"a.txt": "new a", "both/x": "new x", "both/added/z": "z", "file-to-folder/w": "w", "folder-to-file": "g"}
+OLD = {"a.txt": "old a", "both/x": "old x", "both/kept": "kept", "file-to-folder": "f", "folder-to-file/y": "y",
+       "gone": "only old"}  # fmt: skip
+NEW = {"a.txt": "new a", "both/x": "new x", "both/added/z": "z", "file-to-folder/w": "w", "folder-to-file": "g",
+       "fresh": "only new"}  # fmt: skip
 
 
 def places(base: Path, kind: str) -> tuple[Path, Slots]:
@@ -95,11 +97,39 @@ def test_a_swap_that_stops_after_any_step_is_finished_or_taken_back(
         else:
             again.swap()
             again.swap()
-            expected = NEW if kind != "merged" else NEW | {"both/kept": "kept"}
+            expected = NEW if kind != "merged" else NEW | {"both/kept": "kept", "gone": "only old"}
             assert {k: v for k, v in content_of(target).items() if v != "/"} == expected
         if not stopped:
             break
     assert not stopped
+
+
+def test_slots_are_what_changes_in_order(tmp_path: Path) -> None:
+    found = {}
+    for kind in ("whole", "content", "merged"):
+        (tmp_path / kind).mkdir()
+        found[kind] = [(slot.path, slot.had_old, slot.has_new) for slot in places(tmp_path / kind, kind)[1].slots]
+    assert found == {
+        "whole": [("site", True, True)],
+        "content": [("a.txt", True, True), ("both", True, True), ("file-to-folder", True, True),
+                    ("folder-to-file", True, True), ("fresh", False, True), ("gone", True, False)],
+        "merged": [("a.txt", True, True), ("both/added", False, True), ("both/x", True, True),
+                   ("file-to-folder", True, True), ("folder-to-file", True, True), ("fresh", False, True)],
+    }  # fmt: skip
+
+
+def test_folders_are_merged_and_links_to_folders_are_not(tmp_path: Path) -> None:
+    make(tmp_path / "site", {"a/x": "old", "b/x": "old", "elsewhere/x": "kept"})
+    make(tmp_path / "new", {"a/x": "new"})
+    (tmp_path / "site" / "c").symlink_to("elsewhere")
+    make(tmp_path / "new", {"c/x": "new"})
+    (tmp_path / "new" / "b").symlink_to("a")
+    swap = slots.merged(tmp_path / "site", tmp_path / "new", tmp_path / "old")
+    assert [slot.path for slot in swap.slots] == ["a/x", "b", "c"]
+    swap.swap()
+    assert tree(tmp_path / "site") == {
+        "a": "/", "a/x": "new", "b": "a", "c": "/", "c/x": "new", "elsewhere": "/", "elsewhere/x": "kept",
+    }  # fmt: skip
 
 
 def test_an_undo_after_the_new_files_are_gone_touches_nothing(tmp_path: Path) -> None:

@@ -174,7 +174,6 @@ class PartWriter:
                 self._open_next()
             free = self.part_size - self.offset
             self._pending.append(view[:free])
-            self._pending_size += len(view[:free])
             self.offset += len(view[:free])
             view = view[free:]
         self.flush()
