@@ -43,7 +43,7 @@ def serving(folder: Path) -> Iterator[RealServer]:
     (site / "images").mkdir(parents=True)
     (site / "index.html").write_text("<h1>hello</h1>")
     (site / "images" / "noise.bin").write_bytes(os.urandom(3_000_000))
-    (home / "backstay.toml").write_text("[server]\nencrypted_encapsulations = true\n")
+    (home / "backstay.toml").write_text("[server]\nencrypted_encapsulations = true\nworker = false\n")
     made = backstay(home, "profile", "create", "--name", "Site", "--root", str(site), "--database", "none", "--json")
     profile = int(re.findall(r'"id": (\d+)', made)[0])
     secret = backstay(home, "secret", "show").strip()

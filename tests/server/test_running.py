@@ -36,7 +36,7 @@ def serving(home: Path, *arguments: str, **environment: str) -> Iterator[tuple[s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **environment},
+        env={**os.environ, "BACKSTAY_SERVER__WORKER": "false", **environment},
     )
     try:
         assert process.stdout is not None
@@ -60,8 +60,9 @@ def run(home: Path, *arguments: str, **environment: str) -> subprocess.Completed
     )
 
 
-def test_it_says_where_it_listens_answers_and_ends(home: Path) -> None:
-    with serving(home) as (process, url):
+@pytest.mark.parametrize("works", ["true", "false"])
+def test_it_says_where_it_listens_answers_and_ends(home: Path, works: str) -> None:
+    with serving(home, BACKSTAY_SERVER__WORKER=works) as (process, url):
         with open_installation(home) as installation:
             secret = api_secret(installation)
         response = httpx2.get(f"{url}/index.php?method=getVersion&_akeebaAuth={secret}")

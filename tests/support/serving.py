@@ -18,7 +18,8 @@ class ServerProcess:
 
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self._home = home
-        self._environment = {**os.environ, **(environment or {})}
+        # What it does by itself has tests of its own, and would cost each of these a second.
+        self._environment = {**os.environ, "BACKSTAY_SERVER__WORKER": "false", **(environment or {})}
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
         self.url = ""

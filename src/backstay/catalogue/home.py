@@ -61,6 +61,11 @@ class Home:
         """One folder for each running backup: its lock, its spool and its progress."""
         return self.path / "jobs"
 
+    @property
+    def queue(self) -> Path:
+        """What waits to be done by itself: the queue's database, and a lock of each process that works on it."""
+        return self.path / "queue"
+
     def job(self, backup_id: int) -> Path:
         """Return the folder of the job that takes the backup with this record number."""
         return self.jobs / str(backup_id)

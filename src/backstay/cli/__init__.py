@@ -101,6 +101,9 @@ _COMMANDS = {
         "migrate",
         "Move a site here: back it up on its server, download, restore, and replace its old folder and address.",
     ),
+    "worker": _Command(
+        "worker", "worker", "Do what is scheduled, without answering calls: backups and proofs, alarms, notifications."
+    ),
     "serve": _Command("serve", "serve", "Answer clients of the Akeeba Backup JSON API, versions 1, 2 and 3."),
     "archive": _Command(
         "archive", "app", "List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.", group=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import Annotated
@@ -32,11 +33,16 @@ def serve(
         Path | None, typer.Option("--tls-certificate", metavar="FILE", help="Certificate chain (PEM), for HTTPS.")
     ] = None,
     key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key (PEM).")] = None,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Only answer: leave what is scheduled to 'backstay worker'.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
     log_format: options.Log = None,
     home: options.Home = None,
 ) -> None:
     """Answer clients of the Akeeba Backup JSON API, versions 1, 2 and 3.
+
+    Scheduled backups and proofs, alarms and notifications are done beside answering, as by 'backstay worker'.
 
     Backups run in processes of their own: they go on when the server ends, and one that died is resumed when
     it starts.
@@ -47,6 +53,7 @@ def serve(
         backstay serve --host 0.0.0.0 --port 443 --tls-certificate chain.pem --tls-key key.pem
     """
     # Imported here because it is slow, and needed by this command only.
+    from backstay.queue.executor import running as queued_work
     from backstay.server import running
 
     tls, watching = _certificate(certificate, key), supervisor()
@@ -66,7 +73,9 @@ def serve(
                 "--tls-certificate and --tls-key, or listen on 127.0.0.1 behind a reverse proxy."
             )
         url = running.url_of(listening, encrypted=tls is not None)
-        running.run(installation, listening, tls, supervisor=watching, announce=lambda: _announce(url, shown))
+        works = configuration.worker and not no_worker
+        with queued_work(installation) if works else contextlib.nullcontext():
+            running.run(installation, listening, tls, supervisor=watching, announce=lambda: _announce(url, shown))
 
 
 def _announce(url: str, log_format: LogFormat) -> None:

@@ -16,6 +16,10 @@ class ServerConfiguration(BaseModel):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; --host wins.")
     port: int = Field(default=8117, ge=0, le=65535, description="Port to listen on, 0 for a free one; --port wins.")
+    worker: bool = Field(
+        default=True,
+        description="Whether the server does what is scheduled, beside answering; false where 'backstay worker' does.",
+    )
     public_url: str = Field(
         default="",
         description="Address under which clients reach the server, for example https://example.com/backup; empty: "

@@ -1,0 +1,50 @@
+"""The processes that share the work of one home: each holds a lock on a file of its own for as long as it lives."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+
+from backstay.catalogue import Home
+from backstay.jobs import lock
+
+_PREFIX = "member-"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """This process, as the others see it.
+
+    Attributes:
+        name: unique among those that live.
+        descriptor: the open file that holds its lock.
+    """
+
+    name: str
+    descriptor: int
+
+    def leave(self) -> None:
+        """Give the lock back: the others may take over what is not finished."""
+        os.close(self.descriptor)
+
+
+def join(home: Home) -> Member:
+    """Take the first name that no living process has."""
+    for number in itertools.count(1):
+        name = f"{_PREFIX}{number}"
+        descriptor = lock.take(home.queue / name)
+        if descriptor is not None:
+            lock.note_process(descriptor)
+            return Member(name, descriptor)
+    raise AssertionError  # there is always one more number
+
+
+def lives(home: Home, name: str) -> bool:
+    """Return whether a process has this name now; names that ``join`` does not give have none."""
+    return name.startswith(_PREFIX) and "/" not in name and lock.is_alive(home.queue / name)
+
+
+def anyone_lives(home: Home) -> bool:
+    """Return whether any process works on the queue of a home, so that scheduled runs begin on time."""
+    return any(lock.is_alive(folder) for folder in home.queue.glob(f"{_PREFIX}*"))

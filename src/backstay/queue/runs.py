@@ -1,0 +1,97 @@
+"""One run of a schedule: its backup, begun once whatever dies meanwhile, or its proofs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from backstay.catalogue import Backup
+from backstay.errors import BackstayError, BackupRunningError
+from backstay.jobs import lock
+from backstay.jobs.backup import start_backup
+from backstay.jobs.installation import Installation
+from backstay.jobs.schedules import look_up
+from backstay.jobs.waiting import start_waiting
+
+_LOOK_SECONDS: Final = 1.0
+
+
+def due(installation: Installation, now: datetime) -> list[dict[str, Any]]:
+    """Make the runs that are due; return these and others that nobody has begun, as plain data."""
+    look_up(installation, now)
+    schedules = {schedule.id: schedule for schedule in installation.catalogue.schedules.all()}
+    return [
+        {
+            "id": run.id,
+            "schedule": run.schedule_id,
+            "due": run.due.isoformat(),
+            "profile": schedules[run.schedule_id].profile_id,
+        }
+        for run in installation.catalogue.runs.waiting()
+        if run.schedule_id in schedules
+    ]
+
+
+def begin(installation: Installation, run_id: int, now: datetime) -> bool:
+    """Begin a run, or find it begun.
+
+    Returns:
+        False where it must wait, because a backup of its profile runs already.
+    """
+    run = installation.catalogue.runs.get(run_id)
+    if run is None or run.backup_id is not None:
+        return True
+    schedule = installation.catalogue.schedules.get(run.schedule_id)
+    if schedule.what != "backup":
+        return True
+    try:
+        start_backup(installation, profile_id=schedule.profile_id, origin="cli", tag="cli", run_id=run_id)
+    except BackupRunningError:
+        return False
+    except BackstayError as error:
+        installation.catalogue.runs.begin(run_id, now)
+        installation.catalogue.runs.end(run_id, "failed", str(error), now)
+    return True
+
+
+def finish(
+    installation: Installation, run_id: int, *, now: Callable[[], datetime], wait: Callable[[float], None]
+) -> None:
+    """Follow a run to its end and note what came of it.
+
+    Args:
+        installation: whose.
+        run_id: which run; one that has ended, or is gone, is left alone.
+        now: returns this moment.
+        wait: waits for so many seconds.
+    """
+    runs = installation.catalogue.runs
+    run = runs.get(run_id)
+    if run is None or not runs.begin(run_id, now()):
+        return
+    if run.backup_id is not None:
+        state, message = _backup_result(_followed(installation, run.backup_id, wait), run.backup_id)
+    else:
+        state, message = "failed", "This version takes backups by schedule, and proves none."
+    runs.end(run_id, state, message, now())
+
+
+def _followed(installation: Installation, backup_id: int, wait: Callable[[float], None]) -> Backup | None:
+    """Wait for the end of a backup, and see to it that it has a process; None where it was deleted."""
+    while True:
+        backup = installation.catalogue.backups.get(backup_id)
+        if backup is None or backup.status != "run":
+            return backup
+        if not lock.is_alive(installation.home.job(backup_id)):
+            start_waiting(installation)
+        wait(_LOOK_SECONDS)
+
+
+def _backup_result(backup: Backup | None, backup_id: int) -> tuple[Any, str]:
+    if backup is None:
+        return "failed", f"Backup {backup_id} was deleted."
+    if backup.status == "fail":
+        return "failed", backup.error
+    warnings = f", with {backup.warning_count} warnings" if backup.warning_count else ""
+    return "done", f"Backup {backup_id} is complete{warnings}."
