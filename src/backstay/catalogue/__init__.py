@@ -1,9 +1,13 @@
 """All state of one home, in a database: profiles, records, tokens, jobs, destinations, copies, recipients."""
 
+from backstay.catalogue.alarms import Alarm, AlarmChange, Finding
 from backstay.catalogue.copies import Copy, CopyPart, CopyState
+from backstay.catalogue.counts import Counts, Earlier, Emptied, Usual
 from backstay.catalogue.destinations import DestinationOptions, NamedDestination
 from backstay.catalogue.home import ENVIRONMENT_VARIABLE, Home, default_home, open_home
 from backstay.catalogue.jobs import Job
+from backstay.catalogue.newest import CompleteBackup, FailedBackup
+from backstay.catalogue.observations import Observation
 from backstay.catalogue.profiles import Profile
 from backstay.catalogue.recipients import Delivery, Recipient, RecipientOptions
 from backstay.catalogue.records import Backup, Status
@@ -11,19 +15,29 @@ from backstay.catalogue.schedules import ProofOptions, Run, Schedule
 from backstay.catalogue.store import Catalogue, open_catalogue
 from backstay.catalogue.tokens import Token
 from backstay.catalogue.vault import Vault, write_private
+from backstay.catalogue.verdicts import Verdict
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
+    "Alarm",
+    "AlarmChange",
     "Backup",
     "Catalogue",
+    "CompleteBackup",
     "Copy",
     "CopyPart",
     "CopyState",
+    "Counts",
     "Delivery",
     "DestinationOptions",
+    "Earlier",
+    "Emptied",
+    "FailedBackup",
+    "Finding",
     "Home",
     "Job",
     "NamedDestination",
+    "Observation",
     "Profile",
     "ProofOptions",
     "Recipient",
@@ -32,7 +46,9 @@ __all__ = [
     "Schedule",
     "Status",
     "Token",
+    "Usual",
     "Vault",
+    "Verdict",
     "default_home",
     "open_catalogue",
     "open_home",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, Row, delete, insert, select, update
 
+from backstay.catalogue.alarms import close_of_profile
 from backstay.catalogue.schema import profiles
 from backstay.catalogue.vault import Vault
 from backstay.errors import NotFoundError
@@ -67,6 +69,13 @@ class ProfileTable:
         with self._engine.connect() as connection:
             return [(row.id, row.description) for row in connection.execute(query)]
 
+    def configurations(self) -> list[tuple[int, str, dict[str, str]]]:
+        """Return number, description and configuration of all profiles, by number, without reading their filters."""
+        columns = (profiles.c.id, profiles.c.description, profiles.c.configuration)
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(*columns).order_by(profiles.c.id)).all()
+        return [(row[0], row[1], json.loads(self._vault.decrypt(row[2]))) for row in rows]
+
     def get(self, profile_id: int) -> Profile:
         """Return one profile.
 
@@ -109,8 +118,9 @@ class ProfileTable:
                 raise NotFoundError(f"There is no backup profile {profile.id}: see them with 'backstay profile list'.")
 
     def delete(self, profile_id: int) -> bool:
-        """Remove a profile; return whether it was there. Its records stay."""
+        """Remove a profile and close its alarms; return whether it was there. Its records stay."""
         with self._writer.begin() as connection:
+            close_of_profile(connection, profile_id, datetime.now(UTC))
             return connection.execute(delete(profiles).where(profiles.c.id == profile_id)).rowcount > 0
 
     def _values(self, profile: Profile) -> dict[str, Any]:

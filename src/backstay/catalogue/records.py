@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Engine, Row, delete, func, insert, select, update
 
 from backstay.catalogue.jobs import NEW_JOB
-from backstay.catalogue.schema import backups, jobs, runs, warnings
+from backstay.catalogue.schema import backups, counts, jobs, runs, warnings
 from backstay.errors import BackupRunningError
 
 Status = Literal["run", "fail", "complete"]
@@ -66,7 +66,7 @@ class Backup:
         return "remote" if self.remote_filename else "obsolete"
 
 
-_COLUMNS = [backups.c[item.name] for item in fields(Backup)]
+BACKUP_COLUMNS = [backups.c[item.name] for item in fields(Backup)]
 
 
 def _backup(row: Row[Any]) -> Backup:
@@ -133,18 +133,18 @@ class BackupTable:
                     raise BackupRunningError(f"Run {run_id} of a schedule has its backup already.")
             if job is not None:
                 connection.execute(insert(jobs).values(backup_id=number, plan=job, **NEW_JOB))
-            row = connection.execute(select(*_COLUMNS).where(backups.c.id == number)).one()
+            row = connection.execute(select(*BACKUP_COLUMNS).where(backups.c.id == number)).one()
         return _backup(row)
 
     def get(self, backup_id: int) -> Backup | None:
         """Return a record by its number, or None."""
         with self._engine.connect() as connection:
-            row = connection.execute(select(*_COLUMNS).where(backups.c.id == backup_id)).one_or_none()
+            row = connection.execute(select(*BACKUP_COLUMNS).where(backups.c.id == backup_id)).one_or_none()
         return None if row is None else _backup(row)
 
     def find(self, backupid: str) -> Backup | None:
         """Return the newest record with this backup id (``id-…``), or None."""
-        query = select(*_COLUMNS).where(backups.c.backupid == backupid).order_by(backups.c.id.desc()).limit(1)
+        query = select(*BACKUP_COLUMNS).where(backups.c.backupid == backupid).order_by(backups.c.id.desc()).limit(1)
         with self._engine.connect() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _backup(row)
@@ -160,7 +160,7 @@ class BackupTable:
             status: only those with this status.
             profile_id: only those of this profile.
         """
-        query = select(*_COLUMNS).order_by(backups.c.id.desc())
+        query = select(*BACKUP_COLUMNS).order_by(backups.c.id.desc())
         if status is not None:
             query = query.where(backups.c.status == status)
         if profile_id is not None:
@@ -217,7 +217,11 @@ class BackupTable:
         }
         query = update(backups).where(backups.c.id == backup_id, backups.c.status == "run").values(values)
         with self._writer.begin() as connection:
-            return connection.execute(query).rowcount > 0
+            ended = connection.execute(query).rowcount > 0
+            if ended:
+                # Nothing is compared with what was not kept.
+                connection.execute(delete(counts).where(counts.c.backup_id == backup_id))
+        return ended
 
     def delete(self, backup_id: int) -> bool:
         """Remove a record with its warnings and its job; return whether it was there."""

@@ -130,6 +130,36 @@ backups = Table(
     sqlite_autoincrement=True,
 )
 
+counts = Table(
+    "counts",
+    metadata,
+    Column("backup_id", _Id, ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("profile_id", _Id, nullable=False),
+    Column("type", String(30), nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("tables", Integer, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("state", String(64), nullable=False),
+    Column("unchanged", Integer, nullable=False),
+    Column("emptied", JSON, nullable=False),
+    Column("usual", JSON, nullable=False),
+    Column("holdings", JSON, nullable=False),
+    Index("ix_counts_profile_id", "profile_id", "type", "backup_id"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("backup_id", _Id, ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True),
+    Column("what", String(10), primary_key=True),
+    Column("storage", String(255), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("verdict", String(10), nullable=False),
+    Column("problem", ShownText, nullable=False),
+    Index("ix_verdicts_verdict", "verdict"),
+)
+
 warnings = Table(
     "warnings",
     metadata,
@@ -262,6 +292,7 @@ alarms = Table(
     Column("message", ShownText, nullable=False),
     Column("advice", ShownText, nullable=False),
     Column("details", JSON, nullable=False),
+    Column("untold", String(10), nullable=False),
     Index(
         "uq_alarms_open",
         "kind",
@@ -271,7 +302,19 @@ alarms = Table(
         postgresql_where=text("closed IS NULL"),
     ),
     Index("ix_alarms_profile_id", "profile_id"),
+    Index("ix_alarms_untold", "untold"),
     sqlite_autoincrement=True,
+)
+
+observations = Table(
+    "observations",
+    metadata,
+    Column("what", String(10), primary_key=True),
+    Column("subject", ByteText, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("problem", String(10), nullable=False),
+    Column("details", JSON, nullable=False),
 )
 
 recipients = Table(

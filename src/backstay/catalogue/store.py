@@ -14,17 +14,22 @@ from sqlalchemy.exc import DatabaseError as SqlError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from backstay.catalogue.activity import ActivityTable
+from backstay.catalogue.alarms import AlarmTable
 from backstay.catalogue.copies import CopyTable
+from backstay.catalogue.counts import CountTable
 from backstay.catalogue.destinations import DestinationTable
 from backstay.catalogue.figures import FigureTable
 from backstay.catalogue.home import Home
 from backstay.catalogue.jobs import JobTable
+from backstay.catalogue.newest import NewestBackups
+from backstay.catalogue.observations import ObservationTable
 from backstay.catalogue.profiles import ProfileTable
 from backstay.catalogue.recipients import DeliveryTable, RecipientTable
 from backstay.catalogue.records import BackupTable
 from backstay.catalogue.schedules import RunTable, ScheduleTable
 from backstay.catalogue.tokens import TokenTable
 from backstay.catalogue.vault import Vault
+from backstay.catalogue.verdicts import VerdictTable
 from backstay.errors import BackstayError, ConfigurationError, DiskFullError
 
 REVISION = "0003"
@@ -52,6 +57,11 @@ class Catalogue:
         self.deliveries = DeliveryTable(engine)
         self.figures = FigureTable(engine)
         self.activity = ActivityTable(engine)
+        self.counts = CountTable(engine)
+        self.verdicts = VerdictTable(engine)
+        self.newest = NewestBackups(engine)
+        self.observations = ObservationTable(engine)
+        self.alarms = AlarmTable(engine)
 
     def close(self) -> None:
         """Close all connections."""

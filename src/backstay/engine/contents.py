@@ -15,6 +15,7 @@ from typing import Any
 
 from backstay.archives import EntryType, Source
 from backstay.archives.attributes import pack_attributes, read_attributes
+from backstay.engine.counting import FolderCounts
 from backstay.engine.dumping import Dumped
 from backstay.engine.filters import FileRules
 from backstay.engine.plan import Plan
@@ -245,12 +246,13 @@ class Survey:
     names: int = 0
 
 
-def survey(found: Iterable[Tree], *, store_above: int | None = None) -> Survey:
+def survey(found: Iterable[Tree], *, store_above: int | None = None, counted: FolderCounts | None = None) -> Survey:
     """Walk over trees without reading a file, and count.
 
     Args:
         found: the trees.
         store_above: files of more bytes are stored without compression; None: all are compressed.
+        counted: told of everything that is found; None: nobody is.
     """
     counts = dict.fromkeys(EntryType, 0)
     size = stored = names = 0
@@ -261,7 +263,11 @@ def survey(found: Iterable[Tree], *, store_above: int | None = None) -> Survey:
         excluded[reason] = excluded.get(reason, 0) + 1
 
     for tree in found:
+        if counted is not None:
+            counted.begin(tree.prefix)
         for source in Scanner(tree, on_warning=lambda _message: None, on_excluded=note).sources():
+            if counted is not None:
+                counted.add(source)
             counts[source.type] += 1
             names += len(source.path) if source.type is not EntryType.DIRECTORY else 0
             if source.type is EntryType.FILE:

@@ -12,6 +12,7 @@ from typing import Any
 
 from backstay.archives import ArchiveSummary, VerifyReport, open_archive
 from backstay.catalogue import Backup, Catalogue, Home
+from backstay.engine.counting import Holdings, keep_counts
 from backstay.engine.delivery import complete, deliver
 from backstay.engine.parts import WORK, remove_parts
 from backstay.engine.plan import Plan
@@ -42,18 +43,21 @@ class Finalization:
         self._parts: list[dict[str, Any]] = []
         self._kept_here = True
 
-    def run(self, summary: ArchiveSummary | None, *, skipped: int = 0) -> Iterator[Progress]:
+    def run(
+        self, summary: ArchiveSummary | None, holdings: Holdings | None = None, *, skipped: int = 0
+    ) -> Iterator[Progress]:
         """Prove the archive and say in the record that the backup is complete.
 
         Args:
             summary: of the closed archive; None for a database-only backup, which is one plain file.
+            holdings: what was counted of its contents; None: nothing was.
             skipped: objects that database servers did not give.
 
         Raises:
             BackupFailedError: what was read back is not what was written.
         """
         sends = bool(self._plan.settings.destination_names)
-        proven = self._proven(summary, skipped)
+        proven = self._proven(summary, holdings or Holdings(), skipped)
         # Sending takes longer than everything before it.
         yield from _within(proven, 0.0, 0.3 if sends else 1.0)
         if sends:
@@ -66,7 +70,7 @@ class Finalization:
         self._retain("stored", apply_remote_retention)
         self._forget()
 
-    def _proven(self, summary: ArchiveSummary | None, skipped: int) -> Iterator[Progress]:
+    def _proven(self, summary: ArchiveSummary | None, holdings: Holdings, skipped: int) -> Iterator[Progress]:
         """Prove the archive, and note so in the record; what was noted before a death counts."""
         if self._backup.proof.get("ok"):
             return
@@ -78,6 +82,9 @@ class Finalization:
             yield from self._verify()
             self._check_report(summary)
         yield from self._hash(paths)
+        # Before the proof: whoever finds that goes on behind it.
+        compared = self._plan.newer_than is None
+        keep_counts(self._catalogue, self._backup, holdings, summary, compared=compared)
         self._note_proof(summary, level, time.monotonic() - begun, skipped)
 
     def _send(self) -> Generator[Progress]:

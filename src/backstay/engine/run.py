@@ -25,7 +25,7 @@ from backstay.archives import (
     pack,
     resume_archive,
 )
-from backstay.catalogue import Backup, Catalogue, Home
+from backstay.catalogue import Backup, Catalogue, Counts, Home
 from backstay.databases import copy_sqlite
 from backstay.engine.contents import (
     Section,
@@ -40,12 +40,13 @@ from backstay.engine.contents import (
     survey,
     trees,
 )
+from backstay.engine.counting import FolderCounts, Holdings, with_dumps
 from backstay.engine.dumping import Dumped, Dumping, keep_dumps, kept_dumps
 from backstay.engine.early_sending import EarlySending
 from backstay.engine.finalization import Finalization
 from backstay.engine.installer import read_files
 from backstay.engine.parts import WORK, discard, parts_of, remove_parts, summary_of_closed
-from backstay.engine.plan import Plan
+from backstay.engine.plan import MAIN_DUMP, Plan
 from backstay.engine.progress import CHAINS, Domain, Progress, shown
 from backstay.engine.scanner import Scanner, Tree, position
 from backstay.engine.sending import withdraw_copies
@@ -57,6 +58,8 @@ from backstay.storage import sync
 
 _CHECKPOINT_SECONDS = 5.0
 _FLUSH_SECONDS = 0.1
+# What of a checkpoint is true of an archive that is begun anew.
+_KEPT = ("dump", "skipped", "holdings")
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +144,7 @@ class BackupRun:
             self._files, self._bytes_read = summary.entries, summary.uncompressed_size
             self._bytes_written = summary.total_size
         finalization = Finalization(self._catalogue, self._home, self._backup, self._plan, self.warnings)
-        for progress in finalization.run(summary, skipped=self._checkpoint.get("skipped", 0)):
+        for progress in finalization.run(summary, self._holdings(), skipped=self._checkpoint.get("skipped", 0)):
             yield self._with_counts(progress)
 
     def _write_archive(self) -> Iterator[Progress]:
@@ -165,9 +168,13 @@ class BackupRun:
                 self._checkpoint = {}
         # The database has no need to wait until the files are counted.
         self._begin_dump()
+        if not self._plan.databases:
+            self._note_dumps([])
         if "Packing" in self._chain:
             self._trees = trees(self._plan, (self._home.path, archive.parent), on_warning=self.warnings.add)
-            self._survey = survey(self._trees, store_above=_stored_above(self._settings))
+            folders = FolderCounts()
+            self._survey = survey(self._trees, store_above=_stored_above(self._settings), counted=folders)
+            self._note(replace(self._holdings(), files=folders.held(self._counts_before())))
             _log.info("Found %d files of %d bytes", self._survey.files, self._survey.size)
         check_space(archive.parent, self._survey, sum(path.stat().st_size for path in parts_of(archive)))
         self._open_archive(archive)
@@ -188,9 +195,7 @@ class BackupRun:
                     self._checkpoint["closed"] = summary_of_closed(archive)
                     return
                 _log.warning("The archive is begun anew: %s", error)
-                self._checkpoint = {
-                    key: self._checkpoint[key] for key in ("dump", "skipped") if key in self._checkpoint
-                }
+                self._checkpoint = {key: self._checkpoint[key] for key in _KEPT if key in self._checkpoint}
         remove_parts(archive)
         self._writer = create_archive(
             archive,
@@ -319,7 +324,7 @@ class BackupRun:
             self._dumping = None
             keep_dumps(self._kept_dumps, self._dumps, self._catalogue.vault)
             self._checkpoint["dump"] = True
-            self._checkpoint["skipped"] = sum(dumped.skipped for dumped in self._dumps)
+            self._note_dumps(self._dumps)
 
     def _wait_for_dump(self) -> Iterator[Progress]:
         while self._dumping is not None:
@@ -334,8 +339,28 @@ class BackupRun:
         while self._dumping.running():
             self._dumping.wait(0.1)
             yield self._progress("PackDB", "")
-        self._checkpoint["skipped"] = sum(dumped.skipped for dumped in self._dumping.results())
+        self._note_dumps(self._dumping.results())
         self._dumping = None
+
+    def _note_dumps(self, dumps: list[Dumped]) -> None:
+        self._checkpoint["skipped"] = sum(dumped.skipped for dumped in dumps)
+        self._note(with_dumps(self._holdings(), dumps, self._counts_before(), missing=self._missing_dumps()))
+
+    def _holdings(self) -> Holdings:
+        return Holdings.from_json(self._checkpoint.get("holdings"))
+
+    def _note(self, holdings: Holdings) -> None:
+        """Keep in the next checkpoint what was counted."""
+        self._checkpoint["holdings"] = holdings.to_json()
+
+    def _counts_before(self) -> Counts | None:
+        return self._catalogue.counts.before(self._backup.id, self._backup.profile_id, self._backup.type)
+
+    def _missing_dumps(self) -> list[str]:
+        """Return the dump of the site's own database where none was found and none was forbidden."""
+        planned = any(database.dump_file == MAIN_DUMP for database in self._plan.databases)
+        looked_for = "PackDB" in self._chain and not self._settings.database.get_secret_value()
+        return [MAIN_DUMP] if looked_for and not planned else []
 
     def _close(self) -> Iterator[Progress]:
         yield self._progress("finale", "Closing the archive")

@@ -28,10 +28,12 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("advice", sa.Text(), nullable=False),
         sa.Column("details", sa.JSON(), nullable=False),
+        sa.Column("untold", sa.String(length=10), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_alarms_profile_id", "alarms", ["profile_id"], unique=False)
+    op.create_index("ix_alarms_untold", "alarms", ["untold"], unique=False)
     op.create_index(
         "uq_alarms_open",
         "alarms",
@@ -40,6 +42,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("closed IS NULL"),
         postgresql_where=sa.text("closed IS NULL"),
     )
+    _what_alarms_read()
     op.create_table(
         "recipients",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
@@ -115,3 +118,51 @@ def upgrade() -> None:
     op.create_index("ix_backups_profile_id_status", "backups", ["profile_id", "status", "backupend"], unique=False)
     op.drop_index("ix_copies_destination_id", table_name="copies")
     op.create_index("ix_copies_destination_id", "copies", ["destination_id", "state", "sent_at"], unique=False)
+
+
+def _what_alarms_read() -> None:
+    """Make the tables of what backups held, how they were proven, and what was seen outside the catalogue."""
+    op.create_table(
+        "counts",
+        sa.Column("backup_id", _ID, autoincrement=False, nullable=False),
+        sa.Column("profile_id", _ID, nullable=False),
+        sa.Column("type", sa.String(length=30), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("tables", sa.Integer(), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=64), nullable=False),
+        sa.Column("unchanged", sa.Integer(), nullable=False),
+        sa.Column("emptied", sa.JSON(), nullable=False),
+        sa.Column("usual", sa.JSON(), nullable=False),
+        sa.Column("holdings", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["backup_id"], ["backups.id"], name=op.f("fk_counts_backup_id_backups"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("backup_id", name=op.f("pk_counts")),
+    )
+    op.create_index("ix_counts_profile_id", "counts", ["profile_id", "type", "backup_id"], unique=False)
+    op.create_table(
+        "verdicts",
+        sa.Column("backup_id", _ID, nullable=False),
+        sa.Column("what", sa.String(length=10), nullable=False),
+        sa.Column("storage", sa.String(length=255), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("verdict", sa.String(length=10), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["backup_id"], ["backups.id"], name=op.f("fk_verdicts_backup_id_backups"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("backup_id", "what", "storage", name=op.f("pk_verdicts")),
+    )
+    op.create_index("ix_verdicts_verdict", "verdicts", ["verdict"], unique=False)
+    op.create_table(
+        "observations",
+        sa.Column("what", sa.String(length=10), nullable=False),
+        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.Column("problem", sa.String(length=10), nullable=False),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("what", "subject", name=op.f("pk_observations")),
+    )
