@@ -63,12 +63,15 @@ def page() -> Iterator[str]:
 
 
 def commands(group: typer.Typer, name: str) -> Iterator[tuple[str, Callable[..., object]]]:
-    """Give every command of a group with its whole name, in the order they were added."""
+    """Give every command of a group with its whole name, in the order they were added; groups that are commands too."""
     for command in group.registered_commands:
         if command.callback is not None and not command.hidden:
             yield f"{name} {command.name or command.callback.__name__.replace('_', '-')}", command.callback
     for inner in group.registered_groups:
         if inner.typer_instance is not None:
+            alone = inner.typer_instance.registered_callback
+            if alone is not None and alone.invoke_without_command and alone.callback is not None:
+                yield f"{name} {inner.name}", alone.callback
             yield from commands(inner.typer_instance, f"{name} {inner.name}")
 
 

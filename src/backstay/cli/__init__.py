@@ -96,6 +96,12 @@ _COMMANDS = {
         "drill",
         "Restore a backup into a scratch folder and a scratch database, compare everything, and remove them again.",
     ),
+    "alarms": _Command(
+        "alarms",
+        "app",
+        "List what is wrong: backups that failed, are late or suspicious, storages that do not answer.",
+        group=True,
+    ),
     "migrate": _Command(
         "migrate",
         "migrate",

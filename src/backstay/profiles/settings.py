@@ -285,6 +285,56 @@ class Settings(BaseModel):
         "akeeba.quota.obsolete_quota", 0, "Records without files that are kept; 0: all.", ge=0, le=100000
     )
 
+    # When an alarm is raised (docs/reference/alarms.md).
+    alarms_expected_every: int = _setting(
+        "backstay.alarms.expected_every",
+        0,
+        "Hours within which a new good backup is expected, whatever takes it; 0: only schedules tell when.",
+        ge=0,
+        le=100000,
+    )
+    alarms_grace: int = _setting(
+        "backstay.alarms.grace",
+        3,
+        "Hours by which a backup may be late before that is an alarm.",
+        ge=0,
+        le=10000,
+    )
+    alarms_factor: int = _setting(
+        "backstay.alarms.factor",
+        2,
+        "A backup is suspicious that holds more than so many times the entries, bytes or rows that are usual, or less "
+        "than the same part of them; 0: never.",
+        ge=0,
+        le=1000,
+    )
+    alarms_emptied: bool = _setting(
+        "backstay.alarms.emptied",
+        True,
+        "A backup is suspicious in which a folder, database or table holds nothing any more.",
+    )
+    alarms_unchanged: int = _setting(
+        "backstay.alarms.unchanged",
+        14,
+        "A backup is suspicious that holds the same as so many before it, with no file and no row changed; 0: never.",
+        ge=0,
+        le=10000,
+    )
+    alarms_warnings: int = _setting(
+        "backstay.alarms.warnings",
+        1,
+        "By how many warnings a backup may not exceed what is usual; 0: warnings are no alarm.",
+        ge=0,
+        le=100000,
+    )
+    alarms_free_space: int = _setting(
+        "backstay.alarms.free_space",
+        5,
+        "Percent of the disk that should be free where archives go and in Backstay's own folder; 0: never an alarm.",
+        ge=0,
+        le=99,
+    )
+
     # How a client is answered, and how a job is run.
     log_level: int = _setting(
         "akeeba.basic.log_level", 4, "0 nothing, 1 errors, 2 warnings, 3 information, 4 all.", ge=0, le=4

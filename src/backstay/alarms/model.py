@@ -1,0 +1,117 @@
+"""What the rules of alarms look at: plain facts of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from backstay.catalogue import CompleteBackup, FailedBackup, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The settings ``backstay.alarms.*`` of a profile.
+
+    Attributes:
+        expected_every: hours within which a new good backup is expected; 0: only schedules tell.
+        grace: hours by which one may be late.
+        factor: so many times more or less than usual is suspicious; 0: never.
+        emptied: what holds nothing any more is suspicious.
+        unchanged: so many backups that hold the same are suspicious; 0: never.
+        warnings: so many more than usual are an alarm; 0: never.
+        free_space: percent of the disk that should be free; 0: never an alarm.
+    """
+
+    expected_every: int = 0
+    grace: int = 3
+    factor: int = 2
+    emptied: bool = True
+    unchanged: int = 14
+    warnings: int = 1
+    free_space: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFacts:
+    """One profile.
+
+    Attributes:
+        id: its number.
+        name: its description.
+        thresholds: its settings.
+        storages: names of the storages that its backups are sent to.
+        last: its newest complete backup; None: it has none.
+        failed: its newest failed backup, where nothing was complete after it; else None.
+        due: the newest moment, more than the grace ago, at which a schedule expected a backup; None: there is none.
+        stored: storages that have the newest complete backup, and whether it is proven to have arrived there.
+        gone: the archive of the newest complete backup, or a part of it, is not on this machine any more.
+        unproven: failed drills and verifications of its backups, the newest first.
+    """
+
+    id: int
+    name: str
+    thresholds: Thresholds = Thresholds()
+    storages: tuple[str, ...] = ()
+    last: CompleteBackup | None = None
+    failed: FailedBackup | None = None
+    due: datetime | None = None
+    stored: Mapping[str, bool] = field(default_factory=dict)
+    gone: bool = False
+    unproven: Sequence[Verdict] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFacts:
+    """One storage as it answered last.
+
+    Attributes:
+        name: of it.
+        since: moment from which on it has been so.
+        problem: ``unreachable``, ``refused`` where it does not take the credentials, ``failing`` for all else; empty:
+            it works.
+        reason: what it answered, in a sentence without secrets.
+    """
+
+    name: str
+    since: datetime
+    problem: Literal["", "unreachable", "refused", "failing"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFacts:
+    """The disk of one folder.
+
+    Attributes:
+        folder: its path, for a person.
+        at: moment it was looked at.
+        free, total: bytes.
+        wanted: percent that should be free, the most that a profile which uses the folder asks for.
+        needed: bytes that the largest of the profiles' newest archives took there; 0: none is known.
+    """
+
+    folder: str
+    at: datetime
+    free: int
+    total: int
+    wanted: int
+    needed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the rules look at.
+
+    Attributes:
+        now: the moment.
+        profiles: all of them.
+        storages: all that were looked at.
+        disks: of all folders that archives go to, and of Backstay's own.
+    """
+
+    now: datetime
+    profiles: Sequence[ProfileFacts] = ()
+    storages: Sequence[StorageFacts] = ()
+    disks: Sequence[DiskFacts] = ()
