@@ -200,8 +200,8 @@ def test_a_storage_that_is_gone_and_a_copy_that_did_not_arrive_are_alarms_until_
     nas.rename(tmp_path / "away")
     take(installation, site, backstay__storage__patience="0")
     found = open_kinds(installation)
-    assert {"storage-unreachable", "copy-missing"} <= set(found)
-    assert "has arrived at nas" in found["copy-missing"].message
+    assert {"storage", "copy"} <= set(found)
+    assert "has arrived at nas" in found["copy"].message
     (tmp_path / "away").rename(nas)
     take(installation, site)
     assert open_kinds(installation) == {}
@@ -211,7 +211,7 @@ def test_an_archive_that_was_removed_by_hand_is_missed(installation: Installatio
     taken = take(installation, site)
     content = Path(taken.absolute_path).read_bytes()
     Path(taken.absolute_path).unlink()
-    assert "no storage has a copy" in open_kinds(installation)["copy-missing"].message
+    assert "no storage has a copy" in open_kinds(installation)["copy"].message
     Path(taken.absolute_path).write_bytes(content)
     assert open_kinds(installation) == {}
 
@@ -220,7 +220,7 @@ def test_a_disk_with_less_room_than_the_setting_asks_for_is_an_alarm(installatio
     profile = profile_of_site(installation, site, "none")
     edit_profile(installation, profile.id, values={"backstay.alarms.free_space": "99"})
     take(installation, site)
-    found = open_kinds(installation)["disk-full"]
+    found = open_kinds(installation)["disk"]
     assert str(installation.home.path) in found.message
     edit_profile(installation, profile.id, values={"backstay.alarms.free_space": "0"})
     edit_profile(installation, 1, values={"backstay.alarms.free_space": "0"})

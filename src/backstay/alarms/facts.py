@@ -7,8 +7,8 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, cast
 
-from backstay.alarms.model import DiskFacts, Facts, ProfileFacts, StorageFacts, Thresholds
-from backstay.catalogue import Catalogue, CompleteBackup, FailedBackup, Observation, Verdict
+from backstay.alarms.model import DiskFacts, Facts, FailedProof, ProfileFacts, StorageFacts, Thresholds
+from backstay.catalogue import Catalogue, CompleteBackup, FailedBackup, Observation
 from backstay.errors import ConfigurationError
 
 DESTINATIONS_KEY = "backstay.storage.destinations"
@@ -29,9 +29,7 @@ def read_facts(catalogue: Catalogue, now: datetime, due: DueOf) -> Facts:
     """
     complete, failed = catalogue.newest.complete(), catalogue.newest.failed()
     stored = catalogue.newest.stored()
-    unproven: dict[int, list[Verdict]] = {}
-    for profile_id, verdict in catalogue.verdicts.unproven():
-        unproven.setdefault(profile_id, []).append(verdict)
+    unproven: dict[int, list[FailedProof]] = {}
     observed = catalogue.observations.all()
     gone = {int(one.subject) for one in observed if one.what == "files" and one.problem}
     profiles = []

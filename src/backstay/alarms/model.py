@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from backstay.catalogue import CompleteBackup, FailedBackup, Verdict
+from backstay.catalogue import CompleteBackup, FailedBackup
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,27 @@ class Thresholds:
     unchanged: int = 14
     warnings: int = 1
     free_space: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FailedProof:
+    """A drill or verification of a backup that did not pass.
+
+    Attributes:
+        backup_id: number of the backup's record.
+        what: which of the two.
+        storage: name of the storage whose copy was read; empty: the files here.
+        at: moment of its end.
+        made: it was made, and found something; else it could not be made, and nothing is known.
+        problem: what is wrong, in a sentence.
+    """
+
+    backup_id: int
+    what: Literal["drill", "verify"]
+    storage: str
+    at: datetime
+    made: bool
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +80,7 @@ class ProfileFacts:
     due: datetime | None = None
     stored: Mapping[str, bool] = field(default_factory=dict)
     gone: bool = False
-    unproven: Sequence[Verdict] = ()
+    unproven: Sequence[FailedProof] = ()
 
 
 @dataclass(frozen=True, slots=True)

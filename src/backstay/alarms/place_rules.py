@@ -16,7 +16,7 @@ def storage_unreachable(facts: Facts) -> Iterator[Finding]:
     for storage in facts.storages:
         if storage.problem in ("unreachable", "failing"):
             yield Finding(
-                "storage-unreachable",
+                "storage",
                 f"storage:{storage.name}",
                 f"The storage {storage.name} does not work since {moment(storage.since)}: "
                 f"{without_stop(storage.reason)}.",
@@ -30,7 +30,7 @@ def credential_refused(facts: Facts) -> Iterator[Finding]:
     for storage in facts.storages:
         if storage.problem == "refused":
             yield Finding(
-                "credential-refused",
+                "credential",
                 f"storage:{storage.name}",
                 f"The storage {storage.name} refuses its credentials since {moment(storage.since)}: "
                 f"{without_stop(storage.reason)}.",
@@ -53,7 +53,7 @@ def disk_nearly_full(facts: Facts) -> Iterator[Finding]:
             else f"and {disk.wanted} % should be"
         )
         yield Finding(
-            "disk-full",
+            "disk",
             f"disk:{disk.folder}"[:_LONGEST_SUBJECT],
             f"The disk of {disk.folder} is nearly full: {amount(disk.free, 'bytes')} ({share:.1f} %) are free, {why}.",
             "Free some space there, keep fewer backups (the settings of retention), or set another output folder.",

@@ -5,50 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from backstay.alarms.model import Facts, ProfileFacts
+from backstay.alarms.model import Facts, FailedProof, ProfileFacts
 from backstay.alarms.wording import listed, moment, profile_name, without_stop
-from backstay.catalogue import CompleteBackup, Finding, Verdict
+from backstay.catalogue import CompleteBackup, Finding
 
 
 def drill_failed(facts: Facts) -> Iterator[Finding]:
     """Find profiles with backups whose last drill failed, or whose newest drill could not be made."""
-    yield from _unproven(facts, "drill", "drill-failed")
+    yield from _unproven(facts, "drill", "drill")
 
 
 def verification_failed(facts: Facts) -> Iterator[Finding]:
     """Find profiles with backups whose last verification found damage."""
-    yield from _unproven(facts, "verify", "verification-failed")
+    yield from _unproven(facts, "verify", "verification")
 
 
 def _unproven(facts: Facts, what: str, kind: str) -> Iterator[Finding]:
     for profile in facts.profiles:
-        verdicts = [one for one in profile.unproven if one.what == what]
-        if not verdicts:
+        proofs = [one for one in profile.unproven if one.what == what]
+        if not proofs:
             continue
-        newest = verdicts[0]
+        newest = proofs[0]
         storage = f" --storage {newest.storage}" if newest.storage else ""
         again = f"'backstay {what} {newest.backup_id}{storage}'"
         advice = (
             f"See why with {again}; take a new backup with 'backstay backup --profile {profile.id}', and delete the "
             "damaged one once the new one is proven."
-            if newest.verdict == "failed"
+            if newest.made
             else f"Mend what it names, and try again with {again}."
         )
         yield Finding(
             kind,
             f"profile:{profile.id}",
-            f"Backups of {profile_name(profile)} are not proven: {listed([_sentence(one) for one in verdicts])}.",
+            f"Backups of {profile_name(profile)} are not proven: {listed([_sentence(one) for one in proofs])}.",
             advice,
-            min(one.at for one in verdicts),
+            min(one.at for one in proofs),
             profile.id,
             newest.backup_id,
         )
 
 
-def _sentence(one: Verdict) -> str:
+def _sentence(one: FailedProof) -> str:
     at = f" at {one.storage}" if one.storage else ""
     name = "drill" if one.what == "drill" else "verification"
-    ended = "failed" if one.verdict == "failed" else "could not be made"
+    ended = "failed" if one.made else "could not be made"
     problem = f" ({without_stop(one.problem)})" if one.problem else ""
     return f"the {name} of backup {one.backup_id}{at} {ended} on {moment(one.at)}{problem}"
 
@@ -71,7 +71,7 @@ def copy_missing(facts: Facts) -> Iterator[Finding]:
 def _missing_at(storage: str, profile: ProfileFacts, last: CompleteBackup) -> Finding:
     arrived = "has arrived at" if storage not in profile.stored else "is proven to have arrived at"
     return Finding(
-        "copy-missing",
+        "copy",
         f"profile:{profile.id}:{storage}",
         f"No copy of backup {last.id} of {profile_name(profile)}, the newest good one, {arrived} {storage}.",
         f"Try the storage with 'backstay storage test {storage}', and send the backup with "
@@ -84,7 +84,7 @@ def _missing_at(storage: str, profile: ProfileFacts, last: CompleteBackup) -> Fi
 
 def _gone(profile: ProfileFacts, last: CompleteBackup, now: datetime) -> Finding:
     return Finding(
-        "copy-missing",
+        "copy",
         f"profile:{profile.id}:",
         f"The archive of backup {last.id} of {profile_name(profile)}, the newest good one, is not whole on this "
         "machine any more, and no storage has a copy.",

@@ -65,21 +65,21 @@ RULES: tuple[Rule, ...] = (
         ("alarms_factor", "alarms_emptied", "alarms_unchanged"),
     ),
     Rule(
-        "drill-failed",
+        "drill",
         proof_rules.drill_failed,
         "The last drill of a backup that is kept failed, or the newest drill of a profile could not be made.",
         "A drill of the same backup passes, or the backup is deleted; where a drill could not be made, also when the "
         "next one of the profile passes.",
     ),
     Rule(
-        "verification-failed",
+        "verification",
         proof_rules.verification_failed,
         "The last verification of a backup that is kept, here or at a storage, found damage, or the newest of a "
         "profile could not be made.",
         "A verification of the same files passes, or the backup is deleted.",
     ),
     Rule(
-        "copy-missing",
+        "copy",
         proof_rules.copy_missing,
         "The newest complete backup of a profile is not, with a proof of its arrival, at a storage that the profile "
         "names; or its archive is gone from this machine, and no storage has a copy.",
@@ -87,20 +87,20 @@ RULES: tuple[Rule, ...] = (
         ("destinations",),
     ),
     Rule(
-        "storage-unreachable",
+        "storage",
         place_rules.storage_unreachable,
         "A storage that a profile names did not answer a request for its list of files, or refused it. Storages are "
         "asked every 15 minutes.",
         "It answers.",
     ),
     Rule(
-        "credential-refused",
+        "credential",
         place_rules.credential_refused,
         "A storage refused the credentials it was given.",
         "It takes them.",
     ),
     Rule(
-        "disk-full",
+        "disk",
         place_rules.disk_nearly_full,
         "Where archives go, or in Backstay's own folder, less is free than should be, or less than the largest of the "
         "newest archives took there. Disks are looked at every 15 minutes.",

@@ -15,7 +15,6 @@ from backstay.catalogue.schedules import ProofOptions, Run, Schedule
 from backstay.catalogue.store import Catalogue, open_catalogue
 from backstay.catalogue.tokens import Token
 from backstay.catalogue.vault import Vault, write_private
-from backstay.catalogue.verdicts import Verdict
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
@@ -48,7 +47,6 @@ __all__ = [
     "Token",
     "Usual",
     "Vault",
-    "Verdict",
     "default_home",
     "open_catalogue",
     "open_home",

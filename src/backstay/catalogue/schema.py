@@ -148,18 +148,6 @@ counts = Table(
     Index("ix_counts_profile_id", "profile_id", "type", "backup_id"),
 )
 
-verdicts = Table(
-    "verdicts",
-    metadata,
-    Column("backup_id", _Id, ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True),
-    Column("what", String(10), primary_key=True),
-    Column("storage", String(255), primary_key=True),
-    Column("at", UtcDateTime, nullable=False),
-    Column("verdict", String(10), nullable=False),
-    Column("problem", ShownText, nullable=False),
-    Index("ix_verdicts_verdict", "verdict"),
-)
-
 warnings = Table(
     "warnings",
     metadata,

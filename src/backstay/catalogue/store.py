@@ -29,7 +29,6 @@ from backstay.catalogue.records import BackupTable
 from backstay.catalogue.schedules import RunTable, ScheduleTable
 from backstay.catalogue.tokens import TokenTable
 from backstay.catalogue.vault import Vault
-from backstay.catalogue.verdicts import VerdictTable
 from backstay.errors import BackstayError, ConfigurationError, DiskFullError
 
 REVISION = "0003"
@@ -58,7 +57,6 @@ class Catalogue:
         self.figures = FigureTable(engine)
         self.activity = ActivityTable(engine)
         self.counts = CountTable(engine)
-        self.verdicts = VerdictTable(engine)
         self.newest = NewestBackups(engine)
         self.observations = ObservationTable(engine)
         self.alarms = AlarmTable(engine)

@@ -24,6 +24,8 @@ from backstay.errors import (
 )
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
+from backstay.jobs.notifications import publish
+from backstay.notifications.model import Event
 from backstay.storage import open_destination
 
 LOOK_AGAIN = timedelta(minutes=15)
@@ -57,8 +59,27 @@ def check(installation: Installation, now: datetime, *, look: bool = False) -> l
         catalogue.alarms.reconcile(find_all(facts), now)
         changes = catalogue.alarms.untold()
         for change in changes:
+            publish(installation, _event(change), now=now)
             catalogue.alarms.tell(change)
     return changes
+
+
+def _event(change: AlarmChange) -> Event:
+    alarm, is_over = change.alarm, change.change == "closed"
+    of_profile = f" of profile {alarm.profile_id}" if alarm.profile_id is not None else ""
+    what = {"opened": "Alarm", "worsened": "Worse", "closed": "Over"}[change.change]
+    return Event(
+        key=change.key,
+        kind="closed" if is_over else alarm.kind,
+        title=f"{what}: {alarm.kind}{of_profile}",
+        message=f"It is over: {alarm.message}" if is_over else alarm.message,
+        advice="" if is_over else alarm.advice,
+        since=alarm.since,
+        profile_id=alarm.profile_id,
+        backup_id=alarm.backup_id,
+        command="backstay alarms",
+        alarm=alarm.kind if is_over else "",
+    )
 
 
 def _look_around(installation: Installation, now: datetime) -> list[Observation]:

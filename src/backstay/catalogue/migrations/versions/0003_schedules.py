@@ -121,7 +121,7 @@ def upgrade() -> None:
 
 
 def _what_alarms_read() -> None:
-    """Make the tables of what backups held, how they were proven, and what was seen outside the catalogue."""
+    """Make the tables of what backups held and what was seen outside the catalogue."""
     op.create_table(
         "counts",
         sa.Column("backup_id", _ID, autoincrement=False, nullable=False),
@@ -142,20 +142,6 @@ def _what_alarms_read() -> None:
         sa.PrimaryKeyConstraint("backup_id", name=op.f("pk_counts")),
     )
     op.create_index("ix_counts_profile_id", "counts", ["profile_id", "type", "backup_id"], unique=False)
-    op.create_table(
-        "verdicts",
-        sa.Column("backup_id", _ID, nullable=False),
-        sa.Column("what", sa.String(length=10), nullable=False),
-        sa.Column("storage", sa.String(length=255), nullable=False),
-        sa.Column("at", sa.DateTime(), nullable=False),
-        sa.Column("verdict", sa.String(length=10), nullable=False),
-        sa.Column("problem", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["backup_id"], ["backups.id"], name=op.f("fk_verdicts_backup_id_backups"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("backup_id", "what", "storage", name=op.f("pk_verdicts")),
-    )
-    op.create_index("ix_verdicts_verdict", "verdicts", ["verdict"], unique=False)
     op.create_table(
         "observations",
         sa.Column("what", sa.String(length=10), nullable=False),
