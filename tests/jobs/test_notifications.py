@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from backstay.catalogue import Recipient, RecipientOptions
+from backstay.jobs.backup_events import publish_backup
 from backstay.jobs.installation import Installation
 from backstay.jobs.notifications import deliver, deliver_due, due, pause_after, publish
 from backstay.jobs.profiles import create_profile
@@ -47,7 +48,7 @@ def test_what_a_receiver_missed_while_it_was_down_arrives_once_and_in_order(inst
         publish(installation, CLOSED, now=minutes(20))
         assert deliver_due(installation, minutes(20)) == 0
         receiver.up()
-        assert deliver_due(installation, minutes(31)) == 1
+        assert deliver_due(installation, minutes(31)) == 2
         assert deliver_due(installation, minutes(200)) == 0
     assert [json.loads(one.body)["data"]["event"] for one in receiver.requests] == ["alarm:1:opened", "alarm:1:closed"]
     assert {one.state for one in installation.catalogue.deliveries.of(recipient.id)} == {"delivered"}
@@ -84,6 +85,7 @@ _DELIVER = """
 import sys
 from datetime import datetime
 from pathlib import Path
+from backstay.jobs.backup_events import publish_backup
 from backstay.jobs.installation import open_installation
 from backstay.jobs.notifications import deliver_due
 with open_installation(Path(sys.argv[1])) as installation:
@@ -162,6 +164,30 @@ def test_no_secret_of_a_profile_stands_in_a_message(installation: Installation, 
     assert b"Geheim" not in bodies
     assert b"|***\nnext line [1m" in bodies
     assert b'"x Bcc: y"' in bodies
+
+
+def test_start_and_end_of_a_backup_are_told_with_the_end_of_its_log(installation: Installation) -> None:
+    backups = installation.catalogue.backups
+    backup = backups.create(profile_id=1, backupstart=NOW, type="full", tag="json", backupid="id-1")
+    with HttpReceiver().up() as receiver:
+        add(installation, f"ping+http://{receiver.address}/check", "started", "succeeded", "failed")
+        add(installation, f"webhook+http://{receiver.address}/hook", name="hook")
+        assert publish_backup(installation, backup.id, "started", now=NOW) == 1
+        log = installation.home.log("json", "id-1")
+        log.write_bytes(b"".join(b"INFO    |line %05d\r\n" % number for number in range(5000)) + b"ERROR   |caf\xe9")
+        backups.end(backup.id, error="The disk is full.")
+        assert publish_backup(installation, backup.id, "failed", now=NOW) == 1
+        # The alarm of the same failure is for people: each of both gets one message.
+        alarm = Event("alarm:1:opened", "failed", "Alarm", "The disk is full.", profile_id=1, backup_id=backup.id)
+        assert publish(installation, alarm, now=NOW) == 1
+        assert publish_backup(installation, backup.id, "failed", now=NOW) == 0
+        assert deliver_due(installation, NOW) == 3
+    assert sorted(one.path for one in receiver.requests) == ["/check/fail", "/check/start", "/hook"]
+    (failed,) = [one.body for one in receiver.requests if one.path == "/check/fail"]
+    assert failed.startswith(b"The backup of Default Backup Profile failed\nThe disk is full.\n\n")
+    assert failed.endswith(b"\nINFO    |line 04999\nERROR   |caf\\xe9")
+    assert 9_000 < len(failed) <= 10_000
+    assert publish_backup(installation, 99, "failed") == 0
 
 
 def test_addresses_and_secrets_of_recipients_are_not_in_the_files(installation: Installation, home: Path) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from typing import Final, Literal
 
 from backstay.catalogue import Backup
-from backstay.errors import NotFoundError
 from backstay.jobs.installation import Installation
 from backstay.jobs.publishing import publish
-from backstay.jobs.records import read_log
 from backstay.notifications.model import Event
 
-_TAIL_BYTES: Final = 10_000
+_TAIL_BYTES: Final = 20_000
 
 
 def publish_backup(
@@ -56,12 +55,21 @@ def publish_backup(
 
 
 def log_tail(installation: Installation, backup: Backup) -> str:
-    """Return the last 10,000 bytes of a backup's log; empty where it has none."""
+    """Return the last 20,000 bytes of a backup's log, from the start of a line on; empty where it has none.
+
+    That is more than is sent: a secret in it must be whole to be found.
+    """
+    path = installation.home.log(backup.tag or "", backup.backupid or "")
     try:
-        content = read_log(installation, backup).encode("utf-8", "backslashreplace")
-    except NotFoundError:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            content = file.read()
+    except OSError:
         return ""
-    return content[-_TAIL_BYTES:].decode("utf-8", "ignore").replace("\r\n", "\n")
+    if size > _TAIL_BYTES:
+        content = content.partition(b"\n")[2]
+    return content.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
 
 
 def _message(backup: Backup, kind: str) -> str:

@@ -50,15 +50,7 @@ def deliver(installation: Installation, delivery_id: int, now: datetime) -> bool
     Returns:
         Whether that message was taken in this call.
     """
-    taken = False
-    number: int | None = delivery_id
-    while number is not None:
-        delivery = installation.catalogue.deliveries.claim(number, now)
-        if delivery is None or not _attempted(installation, delivery, now):
-            break
-        taken = taken or number == delivery_id
-        number = installation.catalogue.deliveries.succeed(delivery, now)
-    return taken
+    return _delivered(installation, delivery_id, now) > 0
 
 
 def deliver_due(installation: Installation, now: datetime | None = None, *, seconds: float = 60.0) -> int:
@@ -81,13 +73,26 @@ def deliver_due(installation: Installation, now: datetime | None = None, *, seco
             if time.monotonic() >= end:
                 return taken
             tried.add(number)
-            taken += deliver(installation, number, moment)
+            taken += _delivered(installation, number, moment)
     return taken
 
 
 def pause_after(attempts: int) -> timedelta:
     """Return how long to wait after as many attempts: a minute, two, four … an hour."""
     return min(FIRST_PAUSE * (1 << min(attempts - 1, 10)), LONGEST_PAUSE)
+
+
+def _delivered(installation: Installation, delivery_id: int, now: datetime) -> int:
+    """Send a message and what waited behind it, until one is not taken; return how many were."""
+    taken = 0
+    number: int | None = delivery_id
+    while number is not None:
+        delivery = installation.catalogue.deliveries.claim(number, now)
+        if delivery is None or not _attempted(installation, delivery, now):
+            break
+        taken += 1
+        number = installation.catalogue.deliveries.succeed(delivery, now)
+    return taken
 
 
 def _attempted(installation: Installation, delivery: Delivery, now: datetime) -> bool:

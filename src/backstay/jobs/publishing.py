@@ -16,6 +16,7 @@ from backstay.notifications.text import one_line, several_lines
 
 KEPT: Final = timedelta(days=90)
 """So long a message is kept that was delivered or given up."""
+_LONGEST: Final = 12_000
 
 
 def publish(installation: Installation, event: Event, *, now: datetime | None = None) -> int:
@@ -46,7 +47,7 @@ def publish_to(
     """Make a message of an event for these recipients; see ``publish``."""
     if not recipients:
         return 0
-    told = _without_secrets(installation, _with_links(installation, replace(event, at=event.at or now)))
+    told = _without_secrets(installation, _completed(installation, replace(event, at=event.at or now)))
     with_log, without = event_as_json(told), event_as_json(replace(told, log_tail=""))
     made = 0
     for is_ping, thread in ((True, f"profile:{event.profile_id}"), (False, ":".join(event.key.split(":")[:2]))):
@@ -57,12 +58,18 @@ def publish_to(
     return made
 
 
-def _with_links(installation: Installation, event: Event) -> Event:
-    """Return an event with the address of the server, where it has one, and the command that tells more."""
+def _completed(installation: Installation, event: Event) -> Event:
+    """Return an event with the name of its profile, the command that tells more, and the address of the server."""
     command = event.command
     if not command and event.kind != "digest":
-        command = "backstay alarms" if not event.ends_backup else f"backstay show {event.backup_id}"
-    return replace(event, command=command, link=event.link or installation.configuration.server.public_url)
+        command = f"backstay show {event.backup_id}" if event.ends_backup else "backstay alarms"
+    names = {} if event.profile else dict(installation.catalogue.profiles.names())
+    return replace(
+        event,
+        profile=event.profile or names.get(event.profile_id or 0, ""),
+        command=command,
+        link=event.link or installation.configuration.server.public_url,
+    )
 
 
 def _without_secrets(installation: Installation, event: Event) -> Event:
@@ -70,10 +77,14 @@ def _without_secrets(installation: Installation, event: Event) -> Event:
     # Imported here: it comes with the whole client, and most of what is published has no recipient.
     from backstay.client.secrecy import blanked
 
+    # Nothing is cut before: half a secret would not be found.
     words = secret_words(installation, event.profile_id)
     texts: dict[str, Any] = {
-        name: one_line(blanked(getattr(event, name), words))
+        name: one_line(blanked(getattr(event, name), words))[:_LONGEST]
         for name in ("title", "advice", "profile", "site", "link", "command")
     }
-    texts |= {name: several_lines(blanked(getattr(event, name), words)) for name in ("message", "log_tail")}
+    texts |= {
+        "message": several_lines(blanked(event.message, words))[:_LONGEST],
+        "log_tail": several_lines(blanked(event.log_tail, words))[-_LONGEST:],
+    }
     return replace(event, **texts)

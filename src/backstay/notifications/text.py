@@ -7,18 +7,22 @@ from datetime import datetime, tzinfo
 from backstay.notifications.model import Event
 
 _LONGEST_TITLE = 200
-_LONGEST_TEXT = 4000
+_LONGEST_TEXT = 12_000
 
 
 def one_line(text: str) -> str:
     """Return a text on one line, without control characters: a name cannot begin a header or a line of its own."""
-    printable = text.encode("utf-8", "backslashreplace").decode()
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in printable).split())
+    return " ".join(_printable(text).split())
 
 
 def several_lines(text: str) -> str:
     """Return a text without control characters but the ends of its lines."""
-    return "\n".join(one_line(line) if line.strip() else "" for line in text.splitlines()).strip("\n")
+    return "\n".join(_printable(line).rstrip() for line in text.splitlines()).strip("\n")
+
+
+def _printable(text: str) -> str:
+    letters = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else " " for letter in letters)
 
 
 def subject(event: Event) -> str:
@@ -39,7 +43,7 @@ def body(event: Event, *, server: str, zone: tzinfo) -> str:
         ("Site", one_line(event.site)),
         ("Backup", "" if event.backup_id is None else str(event.backup_id)),
         ("Since", _moment(event.since, zone)),
-        ("Happened", _moment(event.at, zone)),
+        ("Happened", _moment(event.at, zone) if event.at != event.since else ""),
         ("Server", one_line(server)),
     ]
     do = [
