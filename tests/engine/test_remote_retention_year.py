@@ -13,6 +13,7 @@ import pytest
 
 from backstay.catalogue import Catalogue, CopyPart, Home, NamedDestination, open_catalogue, open_home
 from backstay.engine.remote_retention import apply_remote_retention
+from backstay.engine.retention import RetentionContext
 from backstay.engine.sending import refresh_remote_filename
 from backstay.profiles import Settings
 
@@ -126,7 +127,7 @@ def test_a_year_at_two_storages_keeps_what_a_plain_model_keeps(
         number = take(records, tmp_path, start, size, places, locked_until)
         current = records.backups.get(number)
         assert current is not None
-        apply_remote_retention(records, home, settings, current, now, on_warning=warnings.append)
+        apply_remote_retention(RetentionContext(records, home, settings, current, now, warnings.append))
         taken.insert(0, Taken(number, start, size, locked_until=locked_until, at=set(places)))
         for place in PLACES:
             forget(taken, place, rule, now)
@@ -167,5 +168,5 @@ def test_the_backup_just_taken_does_not_count_where_the_profile_says_so(
     current = records.backups.get(numbers[-1])
     assert current is not None
     settings = Settings(remote_count_enabled=True, remote_count=2, remote_latest=False)
-    apply_remote_retention(records, home, settings, current, FIRST_DAY, on_warning=pytest.fail)
+    apply_remote_retention(RetentionContext(records, home, settings, current, FIRST_DAY, pytest.fail))
     assert [copy.backup_id for copy in records.copies.at("near")] == numbers[1:]

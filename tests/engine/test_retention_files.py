@@ -12,7 +12,7 @@ import pytest
 
 from backstay.catalogue import Backup, Catalogue, CopyPart, Home, NamedDestination, open_catalogue, open_home
 from backstay.engine import apply_retention
-from backstay.engine.retention import forget_obsolete
+from backstay.engine.retention import RetentionContext, forget_obsolete
 from backstay.profiles import Settings
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -49,14 +49,15 @@ class Site:
 
     def apply(self, current: int, **settings: Any) -> None:
         """Apply the rules of a profile behind a backup."""
-        apply_retention(
-            self.catalogue, self.home, Settings(**settings), self.get(current), NOW, on_warning=self.warnings.append
-        )
+        apply_retention(self._context(current, Settings(**settings)))
 
     def forget(self, current: int, keep: int) -> None:
         """Forget records without files."""
-        forget_obsolete(
-            self.catalogue, self.home, Settings(obsolete=keep), self.get(current), NOW, on_warning=self.warnings.append
+        forget_obsolete(self._context(current, Settings(obsolete=keep)))
+
+    def _context(self, current: int, settings: Settings) -> RetentionContext:
+        return RetentionContext(
+            self.catalogue, self.home, settings, self.get(current), NOW, on_warning=self.warnings.append
         )
 
     @property

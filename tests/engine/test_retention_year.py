@@ -14,7 +14,7 @@ import pytest
 
 from backstay.catalogue import Catalogue, Home, open_catalogue, open_home
 from backstay.engine import apply_retention
-from backstay.engine.retention import forget_obsolete
+from backstay.engine.retention import RetentionContext, forget_obsolete
 from backstay.profiles import Settings
 
 FIRST_DAY = datetime(2025, 1, 1, 3, 0, tzinfo=UTC)
@@ -168,8 +168,8 @@ def test_a_year_of_backups_keeps_what_a_plain_model_keeps(
             number = take(records, home, start, size)
             current = records.backups.get(number)
             assert current is not None
-            apply_retention(records, home, settings, current, now, on_warning=warnings.append)
-            forget_obsolete(records, home, settings, current, now, on_warning=warnings.append)
+            apply_retention(RetentionContext(records, home, settings, current, now, warnings.append))
+            forget_obsolete(RetentionContext(records, home, settings, current, now, warnings.append))
             taken.insert(0, Taken(number, start, size))
             forget(taken, rule, now, obsolete)
             if frozen:
@@ -209,7 +209,9 @@ def test_files_that_somebody_removed_do_not_count_as_kept(catalogue: tuple[Catal
     (home.archives / f"site-{numbers[2]}.jpa").unlink()
     current = records.backups.get(numbers[-1])
     assert current is not None
-    apply_retention(records, home, Settings(count_enabled=True, count=2), current, FIRST_DAY, on_warning=pytest.fail)
+    apply_retention(
+        RetentionContext(records, home, Settings(count_enabled=True, count=2), current, FIRST_DAY, pytest.fail)
+    )
     assert {b.id: b.filesexist for b in records.backups.newest()} == {
         numbers[3]: True,
         numbers[2]: False,
@@ -235,7 +237,7 @@ def test_a_file_that_cannot_be_removed_is_a_warning_and_the_rest_goes_on(
     assert current is not None
     warnings: list[str] = []
     settings = Settings(count_enabled=True, count=1)
-    apply_retention(records, home, settings, current, FIRST_DAY, on_warning=warnings.append)
+    apply_retention(RetentionContext(records, home, settings, current, FIRST_DAY, warnings.append))
     assert {b.id: b.filesexist for b in records.backups.newest()} == {
         numbers[2]: True,
         numbers[1]: True,
@@ -255,7 +257,7 @@ def test_parts_that_a_power_cut_left_go_with_the_record(catalogue: tuple[Catalog
     third = take(records, home, FIRST_DAY - timedelta(days=9), 10)
     records.backups.update(third, filesexist=False)
     settings = Settings(obsolete=1)
-    forget_obsolete(records, home, settings, current, FIRST_DAY, on_warning=pytest.fail)
+    forget_obsolete(RetentionContext(records, home, settings, current, FIRST_DAY, pytest.fail))
     assert records.backups.get(old) is None
     assert not (home.archives / f"site-{old}.j01").exists()
 
@@ -270,13 +272,13 @@ def test_backups_that_run_or_failed_or_belong_to_others_are_left_alone(catalogue
     current = records.backups.get(new)
     assert current is not None
     settings = Settings(count_enabled=True, count=1, obsolete=1)
-    apply_retention(records, home, settings, current, FIRST_DAY, on_warning=pytest.fail)
+    apply_retention(RetentionContext(records, home, settings, current, FIRST_DAY, pytest.fail))
     assert {b.id for b in records.backups.newest() if not b.filesexist} == {old}
     for number in (running, failed, other):
         records.backups.update(number, filesexist=False)
     last = take(records, home, FIRST_DAY - timedelta(days=9), 10)
     records.backups.update(last, filesexist=False)
-    forget_obsolete(records, home, settings, current, FIRST_DAY, on_warning=pytest.fail)
+    forget_obsolete(RetentionContext(records, home, settings, current, FIRST_DAY, pytest.fail))
     assert {b.id for b in records.backups.newest()} == {running, failed, other, new, last}
 
 
@@ -298,7 +300,7 @@ def test_a_record_whose_files_cannot_be_removed_stays_and_the_rest_goes_on(
     current = records.backups.get(numbers[-1])
     assert current is not None
     warnings: list[str] = []
-    forget_obsolete(records, home, Settings(obsolete=1), current, FIRST_DAY, on_warning=warnings.append)
+    forget_obsolete(RetentionContext(records, home, Settings(obsolete=1), current, FIRST_DAY, warnings.append))
     assert {b.id for b in records.backups.newest()} == {numbers[1], numbers[3], numbers[4]}
     assert len(warnings) == 1
     assert f"site-{numbers[1]}.jpa can't be removed" in warnings[0]

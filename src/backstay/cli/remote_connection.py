@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from rich.text import Text
 from backstay.cli import options
 from backstay.cli.output import shown, stderr
 from backstay.cli.remote_memory import remember, remembered
+from backstay.cli.shared_options import declare, parameters_of
 from backstay.client import Client, Exchange
 from backstay.errors import NotFoundError, UsageError
 
@@ -92,8 +92,7 @@ def _options(
 
 def connected(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a connection; it gets a ``Remote`` as its first argument instead."""
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-    shared = list(inspect.signature(_options, eval_str=True).parameters.values())
+    shared = parameters_of(_options)
     names = [parameter.name for parameter in shared]
 
     @functools.wraps(command)
@@ -107,9 +106,7 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
                 if chosen["api"] is None and chosen["encapsulation"] is None:
                     remember(chosen["url"], remote.client.endpoint)
 
-    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *shared)]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads the options from
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    declare(run, [*parameters_of(command)[1:], *shared])
     return run
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -15,47 +13,21 @@ from backstay.catalogue.destinations import DestinationOptions
 from backstay.cli import options
 from backstay.cli.copies import copy_json
 from backstay.cli.output import console, moment, print_json, say, shown, size, table, warn
-from backstay.cli.sizes import parse_size
-from backstay.errors import UsageError
+from backstay.cli.storage_options import StorageOptions, with_storage_options
 from backstay.jobs.storage import (
     add_destination,
     edit_destination,
-    environment_secrets,
     measure_destination,
     remove_destination,
 )
-from backstay.storage import parse_address, secret_fields
 
 app = typer.Typer(help="Name the places that backups are sent to: folders, S3, SFTP, WebDAV …", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the storage, for example nas or offsite.")]
-SecretFile = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--secret-file",
-        metavar="SECRET=PATH",
-        help="Read a secret from a file, for example password=/etc/backstay/nas.txt; give it several times.",
-    ),
-]
-Ask = Annotated[bool, typer.Option("--ask", help="Ask for each secret, or read them from standard input.")]
-Bandwidth = Annotated[
-    str | None,
-    typer.Option("--bandwidth", metavar="SIZE", help="Bytes a second at most, for example 5MiB; 0: no limit."),
-]
-PartsAtOnce = Annotated[
-    int | None, typer.Option("--parts-at-once", min=1, max=32, help="Parts sent at the same time.", show_default="2")
-]
-LockDays = Annotated[
-    int | None,
-    typer.Option("--lock-days", min=0, max=3650, help="Days for which nothing can be deleted there (S3 object lock)."),
-]
-ReadBack = Annotated[
-    bool | None,
-    typer.Option("--read-back/--checksum", help="Prove each part by reading it back, not by the service's checksum."),
-]
 
 
 @app.command()
+@with_storage_options
 def add(
     name: Name,
     url: Annotated[
@@ -65,12 +37,7 @@ def add(
         ),
     ],
     *,
-    secret_file: SecretFile = None,
-    ask: Ask = False,
-    bandwidth: Bandwidth = None,
-    parts_at_once: PartsAtOnce = None,
-    lock_days: LockDays = None,
-    read_back: ReadBack = None,
+    given: StorageOptions,
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
@@ -84,14 +51,7 @@ def add(
         backstay storage add box sftp://u1234@u1234.example.com:23/backups --secret-file password=/etc/backstay/box.txt
     """
     with options.opened(home) as installation:
-        secrets = _secrets(url, secret_file, ask=ask, known={})
-        made = add_destination(
-            installation,
-            name,
-            url,
-            secrets,
-            _options(DestinationOptions(), bandwidth, parts_at_once, lock_days, read_back),
-        )
+        made = add_destination(installation, name, url, given.secrets(url), given.over(DestinationOptions()))
     if json_output:
         print_json(_json(made))
     else:
@@ -189,19 +149,15 @@ def measure(name: Name, home: options.Home = None, json_output: options.Json = F
 
 
 @app.command()
+@with_storage_options
 def edit(
     name: Name,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Another address of the same place.")] = None,
     *,
-    secret_file: SecretFile = None,
-    ask: Ask = False,
     from_environment: Annotated[
         bool, typer.Option("--environment", help="Take new secrets from the usual variables.")
     ] = False,
-    bandwidth: Bandwidth = None,
-    parts_at_once: PartsAtOnce = None,
-    lock_days: LockDays = None,
-    read_back: ReadBack = None,
+    given: StorageOptions,
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
@@ -214,14 +170,8 @@ def edit(
     """
     with options.opened(home) as installation:
         found = installation.catalogue.destinations.get(name)
-        given = _secrets(url or found.url, secret_file, ask=ask, known=found.secrets, environment=from_environment)
-        edited = edit_destination(
-            installation,
-            name,
-            url=url,
-            secrets=given,
-            options=_options(found.options, bandwidth, parts_at_once, lock_days, read_back),
-        )
+        secrets = given.secrets(url or found.url, known=found.secrets, environment=from_environment)
+        edited = edit_destination(installation, name, url=url, secrets=secrets, options=given.over(found.options))
     if json_output:
         print_json(_json(edited))
     else:
@@ -293,53 +243,3 @@ def _json(destination: NamedDestination) -> dict[str, Any]:
         "created": moment(destination.created),
         **asdict(destination.options),
     }
-
-
-def _options(
-    used: DestinationOptions,
-    bandwidth: str | None,
-    parts_at_once: int | None,
-    lock_days: int | None,
-    read_back: bool | None,
-) -> DestinationOptions:
-    given = {
-        "bandwidth": None if bandwidth is None else parse_size(bandwidth),
-        "parts_at_once": parts_at_once,
-        "lock_days": lock_days,
-        "read_back": read_back,
-    }
-    return replace(used, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # by name
-
-
-def _secrets(url: str, files: list[str] | None, *, ask: bool, known: Any, environment: bool = True) -> dict[str, str]:
-    """Return the secrets that were given: of files first, then of a prompt, then of the environment."""
-    address, in_url = parse_address(url)
-    fields = {field.name: field for field in secret_fields(address)}
-    given: dict[str, str] = {}
-    for text in files or []:
-        name, separator, path = text.partition("=")
-        if not separator or name not in fields:
-            names = ", ".join(fields) or "none"
-            raise UsageError(f"--secret-file takes SECRET=PATH with one of these secrets: {names}.")
-        try:
-            given[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} can't be read: check its path.") from error
-    found = environment_secrets(url) if environment else {}
-    for field in fields.values():
-        if field.name in given:
-            continue
-        if ask:
-            value = _asked(field.label)
-            given.update({field.name: value} if value else {})
-        elif field.name in found and field.name not in in_url:
-            given[field.name] = found[field.name]
-        elif field.required and field.name not in in_url and field.name not in known and sys.stdin.isatty():
-            given[field.name] = _asked(field.label)
-    return given
-
-
-def _asked(label: str) -> str:
-    if sys.stdin.isatty():
-        return str(typer.prompt(label, hide_input=True, default="", show_default=False))
-    return sys.stdin.readline().rstrip("\r\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from backstay.engine.parts import WORK, remove_parts
 from backstay.engine.plan import Plan
 from backstay.engine.progress import Progress
 from backstay.engine.remote_retention import apply_remote_retention
-from backstay.engine.retention import Retention, apply_retention, forget_obsolete
+from backstay.engine.retention import RetentionContext, apply_retention, forget_obsolete
 from backstay.engine.warnings import Warnings
 from backstay.errors import BackupFailedError
 from backstay.profiles import VerificationLevel
@@ -68,7 +68,7 @@ class Finalization:
         self._retain("local", apply_retention)
         yield Progress("finale", step="Applying remote quotas", fraction=0.97)
         self._retain("stored", apply_remote_retention)
-        self._forget()
+        self._retain("obsolete", forget_obsolete)
 
     def _proven(self, summary: ArchiveSummary | None, holdings: Holdings, skipped: int) -> Iterator[Progress]:
         """Prove the archive, and note so in the record; what was noted before a death counts."""
@@ -97,23 +97,18 @@ class Finalization:
             self._kept_here = False
             _log.info("Removed the local archive: it lies at every storage of the profile")
 
-    def _retain(self, which: str, apply: Retention) -> None:
+    def _retain(self, which: str, apply: Callable[[RetentionContext], None]) -> None:
         """Apply rules of retention; whatever happens there, the backup is complete and stays so."""
+        settings, now = self._plan.settings, datetime.now(UTC)
         try:
             apply(
-                self._catalogue,
-                self._home,
-                self._plan.settings,
-                self._backup,
-                datetime.now(UTC),
-                on_warning=self._warnings.add,
+                RetentionContext(
+                    self._catalogue, self._home, settings, self._backup, now, on_warning=self._warnings.add
+                )
             )
         except Exception as error:  # noqa: BLE001 - no fault there may undo a backup that is proven
             _log.exception("Retention")
             self._warnings.add(f"The rules of retention for {which} backups could not be applied this time ({error}).")
-
-    def _forget(self) -> None:
-        self._retain("obsolete", forget_obsolete)
 
     def _verify(self) -> Generator[Progress]:
         with open_archive(Path(self._plan.archive), password=self._plan.settings.password) as archive:

@@ -4,41 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
 
-from backstay.catalogue import Backup, Catalogue, Copy, Home
-from backstay.engine.retention import outdated, remote_rules
+from backstay.catalogue import Backup, Catalogue, Copy
+from backstay.engine.retention import RetentionContext, outdated, remote_rules
 from backstay.engine.sending import remove_copy
 from backstay.errors import BackstayError
-from backstay.profiles import Settings
 
 _log = logging.getLogger(__name__)
 
 
-def apply_remote_retention(
-    catalogue: Catalogue,
-    home: Home,
-    settings: Settings,
-    current: Backup,
-    now: datetime,
-    *,
-    on_warning: Callable[[str], None],
-) -> None:
+def apply_remote_retention(context: RetentionContext) -> None:
     """Remove the copies that the rules of a profile no longer keep, at each storage by itself.
 
     What a storage refuses is a warning, and tried again at the next run. A copy that is locked still is left alone
     until its lock has ended.
-
-    Args:
-        catalogue: of the installation.
-        home: of the installation.
-        settings: of the profile.
-        current: the backup that was just taken.
-        now: this moment.
-        on_warning: called with one sentence for what could not be removed.
     """
-    del home
-    _finish_deletions(catalogue, current, on_warning)
+    catalogue, settings, current = context.catalogue, context.settings, context.current
+    _finish_deletions(catalogue, current, context.on_warning)
     backups = catalogue.backups.newest(status="complete", profile_id=current.profile_id)
     copies = catalogue.copies.of_many(backup.id for backup in backups)
     rules = remote_rules(settings)
@@ -54,12 +36,12 @@ def apply_remote_retention(
             for backup in backups
             if backup.id in stored and not backup.frozen and (settings.remote_latest or backup.id != current.id)
         ]
-        for backup in outdated(candidates, rules, now, current.id):
+        for backup in outdated(candidates, rules, context.now, current.id):
             copy = stored[backup.id]
-            if copy.locked_until is not None and copy.locked_until > now:
+            if copy.locked_until is not None and copy.locked_until > context.now:
                 _log.info("Kept the copy of backup %d at %s: it is locked until %s", backup.id, name, copy.locked_until)
                 continue
-            _remove(catalogue, copy, on_warning)
+            _remove(catalogue, copy, context.on_warning)
 
 
 def _finish_deletions(catalogue: Catalogue, current: Backup, on_warning: Callable[[str], None]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from backstay.catalogue import Backup, Catalogue, Home
 from backstay.engine.files import backup_files, main_file
@@ -26,20 +26,25 @@ _PERIODS: tuple[tuple[str, str], ...] = (
 )
 
 
-class Retention(Protocol):
-    """A step of retention at the end of a backup."""
+@dataclass(frozen=True, slots=True)
+class RetentionContext:
+    """What the steps of retention at the end of a backup work on.
 
-    def __call__(
-        self,
-        catalogue: Catalogue,
-        home: Home,
-        settings: Settings,
-        current: Backup,
-        now: datetime,
-        *,
-        on_warning: Callable[[str], None],
-    ) -> None:
-        """Remove what the rules no longer keep."""
+    Attributes:
+        catalogue: of the installation.
+        home: of the installation.
+        settings: of the profile, whose rules these are.
+        current: the backup that was just taken.
+        now: this moment.
+        on_warning: called with one sentence for what could not be removed.
+    """
+
+    catalogue: Catalogue
+    home: Home
+    settings: Settings
+    current: Backup
+    now: datetime
+    on_warning: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,30 +152,15 @@ def _within_size(candidates: Sequence[Backup], rules: Rules, current_id: int) ->
     return kept
 
 
-def apply_retention(
-    catalogue: Catalogue,
-    home: Home,
-    settings: Settings,
-    current: Backup,
-    now: datetime,
-    *,
-    on_warning: Callable[[str], None],
-) -> None:
-    """Remove local files that the rules of a profile no longer keep; what cannot be removed is a warning.
-
-    Args:
-        catalogue: of the installation.
-        home: of the installation.
-        settings: of the profile.
-        current: the backup that was just taken.
-        now: this moment.
-        on_warning: called with one sentence for what could not be removed.
-    """
-    for backup in outdated(_candidates(catalogue, home, current), local_rules(settings), now, current.id):
+def apply_retention(context: RetentionContext) -> None:
+    """Remove local files that the rules of a profile no longer keep; what cannot be removed is a warning."""
+    catalogue, home, current = context.catalogue, context.home, context.current
+    candidates = _candidates(catalogue, home, current)
+    for backup in outdated(candidates, local_rules(context.settings), context.now, current.id):
         try:
             remove_files(catalogue, home, backup)
         except BackstayError as error:
-            on_warning(f"Backup {backup.id} is no longer kept by the retention rules, but {error}")
+            context.on_warning(f"Backup {backup.id} is no longer kept by the retention rules, but {error}")
             continue
         catalogue.backups.update(backup.id, filesexist=False)
         _log.info("Removed the files of backup %d: the retention rules no longer keep it", backup.id)
@@ -189,30 +179,25 @@ def _candidates(catalogue: Catalogue, home: Home, current: Backup) -> list[Backu
     return found
 
 
-def forget_obsolete(
-    catalogue: Catalogue,
-    home: Home,
-    settings: Settings,
-    current: Backup,
-    now: datetime,
-    *,
-    on_warning: Callable[[str], None],
-) -> None:
-    """Remove the oldest records that have no files anywhere; see ``apply_retention``."""
-    del now
-    if not settings.obsolete:
+def forget_obsolete(context: RetentionContext) -> None:
+    """Remove the oldest records that have no files anywhere; what cannot be removed is a warning."""
+    kept = context.settings.obsolete
+    if not kept:
         return
-    complete = catalogue.backups.newest(status="complete", profile_id=current.profile_id)
+    catalogue = context.catalogue
+    complete = catalogue.backups.newest(status="complete", profile_id=context.current.profile_id)
     # A copy whose deletion is still to be finished is known by its record alone.
     unfinished = {copy.backup_id for copy in catalogue.copies.all()}
     obsolete = [
         backup for backup in complete if backup.meta == "obsolete" and not backup.frozen and backup.id not in unfinished
     ]
-    for backup in obsolete[settings.obsolete :]:
+    for backup in obsolete[kept:]:
         try:
-            remove_files(catalogue, home, backup)
+            remove_files(catalogue, context.home, backup)
         except BackstayError as error:
-            on_warning(f"The record of backup {backup.id} is no longer kept by the retention rules, but {error}")
+            context.on_warning(
+                f"The record of backup {backup.id} is no longer kept by the retention rules, but {error}"
+            )
             continue
         catalogue.backups.delete(backup.id)
 

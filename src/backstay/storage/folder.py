@@ -10,12 +10,12 @@ import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 from uuid import uuid4
 
 from backstay.errors import BackstayError, ConnectionFailedError, DiskFullError, NotFoundError, StorageError
 from backstay.storage.address import Address
+from backstay.storage.back_end import BackEnd
 from backstay.storage.local import sync
 from backstay.storage.model import Capabilities, OnProgress, OnResume, PutOptions, StoredFile
 from backstay.storage.names import checked, is_safe_name
@@ -34,7 +34,7 @@ def open_address(address: Address, secrets: Mapping[str, str]) -> Folder:  # noq
     return Folder(Path(address.path), url=address.url, mount=Path(mount) if mount else None)
 
 
-class Folder:
+class Folder(BackEnd):
     """Implements `backstay.storage.model.Destination`."""
 
     def __init__(self, root: Path, *, url: str = "", mount: Path | None = None) -> None:
@@ -46,13 +46,8 @@ class Folder:
             mount: a mount point that must be mounted.
         """
         self._root = root
-        self._url = url or f"folder://{root}"
+        super().__init__(url or f"folder://{root}")
         self._mount = mount
-
-    @property
-    def url(self) -> str:
-        """The address."""
-        return self._url
 
     @property
     def capabilities(self) -> Capabilities:
@@ -194,17 +189,6 @@ class Folder:
         for folder in path.relative_to(self._root).parents[:-1]:
             with contextlib.suppress(OSError):
                 (self._root / folder).rmdir()
-
-    def close(self) -> None:
-        """Nothing is kept open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _path(self, name: str) -> Path:
         return self._root / checked(name)

@@ -10,14 +10,14 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO
 
 import obstore
 from obstore.exceptions import BaseError
 
 from backstay.errors import StorageError, VerificationError
 from backstay.storage.address import Address
+from backstay.storage.back_end import BackEnd
 from backstay.storage.model import Capabilities, OnProgress, OnResume, PutOptions, StoredFile
 from backstay.storage.names import checked, is_safe_name
 from backstay.storage.objects_service import Store, open_store, sentence, status_of
@@ -39,18 +39,13 @@ def open_address(address: Address, secrets: Mapping[str, str]) -> Objects:
     return Objects(open_store(address, secrets), url=address.url, label=f"{address.scheme}://{address.host}")
 
 
-class Objects:
+class Objects(BackEnd):
     """Implements `backstay.storage.model.Destination`."""
 
     def __init__(self, store: Store, *, url: str, label: str) -> None:
         self._store = store
-        self._url = url
+        super().__init__(url)
         self._label = label
-
-    @property
-    def url(self) -> str:
-        """The address."""
-        return self._url
 
     @property
     def capabilities(self) -> Capabilities:
@@ -144,17 +139,6 @@ class Objects:
             return
         except (BaseError, OSError) as error:
             raise sentence(error, self._label, name) from None
-
-    def close(self) -> None:
-        """Nothing is to be done: the library closes connections that are not used any more."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:

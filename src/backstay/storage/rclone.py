@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 from backstay.errors import ConnectionFailedError, NotFoundError, StorageError, VerificationError
 from backstay.storage.address import Address
+from backstay.storage.back_end import BackEnd
 from backstay.storage.model import Capabilities, OnProgress, OnResume, PutOptions, StoredFile
 from backstay.storage.names import checked, is_safe_name
 from backstay.storage.rclone_program import Rclone
@@ -36,20 +36,15 @@ def open_address(address: Address, secrets: Mapping[str, str]) -> RcloneDestinat
     return RcloneDestination(remote, Rclone(remote, url=address.url, unknown_host=unknown_host), url=address.url)
 
 
-class RcloneDestination:
+class RcloneDestination(BackEnd):
     """Implements `backstay.storage.model.Destination`."""
 
     def __init__(self, remote: Remote, program: Rclone, *, url: str) -> None:
         self._remote = remote
         self._rclone = program
-        self._url = url
+        super().__init__(url)
         self._lock = threading.Lock()
         self._known_features: tuple[bool, str] | None = None
-
-    @property
-    def url(self) -> str:
-        """The address."""
-        return self._url
 
     @property
     def capabilities(self) -> Capabilities:
@@ -215,17 +210,6 @@ class RcloneDestination:
 
     def _path(self, name: str) -> str:
         return self._remote.path(checked(name))
-
-    def close(self) -> None:
-        """Nothing is kept open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Progress:

@@ -10,14 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import unquote_plus
 
 import httpx2
 
 from backstay.errors import StorageError, UsageError, VerificationError
 from backstay.storage.address import Address
+from backstay.storage.back_end import BackEnd
 from backstay.storage.model import Capabilities, OnProgress, OnResume, PutOptions, StoredFile
 from backstay.storage.names import checked, is_safe_name
 from backstay.storage.ranges import read_ahead
@@ -54,20 +53,15 @@ def open_address(address: Address, secrets: Mapping[str, str]) -> S3:
     )
 
 
-class S3:
+class S3(BackEnd):
     """Implements `backstay.storage.model.Destination`."""
 
     def __init__(self, client: S3Client, *, url: str, prefix: str, lock_mode: str, storage_class: str = "") -> None:
         self._client = client
-        self._url = url
+        super().__init__(url)
         self._prefix = prefix + "/" if prefix else ""
         self._lock_mode = lock_mode
         self._class = storage_class
-
-    @property
-    def url(self) -> str:
-        """The address."""
-        return self._url
 
     @property
     def capabilities(self) -> Capabilities:
@@ -189,14 +183,6 @@ class S3:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _key(self, name: str) -> str:
         return self._prefix + checked(name)
