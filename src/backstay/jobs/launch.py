@@ -18,6 +18,7 @@ from backstay.catalogue import Backup
 from backstay.engine import WORK, Plan, complete_unsent, discard, withdraw_copies
 from backstay.errors import BackupRunningError
 from backstay.jobs import lock, report
+from backstay.jobs.announcing import announce
 from backstay.jobs.installation import SECRET_VARIABLE, Installation
 
 _STOP_SECONDS: Final = 20.0
@@ -116,7 +117,8 @@ def end(installation: Installation, backup_id: int, reason: str) -> bool:
     if backup is None or backup.status != "run":
         return False
     plan = Plan.from_json(job.plan) if job and job.plan else None
-    if plan is not None and backup.proof.get("ok") and not plan.settings.abort_on_fail:
+    complete = bool(plan is not None and backup.proof.get("ok") and not plan.settings.abort_on_fail)
+    if plan is not None and complete:
         # What is proven is not lost because it could not be sent.
         complete_unsent(installation.catalogue, installation.home, backup, reason)
     else:
@@ -124,6 +126,7 @@ def end(installation: Installation, backup_id: int, reason: str) -> bool:
         left += withdraw_copies(installation.catalogue, backup_id, stored_too=True)
         installation.catalogue.backups.end(backup_id, error=" ".join([reason, *left]))
     installation.catalogue.jobs.wipe(backup_id)
+    announce(installation, backup_id, "succeeded" if complete else "failed")
     return True
 
 

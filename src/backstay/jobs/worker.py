@@ -19,6 +19,7 @@ from backstay.catalogue import Job
 from backstay.engine import BackupRun, Plan, Progress, log_header, open_log
 from backstay.errors import BackstayError
 from backstay.jobs import lock, report
+from backstay.jobs.announcing import announce
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.waiting import start_waiting
 
@@ -71,14 +72,12 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
     folder = installation.home.job(backup_id)
     with _logging(installation.home.log(plan.tag, plan.backupid), plan, job.attempts):
         run = BackupRun(catalogue, installation.home, backup, plan, job.checkpoint)
+        announce(installation, backup_id, "started")
         try:
             if not _drive(run, folder, stopped):
                 _put_off(installation, job)
         finally:
-            # One whose end could not be noted keeps its plan, and is resumed like one that died.
-            ended = catalogue.backups.get(backup_id)
-            if ended is None or ended.status != "run":
-                catalogue.jobs.wipe(backup_id)
+            _end(installation, backup_id)
             # Whoever stopped it starts the next: a machine that shuts down starts none.
             if not stopped():
                 start_waiting(installation, ending=backup_id)
@@ -87,6 +86,16 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
             from backstay.jobs.drill import drill_after_backup
 
             drill_after_backup(installation, backup_id, plan.settings)
+
+
+def _end(installation: Installation, backup_id: int) -> None:
+    """Wipe what only a running job needs, and announce how it ended."""
+    ended = installation.catalogue.backups.get(backup_id)
+    if ended is not None and ended.status == "run":
+        return  # one whose end could not be noted keeps its plan, and is resumed like one that died
+    installation.catalogue.jobs.wipe(backup_id)
+    if ended is not None:
+        announce(installation, backup_id, "succeeded" if ended.status == "complete" else "failed")
 
 
 def _put_off(installation: Installation, job: Job) -> None:

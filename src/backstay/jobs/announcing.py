@@ -1,0 +1,71 @@
+"""What is told when a backup begins and ends; nothing that goes wrong here fails a backup."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from backstay.jobs.installation import Installation, open_installation
+
+_log = logging.getLogger("backstay.jobs.announcing")
+
+
+def announce(installation: Installation, backup_id: int, kind: Literal["started", "succeeded", "failed"]) -> None:
+    """Publish that a backup has begun or ended; where anyone is to hear of it, a process of its own sends it.
+
+    Args:
+        installation: whose.
+        backup_id: number of its record.
+        kind: what happened; told once, however often this is called.
+    """
+    # Imported here: few who use this module announce anything.
+    from backstay.jobs.backup_events import publish_backup
+
+    try:
+        publish_backup(installation, backup_id, kind)
+        if installation.catalogue.recipients.count():
+            _send_beside(installation)
+    except Exception:  # noqa: BLE001 - whatever it is, the backup goes on
+        _log.warning("That backup %d %s could not be told", backup_id, kind, exc_info=True)
+
+
+# Its parent ends at once, so that nobody has to wait for the child.
+_DETACHED: Final = (
+    "import os, sys; os.fork() and os._exit(0); from backstay.jobs.announcing import send; send(sys.argv[1])"
+)
+
+
+def _send_beside(installation: Installation) -> None:
+    """Open and close alarms, and send what is due, in a process that nobody waits for.
+
+    A receiver that does not answer costs half a minute. Where the process dies, the queue of a server or worker, or the
+    next backup, sends what is left.
+    """
+    subprocess.run(
+        [sys.executable, "-P", "-c", _DETACHED, str(installation.home.path)],
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        check=True,
+        timeout=60,
+    )
+
+
+def send(home: str) -> None:
+    """Open and close alarms of a home, and send what is due.
+
+    Args:
+        home: path of its folder.
+    """
+    from backstay.jobs.alarms import check
+    from backstay.jobs.notifications import deliver_due
+
+    with open_installation(Path(home)) as installation:
+        check(installation, datetime.now(UTC))
+        deliver_due(installation)
