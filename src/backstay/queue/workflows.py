@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from dbos import DBOS, EnqueueOptions
 
-from backstay.jobs import notifications
+from backstay.jobs import alarms, notifications
 from backstay.jobs.installation import Installation
 from backstay.jobs.waiting import resume_unfinished
 from backstay.queue import members, runs
@@ -89,6 +89,7 @@ def minute(due: datetime, context: Any) -> None:
     _attempt(_resume_backups)
     for run in _attempt(_due_runs) or ():
         _enqueue(_RUNS, "run", f"run-{run['schedule']}-{run['due']}", run["id"], partition=f"profile-{run['profile']}")
+    _attempt(_check_alarms)
     for number in _attempt(_due_deliveries) or ():
         _enqueue(_DELIVERIES, "deliver", f"delivery-{number}-{due.isoformat()}", number)
     _attempt(_forget)
@@ -156,6 +157,11 @@ def _begin_run(run_id: int) -> bool:
 @DBOS.step()
 def _finish_run(run_id: int) -> None:
     runs.finish(_installation(), run_id, now=lambda: datetime.now(UTC), wait=_wait)
+
+
+@DBOS.step()
+def _check_alarms() -> None:
+    alarms.check(_installation(), datetime.now(UTC))
 
 
 @DBOS.step()
