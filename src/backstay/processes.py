@@ -139,6 +139,19 @@ def start_background(work: Callable[[socket.socket], None], keep: Collection[int
     return BackgroundThread(work)
 
 
+def end_with_parent(parent: int) -> None:
+    """Have the system end this program, by SIGTERM, when the thread that started it ends; Linux only.
+
+    Args:
+        parent: number of the process that started it; where that is gone already, this one ends here.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
 def error_values(error: Exception) -> tuple[Any, ...]:
     """Make a message of an error, from which `error_of` makes it again elsewhere."""
     if isinstance(error, OSError) and not isinstance(error, BackstayError):

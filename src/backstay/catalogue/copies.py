@@ -55,7 +55,7 @@ class Copy:
         proven_at: moment its arrival was proven last.
         proven_how: in words, for a person.
         locked_until: moment before which the service does not delete it; None: it is not locked.
-        error: why it failed, or why it could not be deleted.
+        error: why it failed, why it could not be deleted, or what was wrong with it when it was read last.
     """
 
     id: int

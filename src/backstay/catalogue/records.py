@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -28,7 +28,8 @@ class Backup:
         error: why the backup failed; empty where it did not.
         warning_count: how many warnings it gave; the texts are in ``BackupTable.warnings``.
         proof: how the archive was proven: ``{"level", "ok", "at", "parts": [{"name", "size", "blake3"}],
-            "manifest"}``; empty before.
+            "manifest"}``; empty before. Later proofs are beside that: ``drill``, and ``verifications``, the latest one
+            of each place by the storage's name (empty for this machine): ``{"ok", "at", "problems"}``.
     """
 
     id: int
@@ -189,6 +190,18 @@ class BackupTable:
         """Change columns of a record, on disk when the call returns."""
         with self._writer.begin() as connection:
             connection.execute(update(backups).where(backups.c.id == backup_id).values(**values))
+
+    def update_proof(self, backup_id: int, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Change what is known of the proof of a backup; nobody else changes it between reading and writing.
+
+        Args:
+            backup_id: number of the record; one that is gone stays so.
+            change: makes of the proof as it is the one that is kept.
+        """
+        with self._writer.begin() as connection:
+            proof = connection.execute(select(backups.c.proof).where(backups.c.id == backup_id)).scalar_one_or_none()
+            if proof is not None:
+                connection.execute(update(backups).where(backups.c.id == backup_id).values(proof=change(proof)))
 
     def claim(self, backup_id: int, archivename: str, absolute_path: str) -> None:
         """Note where the archive of a backup goes; older records that claim the same place have no files any more."""

@@ -115,6 +115,7 @@ _COMMANDS = {
         "archive", "app", "List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.", group=True
     ),
     "profile": _Command("profile", "app", "Make and change profiles: one for each site.", group=True),
+    "schedule": _Command("schedule", "app", "Take backups, verify and drill them by the clock.", group=True),
     "storage": _Command(
         "storage", "app", "Name the places that backups are sent to: folders, S3, SFTP, WebDAV …", group=True
     ),

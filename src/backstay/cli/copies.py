@@ -25,6 +25,8 @@ def copy_line(copy: Copy) -> str:
     where = f"Copy at {copy.destination}"
     if copy.state == "stored":
         lock = f", locked until {moment(copy.locked_until)} UTC" if copy.locked_until else ""
+        if copy.error:
+            return f"{where}: damaged: {shown(copy.error)}"
         return f"{where}: arrived {moment(copy.sent_at)} UTC, proven by {copy.proven_how}{lock}"
     states = {"sending": "on its way", "failed": "failed", "deleting": "is to be deleted"}
     return f"{where}: {states[copy.state]}{': ' + shown(copy.error) if copy.error else ''}"

@@ -10,7 +10,7 @@ import typer
 from backstay.cli import options
 from backstay.cli.output import bar, console, print_json, shown
 from backstay.errors import VerificationError
-from backstay.jobs.drill import drill_backup
+from backstay.jobs.drill import drill_backup, drill_error
 from backstay.restore import DrillReport
 
 
@@ -57,10 +57,7 @@ def drill(
     if json_output:
         print_json({"id": number, **report.to_json(), "problems": [shown(problem) for problem in report.problems]})
     if report.verdict != "passed":
-        found = " ".join(shown(problem) for problem in report.problems[:5])
-        more = f" And {report.problem_count - 5} more." if report.problem_count > 5 else ""
-        what = "failed its drill" if report.verdict == "failed" else "could not be proven"
-        raise VerificationError(f"Backup {number} {what}: {found}{more}")
+        raise VerificationError(shown(str(drill_error(number, report))))
     if not json_output:
         console.print(
             f"Backup {number} passed its drill: {report.files} entries and {report.tables} tables with "

@@ -13,7 +13,6 @@ from backstay.catalogue import Backup
 from backstay.cli import options
 from backstay.cli.copies import copy_json, copy_line
 from backstay.cli.output import bar, console, moment, print_json, shown, size, table
-from backstay.errors import VerificationError
 from backstay.jobs.records import (
     ListedBackup,
     backup_files,
@@ -24,6 +23,7 @@ from backstay.jobs.records import (
     list_backups,
     read_log,
 )
+from backstay.steps import finished
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the backup, as 'backstay list' shows it.")]
 _DRILL_STYLES = {"passed": "green", "failed": "red", "impossible": "yellow"}
@@ -120,6 +120,7 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         ("Name in the API", backup.backupid or ""),
         ("Size", size(backup.total_size) if backup.total_size else ""),
         ("Verified", _proof(backup)),
+        ("Read again", _read_again(backup)),
         ("Left out", _left_out(backup)),
         ("Drill", _drill(backup)),
     ):
@@ -141,6 +142,15 @@ def _proof(backup: Backup) -> str:
     if proof.get("level") == "none":
         return "no"
     return f"{proof['level']} of {proof.get('entries', 0)} entries at {proof['at'][:19].replace('T', ' ')}"
+
+
+def _read_again(backup: Backup) -> str:
+    found = sorted(backup.proof.get("verifications", {}).items())
+    return "; ".join(
+        f"{f'at {place}' if place else 'here'} {one['at'][:19].replace('T', ' ')}: "
+        + ("good" if one["ok"] else "damaged, " + " ".join(one["problems"][:1]))
+        for place, one in found
+    )
 
 
 def _left_out(backup: Backup) -> str:
@@ -186,31 +196,23 @@ def verify(
 
         backstay verify 12 --storage nas
     """
-    # Imported here: the other commands of this module read no archive.
-
     # Imported here: what lists and shows reads no archive.
-    from backstay.jobs.stored_backups import copies_sentence, is_read_elsewhere, open_backup
+    from backstay.jobs.verification import damage_error, verify_backup
 
     with options.opened(home) as installation:
-        backup = get_backup(installation, number)
-        elsewhere = is_read_elsewhere(installation, backup, storage)
-        opened = open_backup(installation, number, storage, password)
-        copies = "" if elsewhere else copies_sentence(installation, number)
-    with bar("Verify", quiet=json_output) as progress, opened as archive:
-        report = archive.verify(on_progress=lambda done: progress.update(done.path, done.bytes, done.total))
-    written = backup.proof.get("manifest")
-    problems = [problem.message for problem in report.problems]
-    if written and report.manifest_hash and written != report.manifest_hash:
-        problems.append("The manifest is not the one that was written when the backup was taken.")
-    if json_output:
-        print_json(
-            {"id": number, "ok": not problems, "entries": report.entries, "bytes": report.bytes, "problems": problems}
-        )
-    if problems:
-        raise VerificationError(f"Backup {number} is damaged: {' '.join(problems[:5])} {copies}".rstrip())
+        with bar("Verify", quiet=json_output) as progress:
+            found = finished(
+                verify_backup(installation, number, storage=storage, password=password),
+                lambda done: progress.update(done.path, done.bytes, done.total),
+            )
+        if json_output:
+            facts = {"entries": found.entries, "bytes": found.bytes, "problems": found.problems}
+            print_json({"id": number, "ok": not found.problems, **facts})
+        if found.problems:
+            raise damage_error(installation, found)
     if not json_output:
-        how = "every content equals its hash" if report.used_manifest else "its structure is whole; it has no manifest"
-        console.print(f"Backup {number} is good: {report.entries} entries, {size(report.bytes)}; {how}.", markup=False)
+        how = "every content equals its hash" if found.compared else "its structure is whole; it has no manifest"
+        console.print(f"Backup {number} is good: {found.entries} entries, {size(found.bytes)}; {how}.", markup=False)
 
 
 def freeze(

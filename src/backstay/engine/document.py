@@ -127,7 +127,7 @@ def make_document(backup: Backup, *, profile: DocumentProfile, site: DocumentSit
         now: this moment.
     """
     names = set(DocumentRecord.model_fields) - {"proof"}
-    kept = {name: value for name, value in backup.proof.items() if name not in ("parts", "drill")}
+    kept = {name: value for name, value in backup.proof.items() if name not in ("parts", "drill", "verifications")}
     return BackupDocument(
         written=now,
         record=DocumentRecord(**{name: getattr(backup, name) for name in names}, proof=kept),

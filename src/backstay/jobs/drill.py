@@ -13,7 +13,7 @@ from backstay.archives import find_parts
 from backstay.archives.deep_trees import remove_tree, walk
 from backstay.catalogue import Backup
 from backstay.databases import DatabaseAddress
-from backstay.errors import BackstayError, UsageError
+from backstay.errors import BackstayError, UsageError, VerificationError
 from backstay.jobs.fetching import fetch_stored
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import get_backup
@@ -21,6 +21,8 @@ from backstay.jobs.stored_backups import choose_copy, is_read_elsewhere, open_re
 from backstay.profiles import Settings
 from backstay.restore import ArchiveElsewhere, DrillReport, RestoreProgress, drill
 from backstay.sites import find_site
+
+_SHOWN_PROBLEMS = 5
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +87,14 @@ def _archive(installation: Installation, backup: Backup, storage: str, password:
     )
 
 
+def drill_error(backup_id: int, report: DrillReport) -> VerificationError:
+    """Return the error that names what a drill has found, or why it could not be made."""
+    found = " ".join(report.problems[:_SHOWN_PROBLEMS])
+    more = f" And {report.problem_count - _SHOWN_PROBLEMS} more." if report.problem_count > _SHOWN_PROBLEMS else ""
+    what = "failed its drill" if report.verdict == "failed" else "could not be proven"
+    return VerificationError(f"Backup {backup_id} {what}: {found}{more}")
+
+
 def drill_after_backup(installation: Installation, backup_id: int, settings: Settings) -> None:
     """Drill a backup that was just taken, if it is one; nothing that goes wrong is raised."""
     backup = installation.catalogue.backups.get(backup_id)
@@ -145,10 +155,7 @@ def _against_record(backup: Backup, report: DrillReport) -> DrillReport:
 
 
 def _keep(installation: Installation, backup_id: int, report: DrillReport) -> None:
-    # Read again: the record may have changed while the drill ran.
-    backup = installation.catalogue.backups.get(backup_id)
-    if backup is not None:
-        installation.catalogue.backups.update(backup_id, proof={**backup.proof, "drill": report.to_json()})
+    installation.catalogue.backups.update_proof(backup_id, lambda proof: {**proof, "drill": report.to_json()})
 
 
 def _remove(place: Path) -> None:

@@ -111,6 +111,15 @@ def resume_schedule(installation: Installation, schedule_id: int, now: datetime)
     return installation.catalogue.schedules.update(schedule_id, paused=False, handled=handled)
 
 
+def remove_schedule(installation: Installation, schedule_id: int) -> None:
+    """Remove a schedule and its runs; the backups that it took stay.
+
+    Raises:
+        NotFoundError: there is no such schedule.
+    """
+    installation.catalogue.schedules.delete(schedule_id)
+
+
 def run_now(installation: Installation, schedule_id: int, now: datetime) -> Run:
     """Make a run that is due now, beside those of the schedule; where one waits already, that is it.
 

@@ -49,9 +49,9 @@ class StoredParts:
 
 
 def stored_copies(installation: Installation, backup_id: int) -> list[Copy]:
-    """Return the whole copies of a backup: those whose arrival was proven last come first."""
+    """Return the whole copies of a backup: those whose proof is newest come first, damaged ones last."""
     found = [copy for copy in installation.catalogue.copies.of(backup_id) if copy.state == "stored" and copy.parts]
-    return sorted(found, key=lambda copy: copy.proven_at or _NEVER, reverse=True)
+    return sorted(found, key=lambda copy: (not copy.error, copy.proven_at or _NEVER), reverse=True)
 
 
 def choose_copy(installation: Installation, backup: Backup, storage: str = "") -> Copy:

@@ -146,6 +146,13 @@ class Settings(BaseModel):
         False,
         "After each backup, restore it into a scratch folder and a scratch database and compare everything.",
     )
+    proof_span: int = _setting(
+        "backstay.proof.span",
+        30,
+        "Days within which schedules that verify or drill in rotation come round to each backup that is kept.",
+        ge=1,
+        le=3650,
+    )
 
     # The database dump.
     dump_part_size: int = _setting(

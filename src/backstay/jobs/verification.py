@@ -1,0 +1,227 @@
+"""Reading all of a backup again, here or at a storage; what that showed is kept in its record, and with the copy."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from backstay.archives import ExtractProgress, open_archive
+from backstay.catalogue import Backup, Copy
+from backstay.engine import main_file
+from backstay.errors import (
+    ArchiveError,
+    BackstayError,
+    NotFoundError,
+    UsageError,
+    VerificationError,
+    WrongPasswordError,
+)
+from backstay.jobs.installation import Installation
+from backstay.jobs.records import get_backup
+from backstay.jobs.stored_backups import (
+    choose_copy,
+    copies_sentence,
+    is_read_elsewhere,
+    naming_copies,
+    open_copy,
+    password_of,
+)
+from backstay.storage import open_destination
+
+HERE = ""
+"""Stands for this machine where a storage is named."""
+_PIECE = 1 << 20
+_KEPT_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What reading all of a backup has shown.
+
+    Attributes:
+        backup_id: number of its record.
+        storage: name of the destination that was read; ``HERE`` for the files on this machine.
+        entries: entries read.
+        bytes: bytes of content read.
+        problems: what is wrong, a sentence each.
+        compared: contents were compared with their hashes; else only the structure was checked.
+    """
+
+    backup_id: int
+    storage: str
+    entries: int
+    bytes: int
+    problems: tuple[str, ...]
+    compared: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is kept in a backup's record, with this moment in UTC."""
+        return {
+            "ok": not self.problems,
+            "at": datetime.now(UTC).isoformat(),
+            "entries": self.entries,
+            "bytes": self.bytes,
+            "compared": self.compared,
+            "problems": list(self.problems[:_KEPT_PROBLEMS]),
+        }
+
+
+def verify_backup(
+    installation: Installation,
+    backup_id: int,
+    *,
+    storage: str = "",
+    password: str | None = None,
+    here_only: bool = False,
+) -> Generator[ExtractProgress, None, Verification]:
+    """Read all of a backup and compare it with what was written; the result is kept, good or bad.
+
+    Args:
+        installation: whose.
+        backup_id: number of the record.
+        storage: name of the destination whose copy is read; empty: the local files where they are there.
+        password: of the archive; None: that of its profile.
+        here_only: read no copy where the local files are gone: that they are is what is kept then.
+
+    Yields:
+        How far it is.
+
+    Returns:
+        What it has shown.
+
+    Raises:
+        NotFoundError: there is no such backup or copy, or it is gone from its place.
+        UsageError: the backup is not complete.
+        ArchiveError: the archive cannot be read so far that its problems could be told.
+        BackstayError: the destination cannot be reached.
+    """
+    backup = get_backup(installation, backup_id)
+    if backup.status != "complete":
+        raise UsageError(
+            f"Backup {backup_id} is not complete (its state is {backup.meta}): only whole ones are verified."
+        )
+    main = main_file(installation.home, backup)
+    where: Copy | Path
+    if here_only:
+        where = main or Path(backup.absolute_path)
+    elif main is None or is_read_elsewhere(installation, backup, storage):
+        where = choose_copy(installation, backup, storage)
+    else:
+        where = main
+    with _keeping_error(installation, backup_id, where):
+        if backup.type == "dbonly":
+            found = yield from _hashed(installation, backup, where)
+        else:
+            found = yield from _read(installation, backup, where, password or password_of(installation, backup))
+    _keep(installation, found, where)
+    return found
+
+
+def damage_error(installation: Installation, found: Verification) -> VerificationError:
+    """Return the error that names what a verification has found, and where a copy lies."""
+    where = f" at {found.storage}" if found.storage else ""
+    copies = "" if found.storage else copies_sentence(installation, found.backup_id)
+    problems = " ".join(found.problems[:_KEPT_PROBLEMS])
+    return VerificationError(f"Backup {found.backup_id}{where} is damaged: {problems} {copies}".rstrip())
+
+
+def _read(
+    installation: Installation, backup: Backup, where: Copy | Path, password: str | None
+) -> Generator[ExtractProgress, None, Verification]:
+    if isinstance(where, Copy):
+        opened = open_copy(installation, where, password)
+    else:
+        with naming_copies(installation, backup.id):
+            opened = open_archive(where, password=password)
+    with opened as archive:
+        report = yield from archive.verifying()
+    problems = [problem.message for problem in report.problems]
+    written = backup.proof.get("manifest")
+    if written and report.manifest_hash and written != report.manifest_hash:
+        problems.append("The manifest is not the one that was written when the backup was taken.")
+    return Verification(
+        backup.id, _place(where), report.entries, report.bytes, tuple(problems), compared=report.used_manifest
+    )
+
+
+def _hashed(
+    installation: Installation, backup: Backup, where: Copy | Path
+) -> Generator[ExtractProgress, None, Verification]:
+    """Compare the parts of a backup that is no archive with the hashes that its record has."""
+    listed = {str(part["name"]): part for part in backup.proof.get("parts", ())}
+    total = sum(int(part["size"]) for part in listed.values())
+    done, problems = 0, []
+    for name, part in listed.items():
+        digest, size = blake3(), 0
+        for piece in _pieces(installation, where, name):
+            digest.update(piece)
+            size += len(piece)
+            done += len(piece)
+            yield ExtractProgress(path=name, entries=0, bytes=done, total=total)
+        if size != int(part["size"]) or part["blake3"] not in ("", digest.hexdigest()):
+            problems.append(f"{name} is not what was written.")
+    return Verification(backup.id, _place(where), len(listed), done, tuple(problems), compared=True)
+
+
+def _pieces(installation: Installation, where: Copy | Path, name: str) -> Iterator[bytes]:
+    if isinstance(where, Path):
+        with where.with_name(name).open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+        return
+    destination = installation.catalogue.destinations.get(where.destination)
+    with open_destination(destination.url, destination.secrets) as place:
+        yield from place.stream(where.file_name(name))
+
+
+def _place(where: Copy | Path) -> str:
+    return where.destination if isinstance(where, Copy) else HERE
+
+
+@contextmanager
+def _keeping_error(installation: Installation, backup_id: int, where: Copy | Path) -> Iterator[None]:
+    """Keep an error that tells of the backup itself, and not of the way to it, as what the verification has shown."""
+    try:
+        yield
+    except WrongPasswordError:
+        raise
+    except (ArchiveError, NotFoundError, OSError) as error:
+        if isinstance(error, ArchiveError) or _is_gone(installation, where):
+            _keep(installation, Verification(backup_id, _place(where), 0, 0, (str(error),), compared=False), where)
+        raise
+
+
+def _is_gone(installation: Installation, where: Copy | Path) -> bool:
+    """Tell whether parts are missing: here, where they were about to be read, or at a destination that answers."""
+    if isinstance(where, Path):
+        return True
+    destination = installation.catalogue.destinations.get(where.destination)
+    try:
+        with open_destination(destination.url, destination.secrets) as place:
+            there = {file.name for file in place.list(where.folder)}
+    except (BackstayError, OSError):
+        return False
+    return not {where.file_name(part.name) for part in where.parts} <= there
+
+
+def _keep(installation: Installation, found: Verification, where: Copy | Path) -> None:
+    kept = found.to_json()
+    installation.catalogue.backups.update_proof(
+        found.backup_id,
+        lambda proof: {**proof, "verifications": {**proof.get("verifications", {}), found.storage: kept}},
+    )
+    if isinstance(where, Path):
+        return
+    if found.problems:
+        installation.catalogue.copies.update(where.id, error=" ".join(found.problems[:_KEPT_PROBLEMS]))
+    else:
+        how = "reading all of it and comparing each content with its hash" if found.compared else "reading all of it"
+        installation.catalogue.copies.update(
+            where.id, proven_at=datetime.fromisoformat(kept["at"]), proven_how=how, error=""
+        )
