@@ -127,7 +127,7 @@ class Destination(Protocol):
         ...
 
     def stream(self, name: str, offset: int = 0) -> Iterator[bytes]:
-        """Read a file from an offset to its end, in pieces of eight megabytes at most."""
+        """Read a file from an offset to its end, in pieces of four megabytes at most."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-RANGE = 8 << 20
-AT_ONCE = 4
+RANGE = 4 << 20
+AT_ONCE = 8
 
 
 def read_ahead(

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -33,13 +34,23 @@ def open_address(address: Address, secrets: Mapping[str, str]) -> RcloneDestinat
     """Open the place of an address; see `backstay.storage.address.SCHEMES` for its options and secrets."""
     remote = make_remote(address, secrets, os.environ)
     unknown_host = unknown_host_sentence(address) if address.scheme == "sftp" else ""
-    return RcloneDestination(remote, Rclone(remote, url=address.url, unknown_host=unknown_host), url=address.url)
+    program = Rclone(remote, url=address.url, unknown_host=unknown_host)
+    return RcloneDestination(remote, program, url=address.url, renames=address.scheme != "rclone")
 
 
 class RcloneDestination(BackEnd):
     """Implements `backstay.storage.model.Destination`."""
 
-    def __init__(self, remote: Remote, program: Rclone, *, url: str) -> None:
+    def __init__(self, remote: Remote, program: Rclone, *, url: str, renames: bool) -> None:
+        """Name the place.
+
+        Args:
+            remote: of rclone.
+            program: that runs it.
+            url: how it is called in messages.
+            renames: the service is known to rename files; else it is asked.
+        """
+        self._renames = renames
         self._remote = remote
         self._rclone = program
         super().__init__(url)
@@ -74,7 +85,7 @@ class RcloneDestination(BackEnd):
             size = source.stat().st_size
         except OSError as error:
             raise StorageError(f"{source} can't be read ({error.strerror}): check that it is there.") from error
-        can_move, _ = self._features()
+        can_move = self._renames or self._features()[0]
         if resume:
             self.abandon(name, resume)
         parent, _, base = name.rpartition("/")
@@ -84,7 +95,9 @@ class RcloneDestination(BackEnd):
         limit = ("--bwlimit", f"{options.bandwidth}B") if options.bandwidth else ()
         progress = _Progress(size, on_progress)
         stats = ("--stats", "250ms", "--stats-log-level", "NOTICE")
-        self._rclone.run("copyto", *limit, *stats, str(source.resolve()), arrives, name=name, on_bytes=progress)
+        with ThreadPoolExecutor(1, "backstay-rclone") as beside:
+            beside.submit(self._features)  # asked meanwhile; where that fails it is asked again when it is needed
+            self._rclone.run("copyto", *limit, *stats, str(source.resolve()), arrives, name=name, on_bytes=progress)
         progress(size)
         if partial:
             self._rclone.run("moveto", arrives, target, name=name)
@@ -137,22 +150,26 @@ class RcloneDestination(BackEnd):
     def stream(self, name: str, offset: int = 0) -> Iterator[bytes]:
         """Read from an offset to the end; a connection that breaks is opened again where it was."""
         path = self._path(name)
-        size = self._head(name, hashed=False).size
-        position, idle = offset, 0
-        while position < size:
-            try:
-                with self._rclone.reading("cat", "--offset", str(position), path, name=name) as stream:
-                    while piece := stream.read(_PIECE):
-                        position, idle = position + len(piece), 0
-                        if position > size:
-                            raise StorageError(f"{name} in {self._url} grew while it was read: read it again.")
-                        yield piece
-            except ConnectionFailedError:
-                if idle >= 2:
-                    raise
-            idle += 1
-            if position < size and idle > 2:
-                raise ConnectionFailedError(f"{name} in {self._url} breaks off each time it is read: try again later.")
+        with ThreadPoolExecutor(1, "backstay-rclone") as beside:
+            asked = beside.submit(lambda: self._head(name, hashed=False).size)
+            position, idle = offset, 0
+            # A file is read while its size is asked for; behind its end, though, some services refuse to read.
+            while not (position or idle) or position < asked.result():
+                try:
+                    with self._rclone.reading("cat", "--offset", str(position), path, name=name) as stream:
+                        while piece := stream.read(_PIECE):
+                            position, idle = position + len(piece), 0
+                            if asked.done() and position > asked.result():
+                                raise StorageError(f"{name} in {self._url} grew while it was read: read it again.")
+                            yield piece
+                except ConnectionFailedError:
+                    if idle >= 2:
+                        raise
+                idle += 1
+                if position < asked.result() and idle > 2:
+                    raise ConnectionFailedError(
+                        f"{name} in {self._url} breaks off each time it is read: try again later."
+                    )
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
         """List files; names that would leave the destination are left out."""
