@@ -47,7 +47,7 @@ def test_a_schedule_is_added_listed_shown_changed_paused_run_and_removed(run: Ru
     assert proof["options"] == {"which": "rotating", "storage": "", "here_only": False, "within": 28}
     edited = json.loads(run("edit", "1", "--spread", "0", "--no-catch-up", "--json")[0])
     assert (edited["spread"], edited["catch_up"], edited["at"]) == (0, False, "17 3 * * *")
-    assert "waits" in run("run", "1")[0]
+    assert "starts with the next 'backstay serve'" in run("run", "1")[0]
     run("pause", "2")
     listed = json.loads(run("list", "--json")[0])
     assert [(one["id"], one["paused"], bool(one["next"])) for one in listed] == [(1, False, True), (2, True, False)]

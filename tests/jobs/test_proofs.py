@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,13 +108,13 @@ def test_a_storage_that_is_not_there_is_asked_once_and_says_nothing_of_the_copie
     backups = [store(installation, take(installation, site)) for _ in range(2)]
     nas.rename(nas.with_name("unmounted"))
     asked = []
-    plain = subprocess.run
+    plain = subprocess.Popen
 
-    def counted(command: list[str], **options: object) -> object:
+    def counted(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         asked.append(command)
-        return plain(command, **options)  # type: ignore[call-overload]
+        return plain(command, **options)
 
-    monkeypatch.setattr("backstay.jobs.proofs.subprocess.run", counted)
+    monkeypatch.setattr("backstay.jobs.proofs.subprocess.Popen", counted)
     schedule = added(installation, backups[0].profile_id, which="rotating", within=1)
     with pytest.raises(VerificationError, match=r"Backup \d at nas could not be proven: .*is not there"):
         proven(installation, schedule)

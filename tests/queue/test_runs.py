@@ -67,6 +67,28 @@ def test_a_due_run_takes_one_backup_however_often_its_steps_are_repeated(
     assert [backup.id for backup in installation.catalogue.backups.newest()] == [backup_id]
 
 
+def test_a_run_of_proofs_says_what_it_proved_and_leaves_none_unfinished_when_its_process_ends(
+    installation: Installation, site: Path
+) -> None:
+    backup = take(installation, site)
+    schedule = add_schedule(installation, backup.profile_id, at="@daily", now=NOW, what="verify")
+    run = run_now(installation, schedule.id, datetime.now(UTC))
+    assert runs.begin(installation, run.id, NOW)
+
+    def stop(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.finish(installation, run.id, now=lambda: NOW, wait=stop)
+    assert "verifications" not in get_backup(installation, backup.id).proof
+    run = follow(installation, run.id)
+    assert (run.state, run.message) == ("done", "1 of 1 were read and compared, and are good.")
+    Path(backup.absolute_path).unlink()
+    run = follow(installation, run_now(installation, schedule.id, datetime.now(UTC)).id)
+    assert run.state == "failed"
+    assert f"Backup {backup.id}: " in run.message
+
+
 def test_a_run_waits_while_another_backup_of_its_profile_runs(installation: Installation, tmp_path: Path) -> None:
     site = make_files_and_noise(tmp_path / "site")
     schedule = scheduled(installation, site)

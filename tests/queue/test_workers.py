@@ -18,9 +18,10 @@ import pytest
 
 from backstay.jobs.installation import Installation
 from backstay.jobs.profiles import profile_of_site
+from backstay.jobs.records import get_backup
 from backstay.jobs.schedules import add_schedule, run_now
 from backstay.queue import members
-from support.backups import make_files
+from support.backups import make_files, take
 
 PATIENCE_SECONDS = 200.0
 
@@ -70,14 +71,18 @@ def states(installation: Installation, numbers: list[int]) -> Counter[str]:
 
 def test_a_worker_does_what_waits_and_ends_when_it_is_told_to(installation: Installation, tmp_path: Path) -> None:
     numbers = make_runs(installation, tmp_path, 3)
+    proven = take(installation, make_files(tmp_path / "proven", count=5))
+    schedule = add_schedule(installation, proven.profile_id, at="@yearly", now=datetime.now(UTC), what="verify")
+    numbers.append(run_now(installation, schedule.id, datetime.now(UTC)).id)
     with processes(installation.home.path) as start:
         worker = start("worker")
-        wait_until(lambda: states(installation, numbers)["done"] == 3)
+        wait_until(lambda: states(installation, numbers)["done"] == 4)
         assert members.anyone_lives(installation.home)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(PATIENCE_SECONDS) == 0
     assert not members.anyone_lives(installation.home)
-    assert len(installation.catalogue.backups.newest()) == 3
+    assert len(installation.catalogue.backups.newest()) == 4
+    assert get_backup(installation, proven.id).proof["verifications"][""]["ok"]
     log = (tmp_path / "output.log").read_text()
     assert "Traceback" not in log
     assert oct((installation.home.queue / "queue.sqlite").stat().st_mode & 0o777) == "0o600"

@@ -27,6 +27,7 @@ from backstay.jobs.schedules import (
     run_now,
     timing_of,
 )
+from backstay.queue.members import anyone_lives
 from backstay.schedules import due_times
 
 app = typer.Typer(help="Take backups, verify and drill them by the clock.", no_args_is_help=True)
@@ -291,11 +292,12 @@ def run(number: Number, home: options.Home = None, json_output: options.Json = F
     """
     with options.opened(home) as installation:
         made = run_now(installation, number, datetime.now(UTC))
+        soon = anyone_lives(installation.home)
     if json_output:
         print_json(_run_json(made))
         return
-    console.print(f"Run {made.id} of schedule {number} waits.")
-    say("It starts with the next 'backstay serve' or 'backstay worker', or within a minute where one runs.")
+    when = "starts within a minute" if soon else "starts with the next 'backstay serve' or 'backstay worker'"
+    console.print(f"Run {made.id} of schedule {number} {when}: see 'backstay schedule show {number}'.", markup=False)
 
 
 def _proof(

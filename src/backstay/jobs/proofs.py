@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -25,6 +27,8 @@ from backstay.schedules import due_times
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SHOWN_PROBLEMS = 5
+_LOOK_SECONDS = 0.2
+_MOST_TOLD = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,13 @@ class Target:
         return f"Backup {self.backup_id}" + (f" at {self.storage}" if self.storage else "")
 
 
-def prove(installation: Installation, run: Run) -> str:
+def prove(installation: Installation, run: Run, *, wait: Callable[[float], None] = time.sleep) -> str:
     """Verify or drill what a run of a schedule is to prove; what was proven since the run was made is not done again.
 
     Args:
         installation: whose.
         run: of a schedule whose ``what`` is ``verify`` or ``drill``.
+        wait: waits for so many seconds; what it raises ends the proof under way.
 
     Returns:
         What was proven, in one sentence.
@@ -71,10 +76,13 @@ def prove(installation: Installation, run: Run) -> str:
     failed: dict[tuple[int, str], str] = {}
     for target in chosen(found, schedule, run, span):
         if target.storage not in {storage for _, storage in failed if storage}:
-            failed.update(_proven(installation, schedule, target, run))
+            failed.update(_proven(installation, schedule, target, run, wait))
+    # What retention has removed meanwhile is not missed.
     found = targets(installation, schedule)
+    there = {(target.backup_id, target.storage) for target in found}
     done = [target for target in found if target.tried >= run.created]
-    problems = [f"{target.name}: {target.problem}" for target in done if target.problem] + list(failed.values())
+    problems = [f"{target.name}: {target.problem}" for target in done if target.problem]
+    problems += [why for where, why in failed.items() if where in there]
     if problems:
         more = f" And {len(problems) - _SHOWN_PROBLEMS} more." if len(problems) > _SHOWN_PROBLEMS else ""
         raise VerificationError(" ".join(problems[:_SHOWN_PROBLEMS]) + more)
@@ -171,25 +179,41 @@ def _span_of_profile(installation: Installation, profile_id: int) -> int:
     return installation.catalogue.profiles.get(profile_id).settings().proof_span
 
 
-def _proven(installation: Installation, schedule: Schedule, target: Target, run: Run) -> dict[tuple[int, str], str]:
+def _proven(
+    installation: Installation, schedule: Schedule, target: Target, run: Run, wait: Callable[[float], None]
+) -> dict[tuple[int, str], str]:
     """Prove one backup; return, by its name, why that came to no result: where it did, its record says which."""
-    # -P: the folder the caller stands in must not be searched for code.
-    command = [sys.executable, "-P", "-m", "backstay.jobs.proof_worker", str(installation.home.path), str(os.getpid())]
-    done = subprocess.run(
-        [*command, schedule.what, str(target.backup_id), target.storage],
-        env={name: value for name, value in os.environ.items() if name != SECRET_VARIABLE},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
+    code, told = _ended(installation, [schedule.what, str(target.backup_id), target.storage], wait)
     current = installation.catalogue.backups.get(target.backup_id)
-    if done.returncode == 0 or current is None:
-        # Retention may have removed it meanwhile.
+    if code == 0 or current is None:
         return {}
     copy = installation.catalogue.copies.find(target.backup_id, target.storage) if target.storage else None
     if _target(schedule, current, copy).tried >= run.created:
         return {}
-    told = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    why = told[-1] if told else f"Its process ended with {done.returncode}: see the system's log."
+    lines = told.strip().splitlines()
+    why = lines[-1] if lines else f"Its process ended with {code}: see the system's log."
     return {(target.backup_id, target.storage): f"{target.name} could not be proven: {why}"}
+
+
+def _ended(installation: Installation, arguments: Sequence[str], wait: Callable[[float], None]) -> tuple[int, str]:
+    """Run the process of a proof to its end; return its exit code and what it wrote on standard error."""
+    # -P: the folder the caller stands in must not be searched for code.
+    command = [sys.executable, "-P", "-m", "backstay.jobs.proof_worker", str(installation.home.path), str(os.getpid())]
+    environment = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+    with tempfile.TemporaryFile() as told:
+        process = subprocess.Popen(
+            [*command, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+        )
+        try:
+            while process.poll() is None:
+                wait(_LOOK_SECONDS)
+        finally:
+            # Nothing but an order to stop leaves it running; a drill removes what it made.
+            process.terminate()
+            process.wait()
+        told.seek(0)
+        return process.returncode, told.read(_MOST_TOLD).decode("utf-8", "replace")

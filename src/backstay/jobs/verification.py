@@ -211,6 +211,9 @@ def _is_gone(installation: Installation, where: Copy | Path) -> bool:
 
 
 def _keep(installation: Installation, found: Verification, where: Copy | Path) -> None:
+    if isinstance(where, Path) and not get_backup(installation, found.backup_id).filesexist:
+        # Retention removed the files while they were read: they are not damaged.
+        return
     kept = found.to_json()
     installation.catalogue.backups.update_proof(
         found.backup_id,

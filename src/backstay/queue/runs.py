@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-from backstay.catalogue import Backup
+from backstay.catalogue import Backup, Run
 from backstay.errors import BackstayError, BackupRunningError
 from backstay.jobs import lock
 from backstay.jobs.backup import start_backup
@@ -27,6 +27,7 @@ def due(installation: Installation, now: datetime) -> list[dict[str, Any]]:
             "schedule": run.schedule_id,
             "due": run.due.isoformat(),
             "profile": schedules[run.schedule_id].profile_id,
+            "what": schedules[run.schedule_id].what,
         }
         for run in installation.catalogue.runs.waiting()
         if run.schedule_id in schedules
@@ -73,7 +74,7 @@ def finish(
     if run.backup_id is not None:
         state, message = _backup_result(_followed(installation, run.backup_id, wait), run.backup_id)
     else:
-        state, message = "failed", "This version takes backups by schedule, and proves none."
+        state, message = _proof_result(installation, run, wait)
     runs.end(run_id, state, message, now())
 
 
@@ -86,6 +87,16 @@ def _followed(installation: Installation, backup_id: int, wait: Callable[[float]
         if not lock.is_alive(installation.home.job(backup_id)):
             start_waiting(installation)
         wait(_LOOK_SECONDS)
+
+
+def _proof_result(installation: Installation, run: Run, wait: Callable[[float], None]) -> tuple[Any, str]:
+    # Imported here: what proves is slow to load, and most runs are backups.
+    from backstay.jobs.proofs import prove
+
+    try:
+        return "done", prove(installation, run, wait=wait)
+    except BackstayError as error:
+        return "failed", str(error)
 
 
 def _backup_result(backup: Backup | None, backup_id: int) -> tuple[Any, str]:

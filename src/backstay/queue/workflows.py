@@ -20,6 +20,7 @@ from backstay.jobs.waiting import resume_unfinished
 from backstay.queue import members, runs
 
 _RUNS: Final = "runs"
+_PROOFS: Final = "proofs"
 _DELIVERIES: Final = "deliveries"
 _DELIVERIES_AT_ONCE: Final = 4
 _KEPT: Final = timedelta(days=1)
@@ -67,6 +68,9 @@ def declare(installation: Installation, look_seconds: float) -> None:
         worker_concurrency=max(4, 2 * installation.configuration.jobs.maximum_running),
         polling_interval_sec=look_seconds,
     )
+    # Beside the backups, so that a proof of hours keeps none of them waiting.
+    at_once = installation.configuration.jobs.maximum_running
+    DBOS.register_queue(_PROOFS, worker_concurrency=at_once, polling_interval_sec=look_seconds)
     DBOS.register_queue(_DELIVERIES, worker_concurrency=_DELIVERIES_AT_ONCE, polling_interval_sec=look_seconds)
     DBOS.apply_schedules(
         [
@@ -88,7 +92,11 @@ def minute(due: datetime, context: Any) -> None:
     _attempt(_take_over)
     _attempt(_resume_backups)
     for run in _attempt(_due_runs) or ():
-        _enqueue(_RUNS, "run", f"run-{run['schedule']}-{run['due']}", run["id"], partition=f"profile-{run['profile']}")
+        workflow_id = f"run-{run['schedule']}-{run['due']}"
+        if run["what"] == "backup":
+            _enqueue(_RUNS, "run", workflow_id, run["id"], partition=f"profile-{run['profile']}")
+        else:
+            _enqueue(_PROOFS, "run", workflow_id, run["id"])
     _attempt(_check_alarms)
     for number in _attempt(_due_deliveries) or ():
         _enqueue(_DELIVERIES, "deliver", f"delivery-{number}-{due.isoformat()}", number)
