@@ -64,7 +64,7 @@ class Preview:
         return (self.occupied and self.plan.files) or any(self.in_the_way.values())
 
     def question(self) -> str:
-        """Return what is there, in a sentence."""
+        """Return what would be replaced, in a sentence, and in another what would not although the backup holds it."""
         found = []
         if self.occupied and self.plan.files:
             how = "some files of" if self.plan.only or self.plan.strategy == "merge" else "all that is in"
@@ -75,7 +75,10 @@ class Preview:
                 if self.layout is None:
                     which = f"what the backup holds too of {which}"
                 found.append(f"{which} of {address.redacted()}")
-        return f"The restore replaces {' and '.join(found)}."
+        left = ", ".join(self.not_restored)
+        # Old files beside a database of today are seldom what is meant.
+        stays = f" It does not load {left}: no database is given for it." if left else ""
+        return f"The restore replaces {' and '.join(found)}.{stays}"
 
     def check(self, existing: str) -> None:
         """Refuse at once what would be refused after much work.

@@ -117,7 +117,8 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
     _print_move(found)
     for name in found.not_restored:
         _line(f"Would not load the database dump {name}: no database is given for it.")
-    console.print("Nothing was changed.")
+    kept = " What a restore replaces is kept, and --undo brings it back." if found.replaces else ""
+    console.print(f"Nothing was changed.{kept}")
 
 
 def _print_move(found: Preview) -> None:
@@ -130,7 +131,7 @@ def _print_move(found: Preview) -> None:
     for old, new in found.move.texts:
         _line(f"Would replace {old} by {new} in the text columns and text files.")
     if found.move.replacer():
-        _line("How often is not counted: only the restore itself reads all of them. It can be taken back with --undo.")
+        _line("How often is not counted: only the restore itself reads all of them.")
 
 
 def _print_configuration(rewritten: tuple[Rewritten, ...], verb: str) -> None:

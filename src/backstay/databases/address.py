@@ -121,16 +121,17 @@ class DatabaseAddress:
         query = {**options}
         if self.prefix:
             query["prefix"] = self.prefix
-        if self.kind == "sqlite":
-            return f"sqlite:///{quote(self.name)}" + (f"?{urlencode(query)}" if query else "")
-        if self.socket:
+        if self.socket and self.kind != "sqlite":
             query["unix_socket"] = self.socket
+        end = "?" + urlencode(query, safe="/") if query else ""
+        if self.kind == "sqlite":
+            return f"sqlite:///{quote(self.name)}{end}"
         account = quote(self.user, safe="")
         if password:
             account += ":" + quote(password, safe="*")
         host = f"[{self.host}]" if ":" in self.host else self.host
         where = (f"{account}@" if account else "") + host + (f":{self.port}" if self.port is not None else "")
-        return f"{self.kind}://{where}/{quote(self.name, safe='')}" + (f"?{urlencode(query)}" if query else "")
+        return f"{self.kind}://{where}/{quote(self.name, safe='')}{end}"
 
 
 def _sqlite_path(url: str) -> str:
