@@ -25,7 +25,7 @@ Profiles have two labels: `profile` is their number, `name` the first 100 charac
 without a complete backup has no `backstay_backup_last_success_…`. Moments are seconds since 1970, as Prometheus has
 them.
 
-| Name | Kind | Labels | What it tells |
+| Name | Kind | Labels | What it is |
 |---|---|---|---|
 """
 

@@ -22,7 +22,7 @@ LARGE = b"".join(b"%d\n" % number for number in range(180_000))
 
 def lzma_of(data: bytes, *, dictionary: int = 1 << 16, told: int | None = None, lc: int = 3, lp: int = 0, pb: int = 2,
             mark: bool = True) -> bytes:  # fmt: skip
-    """Compress as ZIP has it; ``told`` is the dictionary that the header tells of."""
+    """Compress as ZIP has it; ``told`` is the dictionary in the header."""
     properties = {"id": lzma.FILTER_LZMA1, "dict_size": dictionary, "lc": lc, "lp": lp, "pb": pb}
     stream = lzma.compress(data, lzma.FORMAT_RAW, filters=[properties])
     size = (dictionary if told is None else told).to_bytes(4, "little")

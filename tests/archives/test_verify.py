@@ -1,4 +1,4 @@
-"""What verification says of an archive whose entries are not what its manifest tells, one difference at a time."""
+"""What verification says of an archive whose entries are not what its manifest says, one difference at a time."""
 
 from __future__ import annotations
 
@@ -106,19 +106,19 @@ def test_an_archive_without_a_manifest_is_read_all_the_same(archive: Path) -> No
 @pytest.mark.parametrize(
     ("path", "changes", "words"),
     [
-        ("a.txt", {"mode": 0o100644}, "permissions are 644 where the manifest tells of 640"),
-        ("a.txt", {"mode": 0o104640}, "permissions are 4640 where the manifest tells of 640"),
-        ("d", {"mode": 0o040701}, "permissions are 701 where the manifest tells of 700"),
-        ("a.txt", {"mtime": TIME + 1}, f"time is {TIME + 1} where the manifest tells of {TIME}"),
-        ("a.txt", {"mtime": None}, f"time is None where the manifest tells of {TIME}"),
-        ("z.txt", {"mtime": TIME - 2}, f"time is {TIME - 2} where the manifest tells of {TIME}"),
+        ("a.txt", {"mode": 0o100644}, "permissions are 644 where the manifest says 640"),
+        ("a.txt", {"mode": 0o104640}, "permissions are 4640 where the manifest says 640"),
+        ("d", {"mode": 0o040701}, "permissions are 701 where the manifest says 700"),
+        ("a.txt", {"mtime": TIME + 1}, f"time is {TIME + 1} where the manifest says {TIME}"),
+        ("a.txt", {"mtime": None}, f"time is None where the manifest says {TIME}"),
+        ("z.txt", {"mtime": TIME - 2}, f"time is {TIME - 2} where the manifest says {TIME}"),
         ("a.txt", {"mode": None}, None),
         ("a.txt", {"mode": 0o640}, None),
         ("d", {"mtime": TIME + 1}, None),
         ("l", {"mode": 0o120700, "mtime": TIME + 1}, None),
     ],
 )
-def test_a_difference_is_damage_where_the_format_tells_it(
+def test_a_difference_is_damage_where_the_format_says_it(
     archive: Path, path: str, changes: dict[str, Any], words: str | None
 ) -> None:
     expected = [(path, f"The entry {path} is damaged: its {words}.")] if words else []
@@ -134,11 +134,11 @@ def test_times_that_some_format_cannot_hold_are_not_compared(archive: Path, time
 
 def test_entries_too_many_or_missing_are_named(archive: Path) -> None:
     assert problems(verified(archive, lambda entries: [entry for entry in entries if entry.path != "d"])) == [
-        ("d", "The entry d is missing: the manifest tells of it.")
+        ("d", "The entry d is missing: the manifest lists it.")
     ]
     assert problems(verified(archive, one("d", path="other"))) == [
         ("other", "The entry other is not in the manifest."),
-        ("d", "The entry d is missing: the manifest tells of it."),
+        ("d", "The entry d is missing: the manifest lists it."),
     ]
 
 

@@ -180,7 +180,7 @@ def test_a_part_that_is_missing_is_reported(stored: Backup, place: Place, tmp_pa
     with bare(tmp_path, place) as fresh:
         report = import_storage(fresh, "nas")
     assert report.imported == []
-    assert "is not there: the copy is not whole" in report.refused[0]
+    assert "is not there: the copy is incomplete" in report.refused[0]
 
 
 def test_a_storage_that_is_not_known_is_named(installation: Installation) -> None:

@@ -67,7 +67,7 @@ class Schedule:
 
 
 class Times(NamedTuple):
-    """What of a schedule tells when it is due; the attributes are those of ``Schedule``."""
+    """What of a schedule says when it is due; the attributes are those of ``Schedule``."""
 
     id: int
     profile_id: int

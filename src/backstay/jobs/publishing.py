@@ -59,7 +59,7 @@ def publish_to(
 
 
 def _completed(installation: Installation, event: Event) -> Event:
-    """Return an event with the name of its profile, the command that tells more, and the address of the server."""
+    """Return an event with the name of its profile, the command that shows more, and the address of the server."""
     command = event.command
     if not command and event.kind != "digest":
         command = f"backstay show {event.backup_id}" if event.ends_backup else "backstay alarms"

@@ -74,7 +74,7 @@ class Event:
 
     @property
     def identity(self) -> str:
-        """What it is known by: that a backup failed is one event, whether its alarm tells it or the backup's end."""
+        """What it is known by: that a backup failed is one event, whether its alarm says so or the backup's end."""
         return f"backup:{self.backup_id}:failed" if self.kind == "failed" and self.backup_id else self.key
 
     @property

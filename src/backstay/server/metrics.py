@@ -57,7 +57,7 @@ class Metric:
     Attributes:
         name: without what the kind adds: ``_total`` of a counter, ``_info``.
         kind: of Prometheus.
-        help: what it tells, one sentence without full stop.
+        help: what it says, one sentence without full stop.
         labels: names, in the order of the values.
         samples: finds the values.
     """

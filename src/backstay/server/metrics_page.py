@@ -30,7 +30,7 @@ class MetricsPage:
 
     Args:
         installation: what is measured.
-        authenticator: tells who asks.
+        authenticator: finds out who asks.
         counts: of the requests of this server.
     """
 
@@ -54,7 +54,7 @@ class MetricsPage:
             text = await anyio.to_thread.run_sync(self._collect, limiter=self._one_at_a_time)
         except (BackstayError, OSError):
             _log.exception("The metrics can't be collected.")
-            return _refusal(503, "The catalogue can't be read: the log of the server tells more.")
+            return _refusal(503, "The catalogue can't be read: see the log of the server.")
         return Response(text, headers={**_HEADERS, "Content-Type": _TYPE})
 
     def _collect(self) -> bytes:

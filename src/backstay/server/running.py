@@ -79,7 +79,7 @@ def require_strong_secret(installation: Installation) -> None:
 
 
 class Server(uvicorn.Server):
-    """A server that tells its supervisor how it is, from its own loop.
+    """A server that reports to its supervisor how it is, from its own loop.
 
     Args:
         config: of uvicorn.
