@@ -111,6 +111,9 @@ _COMMANDS = {
         "worker", "worker", "Do what is scheduled, without answering calls: backups and proofs, alarms, notifications."
     ),
     "serve": _Command("serve", "serve", "Answer clients of the Akeeba Backup JSON API, versions 1, 2 and 3."),
+    "service": _Command(
+        "service", "app", "Run the server or the worker by systemd: now, and whenever the machine starts.", group=True
+    ),
     "archive": _Command(
         "archive", "app", "List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.", group=True
     ),
