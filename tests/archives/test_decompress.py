@@ -93,12 +93,31 @@ def test_lzma_needs_no_mark_at_its_end() -> None:
             assert b"".join(decompressed_pieces(LZMA, in_pieces(compressed, length), len(TEXT))) == TEXT
 
 
+def test_lzma_ends_where_its_size_is_reached() -> None:
+    size = (1 << 20) + 5
+    assert decompressed(LZMA, packed(LZMA, LARGE), size) == LARGE[:size]
+
+
+@pytest.mark.parametrize("method", [LZMA, XZ])
+def test_a_few_bytes_may_become_megabytes_again_and_again(method: int) -> None:
+    content = bytes(6 << 20)
+    pieces = list(decompressed_pieces(method, in_pieces(packed(method, content), 300), len(content)))
+    assert b"".join(pieces) == content
+    assert max(map(len, pieces)) <= 1 << 20
+
+
+def test_xz_is_no_other_format_of_its_library() -> None:
+    with pytest.raises(DamagedArchiveError):
+        decompressed(XZ, lzma.compress(TEXT, lzma.FORMAT_ALONE), len(TEXT))
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"lc": 0, "lp": 2, "pb": 0},
         {"lc": 4, "lp": 0, "pb": 4},
         {"lc": 1, "lp": 3, "pb": 1},
+        {"lc": 0, "lp": 0, "pb": 1},
         {"dictionary": 4096, "told": 0},
         {"dictionary": 4096, "told": 4095},
         {"told": 0xFFFFFFFF},
@@ -112,6 +131,7 @@ def test_the_properties_of_lzma_are_read(options: dict[str, Any]) -> None:
     "head",
     [
         b"\x09\x14\x05\x00\xe1\0\0\1\0",
+        b"\x09\x14\x05\x00\xff\0\0\1\0",
         b"\x09\x14\x05\x00\xe0\0\0\1\0",
         b"\x09\x14\x04\x00\x5d\0\0\1\0",
         b"\x09\x14\x05\x01\x5d\0\0\1\0",

@@ -140,7 +140,7 @@ class _LzmaDecompressor:
 
     def _open(self, head: bytes) -> lzma.LZMADecompressor:
         code, dictionary = head[4], int.from_bytes(head[5:9], "little")
-        if head[2:4] != b"\x05\x00" or code >= 9 * 5 * 5:
+        if head[2:4] != b"\x05\x00":
             raise DamagedArchiveError("its compressed data is damaged")
         # What is decompressed never refers to what lies before its beginning.
         dictionary = max(min(dictionary, self._size), _SMALLEST_DICTIONARY)
