@@ -91,6 +91,30 @@ def test_an_archive_from_elsewhere_is_walked_over() -> None:
         assert list(archive.manifest()) == []
         file = next(entry for entry in entries if entry.type is EntryType.FILE and entry.size)
         assert b"".join(archive.read_path(file.path)) == b"".join(archive.read(file))
+        with pytest.raises(NotFoundError, match="has no entry nothing"):
+            archive.entry("nothing")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_entries_are_read_as_the_manifest_tells_them_where_reading_is_dear(
+    archives: dict[str, Path], name: str
+) -> None:
+    class Remote(LocalParts):
+        is_remote = True
+
+    with open_parts(Remote(find_parts(archives[name])), password=password_for(name)) as archive:
+        files = [entry for entry in archive if entry.path in {"a.txt", "d/b.txt"}]
+        assert [b"".join(archive.read(entry)) for entry in files] == [CONTENT, b"b" * 3000]
+
+
+def test_a_manifest_without_a_pointer_is_found_by_a_walk(
+    archives: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "indexed", lambda *_: None)
+    with opened(archives["jpa"]) as archive:
+        assert archive.has_manifest
+        assert [line.path for line in archive.manifest()] == ["a.txt", "d", "l", "d/b.txt"]
+        assert archive.entry("a.txt").size == len(CONTENT)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -116,6 +140,20 @@ def test_content_that_is_not_the_manifests_is_named(archives: dict[str, Path], t
         list(archive.read(archive.entry("a.txt")))
 
 
+def test_what_is_wrong_with_an_entry_is_one_sentence(
+    archives: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content(_entry: Entry) -> Iterator[bytes]:
+        yield b"some"
+        raise DamagedArchiveError("its end is missing.")
+
+    with opened(archives["jpa"]) as archive:
+        entry = archive.entry("a.txt")
+        monkeypatch.setattr(archive._reader, "content", content)
+        with pytest.raises(DamagedArchiveError, match=r"^The entry a\.txt of a\.jpa is damaged: its end is missing\.$"):
+            list(archive.read(entry))
+
+
 def test_what_cannot_be_read_is_told_before_anything_of_it(archives: dict[str, Path]) -> None:
     with opened(archives["jpa"]) as archive:
         entry = archive.entry("a.txt")
@@ -128,6 +166,8 @@ def test_what_cannot_be_read_is_told_before_anything_of_it(archives: dict[str, P
 def test_content_is_a_stream_of_any_pieces(archives: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(archives["jpa"]) as archive:
         entry = archive.entry("a.txt")
+        with archive.open(entry) as file:
+            assert file.read() == CONTENT
         monkeypatch.setattr(archive, "read", lambda _entry: iter([b"", b"abc", b"", b"", b"defgh", b""]))
         with archive.open(entry) as file:
             assert file.readable()

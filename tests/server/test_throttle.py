@@ -34,7 +34,7 @@ def test_one_customer_has_a_whole_network_of_version_6() -> None:
     throttle = Throttle(Clock())
     for number in range(FREE_FAILURES):
         throttle.delay_after_failure(f"2001:db8::{number:x}")
-    assert throttle.delay_after_failure("2001:db8::ffff:1") > 0
+    assert throttle.delay_after_failure("2001:db8::8000:0:0:1") > 0
     assert throttle.delay_after_failure("2001:db8:0:1::1") == 0
     assert throttle.delay_after_failure("fe80::1%eth0") == 0
 
@@ -132,4 +132,6 @@ def test_what_is_no_address_counts_as_one() -> None:
     throttle = Throttle(Clock())
     assert throttle.delay_after_failure("") == 0.0
     assert throttle.delay_after_failure("x" * 10_000) == 0.0
+    assert throttle.delay_after_failure("x" * 64 + "y") == 0.0
+    assert list(throttle._records) == ["", "x" * 64]
     throttle.forget("")
