@@ -20,14 +20,10 @@ from backstay.notifications import apprise_message, request
 from backstay.notifications.address import parse_recipient
 from backstay.notifications.apprise_message import check_apprise, without_mentions
 from backstay.notifications.model import (
-    DEFAULT_KINDS,
     GROUPS,
     NEWS,
     PROBLEMS,
     Event,
-    event_as_json,
-    event_from_json,
-    wants,
 )
 from backstay.notifications.sending import Receiver, send
 from backstay.notifications.webhook import new_secret, signing_key
@@ -203,61 +199,8 @@ def test_what_apprise_says_of_a_failure_holds_no_secret(url: str, caplog: pytest
     assert "Geheim" not in f"{failed.value}{caplog.text}"
 
 
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("https://example.com/Geheim", ""),
-        ("Geheim", "is one of"),
-        ("webhook+https:///Geheim", "names no host"),
-        ("webhook+https://example.com/Geheim#x", "can't be used"),
-        ("webhook+https://example.com/{profile}", "can't be used"),
-        ("ping+https://{profile}.example.com/", "can't be used"),
-        ("ping+https://example.com:Geheim/", "malformed"),
-        ("mailto://a@example.com/Geheim\n", ""),
-        ("mailto://a@example.com/Geh eim", "a blank"),
-        ("webhook+ftp://example.com/Geheim", "is one of"),
-    ],
-)
-def test_an_address_that_is_none_is_refused_without_being_shown(url: str, says: str) -> None:
-    if not says:
-        assert "Geheim" not in parse_recipient(url).shown + repr(parse_recipient(url))
-        return
-    with pytest.raises(UsageError, match=says) as refused:
-        parse_recipient(url)
-    assert "Geheim" not in str(refused.value).replace("Geheim:", "")
-
-
 def test_addresses_that_apprise_does_not_know_are_refused_and_tokens_in_them_are_not_shown() -> None:
     with pytest.raises(UsageError, match="is none that Apprise can use") as refused:
         check_apprise(parse_recipient("nothing://Geheim/x"))
     assert "Geheim" not in str(refused.value)
     assert check_apprise(parse_recipient("tgram://123456789:abcdefg_hijklmnop/12315544/")).shown == "tgram://…"
-
-
-OPENED = Event("alarm:1:opened", "late", "t", "m", profile_id=2)
-CLOSED = Event("alarm:1:closed", "closed", "t", "m", profile_id=2, alarm="late")
-AGAIN = Event("alarm:2:opened", "failed", "t", "m", profile_id=2, backup_id=7)
-
-
-@pytest.mark.parametrize(
-    ("kinds", "events"),
-    [
-        (DEFAULT_KINDS, [OPENED, CLOSED, AGAIN]),
-        (("all",), [OPENED, CLOSED, AGAIN, FAILED]),
-        (("late",), [OPENED]),
-        (("late", "closed"), [OPENED, CLOSED]),
-        (("drill-failed", "closed"), []),
-        (("closed",), [CLOSED]),
-        (("failed", "succeeded"), [AGAIN, FAILED]),
-    ],
-)
-def test_each_recipient_hears_of_what_it_asked_for(kinds: tuple[str, ...], events: list[Event]) -> None:
-    assert [one for one in (OPENED, CLOSED, AGAIN, FAILED) if wants(kinds, (), one)] == events
-    assert [one for one in (OPENED, CLOSED, AGAIN, FAILED) if wants(kinds, (1, 3), one)] == []
-
-
-def test_a_failed_backup_is_one_event_whoever_tells_it_and_health_checks_hear_of_backups_only() -> None:
-    assert AGAIN.identity == FAILED.identity == "backup:7:failed"
-    heard = [one for one in (OPENED, CLOSED, AGAIN, FAILED) if wants(("failed", "late"), (), one, is_ping=True)]
-    assert heard == [FAILED]
-    assert event_from_json({**event_as_json(FAILED), "of_later_versions": 1}) == FAILED

@@ -94,7 +94,6 @@ def blanked(text: str, address: Address, secrets: Iterable[str] = ()) -> str:
     for piece in re.split(r"[/:@?&=#,+;]", address.url):
         pieces |= {piece, unquote(piece), unquote_plus(piece), quote(piece, safe="")}
     harmless = {address.scheme, *re.split(r"[:+]", address.scheme), address.host, *address.host.split(":")}
-    harmless |= {"http", "https"}
     for piece in sorted(pieces - harmless, key=len, reverse=True):
         if len(piece) >= _SHORTEST_SECRET:
             text = text.replace(piece, _BLANK)
