@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from backstay.catalogue import Recipient, RecipientOptions
+from backstay.jobs import lock
 from backstay.jobs.backup_events import publish_backup
 from backstay.jobs.installation import Installation
-from backstay.jobs.notifications import deliver, deliver_due, due, pause_after, publish
+from backstay.jobs.notifications import deliver, deliver_due, due, pause_after, publish, retry_for_a_while
 from backstay.jobs.profiles import create_profile
 from backstay.notifications.model import Event
 from support.receivers import HttpReceiver
@@ -52,6 +53,31 @@ def test_what_a_receiver_missed_while_it_was_down_arrives_once_and_in_order(inst
         assert deliver_due(installation, minutes(200)) == 0
     assert [json.loads(one.body)["data"]["event"] for one in receiver.requests] == ["alarm:1:opened", "alarm:1:closed"]
     assert {one.state for one in installation.catalogue.deliveries.of(recipient.id)} == {"delivered"}
+
+
+def test_without_a_server_what_is_not_taken_is_tried_again_for_a_quarter_of_an_hour(installation: Installation) -> None:
+    moments = [NOW]
+
+    def sleep(seconds: float) -> None:
+        moments.append(moments[-1] + timedelta(seconds=seconds))
+        if moments[-1] == minutes(7):
+            receiver.up()
+
+    with HttpReceiver() as receiver:
+        recipient = add(installation, f"webhook+http://{receiver.address}/")
+        publish(installation, LATE, now=NOW)
+        assert deliver_due(installation, NOW) == 0
+        with lock.tried(installation.home.queue / "messages"):
+            retry_for_a_while(installation, clock=lambda: moments[-1], sleep=sleep)
+        assert moments == [NOW]
+        retry_for_a_while(installation, clock=lambda: moments[-1], sleep=sleep)
+        assert moments == [minutes(count) for count in (0, 1, 3, 7)]
+        receiver.down()
+        publish(installation, CLOSED, now=minutes(7))
+        deliver_due(installation, minutes(7))
+        retry_for_a_while(installation, clock=lambda: moments[-1], sleep=sleep)
+    assert moments[-1] == minutes(22)
+    assert [one.state for one in installation.catalogue.deliveries.of(recipient.id)] == ["waiting", "delivered"]
 
 
 def _failed(installation: Installation, now: datetime) -> bool:

@@ -271,6 +271,13 @@ class DeliveryTable:
         with self._engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
+    def next_attempt(self) -> datetime | None:
+        """Return the moment of the next attempt of all; None where nothing waits."""
+        query = select(func.min(deliveries.c.next_attempt, type_=deliveries.c.next_attempt.type)).where(_WAITING)
+        with self._engine.connect() as connection:
+            found: datetime | None = connection.execute(query).scalar()
+        return found
+
     def claim(self, number: int, now: datetime) -> Delivery | None:
         """Take a message for one attempt; return it, or None where it is not due, or another process has it.
 

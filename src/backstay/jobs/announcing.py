@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -33,17 +34,19 @@ def announce(installation: Installation, backup_id: int, kind: Literal["started"
         _log.warning("That backup %d %s could not be told", backup_id, kind, exc_info=True)
 
 
-# Its parent ends at once, so that nobody has to wait for the child.
+# Its parent ends at once, so that nobody has to wait for the child. A unit of systemd that ends with its backup asks
+# what it leaves to end, too: not before what is due was sent.
 _DETACHED: Final = (
-    "import os, sys; os.fork() and os._exit(0); from backstay.jobs.announcing import send; send(sys.argv[1])"
+    "import os, signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork() and os._exit(0); "
+    "from backstay.jobs.announcing import send; send(sys.argv[1])"
 )
 
 
 def _send_beside(installation: Installation) -> None:
     """Open and close alarms, and send what is due, in a process that nobody waits for.
 
-    A receiver that does not answer costs half a minute. Where the process dies, the queue of a server or worker, or the
-    next backup, sends what is left.
+    A receiver that does not answer costs half a minute. What is not taken in a quarter of an hour, or where the process
+    dies, is left to the queue of a server or worker, or to the next backup.
     """
     subprocess.run(
         [sys.executable, "-P", "-c", _DETACHED, str(installation.home.path)],
@@ -58,14 +61,16 @@ def _send_beside(installation: Installation) -> None:
 
 
 def send(home: str) -> None:
-    """Open and close alarms of a home, and send what is due.
+    """Open and close alarms of a home, send what is due, and try again for a while what is not taken.
 
     Args:
         home: path of its folder.
     """
     from backstay.jobs.alarms import check
-    from backstay.jobs.notifications import deliver_due
+    from backstay.jobs.notifications import deliver_due, retry_for_a_while
 
     with open_installation(Path(home)) as installation:
         check(installation, datetime.now(UTC))
         deliver_due(installation)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        retry_for_a_while(installation)

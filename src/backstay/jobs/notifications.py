@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from backstay.catalogue import Delivery, Recipient
 from backstay.errors import BackstayError, NotFoundError
+from backstay.jobs import lock
 from backstay.jobs.digests import publish_digests
 from backstay.jobs.installation import Installation
 from backstay.jobs.publishing import publish
@@ -21,7 +23,7 @@ from backstay.notifications.model import event_from_json
 if TYPE_CHECKING:
     from backstay.notifications.sending import Receiver
 
-__all__ = ["deliver", "deliver_due", "due", "publish", "receiver_of"]
+__all__ = ["deliver", "deliver_due", "due", "publish", "receiver_of", "retry_for_a_while"]
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +77,24 @@ def deliver_due(installation: Installation, now: datetime | None = None, *, seco
             tried.add(number)
             taken += _delivered(installation, number, moment)
     return taken
+
+
+def retry_for_a_while(
+    installation: Installation,
+    *,
+    span: timedelta = timedelta(minutes=16),
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Try again what is not delivered, for as long as given; where another process does so, return at once.
+
+    For backups without a server beside them: many mail servers take a message only minutes after they saw it first.
+    """
+    end = clock() + span
+    with lock.tried(installation.home.queue / "messages") as alone:
+        while alone and (following := installation.catalogue.deliveries.next_attempt()) and following <= end:
+            sleep(max(1.0, (following - clock()).total_seconds()))
+            deliver_due(installation, clock())
 
 
 def pause_after(attempts: int) -> timedelta:
