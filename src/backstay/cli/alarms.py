@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.padding import Padding
+from rich.text import Text
 
 from backstay.catalogue import Alarm
 from backstay.cli import options
-from backstay.cli.output import console, moment, print_json, shown, table
+from backstay.cli.output import console, moment, print_json, shown
 from backstay.jobs.alarms import check
 
 app = typer.Typer(no_args_is_help=False)
@@ -99,10 +101,8 @@ def _print(found: list[Alarm]) -> None:
     if not found:
         console.print("There is no alarm.")
         return
-    rows = table("ID", "Alarm", "State", "Since (UTC)", "What is wrong, and what to do", right=["ID"])
     for alarm in found:
-        ended = f"closed {moment(alarm.closed)}" if alarm.closed else alarm.state
-        rows.add_row(
-            str(alarm.id), alarm.kind, ended, moment(alarm.since), shown(f"{alarm.message}\n") + shown(alarm.advice)
-        )
-    console.print(rows)
+        ended = f", closed {moment(alarm.closed)}" if alarm.closed else ""
+        console.print(f"{alarm.id}  {alarm.kind}, {alarm.state}, since {moment(alarm.since)} UTC{ended}", markup=False)
+        for text in (alarm.message, alarm.advice):
+            console.print(Padding(Text(shown(text)), (0, 0, 0, 4), expand=False))
