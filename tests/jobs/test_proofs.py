@@ -17,12 +17,14 @@ import pytest
 from backstay.catalogue import Backup, ProofOptions, Run, Schedule
 from backstay.catalogue.schedules import Work
 from backstay.errors import UsageError, VerificationError
+from backstay.jobs.drill import drill_backup
 from backstay.jobs.installation import Installation
 from backstay.jobs.proofs import Target, chosen, prove, share, targets
 from backstay.jobs.records import get_backup
 from backstay.jobs.schedules import add_schedule, run_now
 from backstay.jobs.stored_backups import choose_copy
 from backstay.jobs.verification import verify_backup
+from backstay.restore import DrillReport
 from backstay.steps import finished
 from support.backups import make_database, make_files, take
 from support.destinations import Place
@@ -221,3 +223,20 @@ def test_the_process_of_a_proof_ends_with_whoever_started_it(
     while any(drills.iterdir()):
         assert time.monotonic() < deadline, "what the drill had made is there for ever"
         time.sleep(0.02)
+
+
+def test_the_next_drill_removes_what_one_that_was_killed_left_and_nothing_of_one_that_runs(
+    installation: Installation, site: Path
+) -> None:
+    backup = take(installation, site)
+    running = drill_backup(installation, backup.id)
+    next(running)
+    (alive,) = (installation.home.path / "drills").iterdir()
+    dead = alive.with_name("drill-1-dead")
+    (dead / "site").mkdir(parents=True)
+    assert [step.verdict for step in drill_backup(installation, backup.id) if isinstance(step, DrillReport)] == [
+        "passed"
+    ]
+    assert list(alive.parent.iterdir()) == [alive]
+    assert [step.verdict for step in running if isinstance(step, DrillReport)] == ["passed"]
+    assert list(alive.parent.iterdir()) == []

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy.event
 
 from backstay.catalogue import Profile, ProofOptions, Schedule
 from backstay.catalogue.schedules import KEPT_RUNS
@@ -110,6 +111,16 @@ def test_many_that_look_at_the_same_time_make_one_run_of_each_due_moment(install
     for thread in threads:
         thread.join()
     assert sorted(made) == [schedule.id for schedule in schedules]
+
+
+def test_a_look_at_many_schedules_of_which_none_is_due_is_one_query(installation: Installation) -> None:
+    for number in range(60):
+        add(installation, f"{number} 3 * * *")
+    statements: list[str] = []
+    engine = installation.catalogue.schedules._engine
+    sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *values: statements.append(values[2]))
+    assert look_up(installation, NOW + HOUR) == []
+    assert len([one for one in statements if not one.startswith("BEGIN")]) == 1
 
 
 def test_a_run_that_has_not_begun_makes_the_next_one_needless(installation: Installation) -> None:

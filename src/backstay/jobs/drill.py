@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from backstay.archives import find_parts
@@ -14,6 +15,7 @@ from backstay.archives.deep_trees import remove_tree, walk
 from backstay.catalogue import Backup
 from backstay.databases import DatabaseAddress
 from backstay.errors import BackstayError, UsageError, VerificationError
+from backstay.jobs import lock
 from backstay.jobs.fetching import fetch_stored
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import get_backup
@@ -42,7 +44,8 @@ def drill_backup(
     Args:
         installation: whose.
         backup_id: number of the record.
-        server: URL of any database on a server where scratch ones may be made; empty: that of the site's own.
+        server: URL of any database on a server where scratch ones may be made; empty: the profile's for drills, else
+            that of the site's own.
         scratch: folder with space for the site; None: in the home.
         password: of the archive; None: that of the profile.
         settings: those the backup was taken with; None: its profile's.
@@ -59,10 +62,7 @@ def drill_backup(
     if backup.status != "complete" or backup.type == "dbonly":
         raise UsageError(f"Backup {backup_id} can't be drilled: it is no complete archive.")
     settings = settings or _settings(installation, backup)
-    folder = scratch or installation.home.path / "drills"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f"drill-{backup_id}-", dir=folder))
-    try:
+    with _scratch_folder(installation, backup_id, scratch) as place:
         secret = password or (settings.archive_password.get_secret_value() if settings else "") or None
         archive = _archive(installation, backup, storage, secret)
         for step in drill(archive, secret, _servers(server, settings), place):
@@ -72,8 +72,46 @@ def drill_backup(
                 yield found
             else:
                 yield step
+
+
+@contextmanager
+def _scratch_folder(installation: Installation, backup_id: int, given: Path | None) -> Iterator[Path]:
+    """Make a folder that is removed in the end; with it go those in the home whose drills were killed."""
+    folder = given or installation.home.path / "drills"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Held until the new one is locked, or another drill would take it for one that was left.
+    with lock.exclusive(installation.home.jobs / "drills.lock"):
+        for left in folder.glob("drill-*") if given is None else ():
+            with _locked(left) as taken:
+                if taken:
+                    _remove(left)
+        place = Path(tempfile.mkdtemp(prefix=f"drill-{backup_id}-", dir=folder))
+        held = ExitStack()
+        held.enter_context(_locked(place))
+    with held:
+        try:
+            yield place
+        finally:
+            _remove(place)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder if that can be had at once; gives whether it could. A process that dies lets go of it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        # It was removed at this moment.
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
     finally:
-        _remove(place)
+        os.close(descriptor)
 
 
 def _archive(installation: Installation, backup: Backup, storage: str, password: str | None) -> Path | ArchiveElsewhere:
@@ -110,6 +148,7 @@ def drill_after_backup(installation: Installation, backup_id: int, settings: Set
 
 
 def _servers(given: str, settings: Settings | None) -> dict[str, DatabaseAddress]:
+    given = given or (settings.drill_database.get_secret_value() if settings is not None else "")
     if given:
         address = DatabaseAddress.parse(given)
         return {address.kind: address}

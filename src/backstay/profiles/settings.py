@@ -146,6 +146,12 @@ class Settings(BaseModel):
         False,
         "After each backup, restore it into a scratch folder and a scratch database and compare everything.",
     )
+    drill_database: SecretStr = _setting(
+        "backstay.drill.database",
+        SecretStr(""),
+        "URL of any database on a server where drills may make scratch databases, for example "
+        "mysql://root@localhost/mysql; empty: the server of the site's own database.",
+    )
     proof_span: int = _setting(
         "backstay.proof.span",
         30,

@@ -20,6 +20,9 @@ _LOOK_SECONDS: Final = 1.0
 def due(installation: Installation, now: datetime) -> list[dict[str, Any]]:
     """Make the runs that are due; return these and others that nobody has begun, as plain data."""
     look_up(installation, now)
+    waiting = installation.catalogue.runs.waiting()
+    if not waiting:
+        return []
     schedules = {schedule.id: schedule for schedule in installation.catalogue.schedules.all()}
     return [
         {
@@ -29,7 +32,7 @@ def due(installation: Installation, now: datetime) -> list[dict[str, Any]]:
             "profile": schedules[run.schedule_id].profile_id,
             "what": schedules[run.schedule_id].what,
         }
-        for run in installation.catalogue.runs.waiting()
+        for run in waiting
         if run.schedule_id in schedules
     ]
 
