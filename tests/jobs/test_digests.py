@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import insert
 
+from backstay.alarms import RULES
 from backstay.catalogue.schema import alarms
 from backstay.jobs.digests import digest_due
 from backstay.jobs.installation import Installation
 from backstay.jobs.notifications import due
 from backstay.jobs.profiles import create_profile
 from backstay.jobs.recipients import Wishes, add_recipient, edit_recipient
+from backstay.notifications.model import PROBLEMS
 
 NOW = datetime(2026, 11, 26, 6, 59, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -35,6 +37,10 @@ def test_a_digest_is_due_at_its_local_time(digest: str, at: str, now: str, expec
     assert digest_due(digest, at, datetime.fromisoformat(now), BERLIN) == datetime.fromisoformat(expected)
 
 
+def test_each_kind_of_alarm_can_be_asked_for() -> None:
+    assert list(PROBLEMS) == [rule.kind for rule in RULES]
+
+
 def test_a_digest_tells_of_each_profile_and_is_made_once(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +57,10 @@ def test_a_digest_tells_of_each_profile_and_is_made_once(
     columns = {**{name: "" for name in ("untold",) if name in alarms.c}, **values}
     with installation.catalogue.activity._engine.begin() as connection:
         connection.execute(insert(alarms).values(kind="late", profile_id=other, **columns))
+    recently, before = (NOW - timedelta(hours=1)).isoformat(), (NOW - timedelta(days=2)).isoformat()
+    verified = {"": {"ok": True, "at": recently}, "nas": {"ok": False, "at": recently}}
+    backups.update(1, proof={"drill": {"verdict": "passed", "at": recently}, "verifications": verified})
+    backups.update(2, proof={"ok": True, "drill": {"verdict": "failed", "at": before}})
     later = NOW + timedelta(minutes=1)
     assert len(due(installation, later)) == 1
     assert len(due(installation, later)) == 1
@@ -59,7 +69,8 @@ def test_a_digest_tells_of_each_profile_and_is_made_once(
     lines = message.content["message"].splitlines()
     assert lines[0] == "From 2026-11-25 08:00 CET to 2026-11-26 08:00 CET."
     assert "- late, profile 2 (shop), since 2026-11-26 07:59 CET: No good backup." in lines
-    assert "profile 2 (shop): backups: 2, failed: 1, late: 1, kept here: 3, storage: 3.0 MiB here." in lines
+    counts = "backups: 2, failed: 1, late: 1, proofs passed: 2, proofs failed: 1, kept here: 3"
+    assert f"profile 2 (shop): {counts}, storage: 3.0 MiB here." in lines
     # After three days without a process there is one, of all that time.
     due(installation, later + timedelta(days=3, hours=2))
     (newest, _first) = installation.catalogue.deliveries.of(recipient.id)

@@ -25,7 +25,7 @@ AGAIN = Event("alarm:2:opened", "failed", "t", "m", profile_id=2, backup_id=7)
         (("all",), [OPENED, CLOSED, AGAIN, FAILED]),
         (("late",), [OPENED]),
         (("late", "closed"), [OPENED, CLOSED]),
-        (("drill-failed", "closed"), []),
+        (("drill", "closed"), []),
         (("closed",), [CLOSED]),
         (("problems",), [OPENED, AGAIN]),
         (("failed", "succeeded"), [AGAIN, FAILED]),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import Connection, Engine, Select, func, or_, select
 
-from backstay.catalogue.schema import alarms, backups, copies, copy_parts, destinations, profiles, runs, schedules
+from backstay.catalogue.schema import alarms, backups, copies, copy_parts, destinations, profiles
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class Activity:
         taken: backups that were complete.
         failed: backups that failed.
         late: times at which a good backup was missing.
-        proven: drills and verifications by schedule that passed.
+        proven: drills and verifications that passed, the latest of each backup and place.
         disproven: those that did not.
         kept: backups whose files are on this machine now.
         stored: bytes by place; ``""`` is this machine, the others are storages.
@@ -87,14 +88,11 @@ def _counted(connection: Connection, since: datetime, until: datetime) -> dict[i
     number = func.count().label("number")
     ended = select(backups.c.profile_id, backups.c.status.label("what"), number)
     ended = ended.where(backups.c.backupend >= since, backups.c.backupend < until)
-    proofs = select(schedules.c.profile_id, runs.c.state.label("what"), number).join_from(runs, schedules)
-    proofs = proofs.where(schedules.c.what != "backup", runs.c.ended >= since, runs.c.ended < until)
     late = select(alarms.c.profile_id, alarms.c.kind.label("what"), number)
     late = late.where(alarms.c.kind == "late", alarms.c.opened >= since, alarms.c.opened < until)
     here = select(backups.c.profile_id, backups.c.status.label("what"), number).where(backups.c.filesexist)
     queries: list[tuple[Select[Any], dict[str, str]]] = [
         (ended.group_by(backups.c.profile_id, backups.c.status), {"complete": "taken", "fail": "failed"}),
-        (proofs.group_by(schedules.c.profile_id, runs.c.state), {"done": "proven", "failed": "disproven"}),
         (late.group_by(alarms.c.profile_id, alarms.c.kind), {"late": "late"}),
         (here.group_by(backups.c.profile_id, backups.c.status), {"complete": "kept"}),
     ]
@@ -103,7 +101,29 @@ def _counted(connection: Connection, since: datetime, until: datetime) -> dict[i
         for row in connection.execute(query):
             if row.what in names and row.profile_id is not None:
                 counted[row.profile_id][names[row.what]] = row.number
+    for profile_id, passed in _proofs(connection, since, until):
+        name = "proven" if passed else "disproven"
+        counted[profile_id][name] = counted[profile_id].get(name, 0) + 1
     return counted
+
+
+def _proofs(connection: Connection, since: datetime, until: datetime) -> Iterator[tuple[int, bool]]:
+    """Give the profile of each drill and verification, and whether it passed; the latest of each backup and place."""
+    later = (backups.c.proof["drill"].as_string(), backups.c.proof["verifications"].as_string())
+    query = select(backups.c.profile_id, backups.c.proof).where(or_(*(one.is_not(None) for one in later)))
+    for profile_id, proof in connection.execute(query):
+        for one in (proof.get("drill"), *proof.get("verifications", {}).values()):
+            if one and since <= _moment(one.get("at")) < until:
+                yield profile_id, one.get("verdict") == "passed" or bool(one.get("ok"))
+
+
+def _moment(text: object) -> datetime:
+    """Return a moment that is kept as text; long ago where it can't be read."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _stored(connection: Connection) -> list[tuple[int, str, int]]:

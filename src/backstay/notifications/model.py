@@ -12,12 +12,12 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "warnings": "a backup ended with more warnings than those before",
     "late": "there is no good backup in the time expected",
     "suspicious": "a backup is much smaller or larger than those before, or nothing changes any more",
-    "drill-failed": "a drill of a backup failed",
-    "verification-failed": "a verification of a backup failed",
-    "copy-missing": "a backup is not at a storage where it should be",
-    "storage-unreachable": "a storage does not answer",
-    "credential-refused": "a storage refused the password or key",
-    "disk-full": "a disk is nearly full",
+    "drill": "a drill of a backup failed",
+    "verification": "a verification of a backup failed",
+    "copy": "a backup is not at a storage where it should be",
+    "storage": "a storage does not answer",
+    "credential": "a storage refused the password or key",
+    "disk": "a disk is nearly full",
 }
 """Kinds of events that are problems: those of alarms."""
 
