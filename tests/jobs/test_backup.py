@@ -174,7 +174,9 @@ def kill_after(installation: Installation, backup_id: int, seconds: float) -> bo
     return kill(installation, backup_id)
 
 
-@pytest.mark.parametrize("archive_format", ["jpa", "zip", "jps"])
+@pytest.mark.parametrize(
+    "archive_format", ["jpa", pytest.param("zip", marks=pytest.mark.slow), pytest.param("jps", marks=pytest.mark.slow)]
+)
 def test_a_backup_that_is_killed_again_and_again_comes_to_a_good_end(
     installation: Installation, tmp_path: Path, archive_format: str
 ) -> None:

@@ -26,7 +26,7 @@ from support.serving import ServerProcess
 
 pytestmark = pytest.mark.mysql
 
-FORMS = [Form(name, part_size) for name in ("jpa", "jps", "zip") for part_size in (0, 4_000_000)]
+FORMS = [Form(name, part_size) for name in ("jpa", "jps", "zip") for part_size in (0, 2_000_000)]
 # What Python runs first in each process; it must cost the server nothing.
 SITE_CUSTOMIZE = """
 import sys
@@ -40,9 +40,9 @@ if "backstay.jobs.worker" in sys.orig_argv:
 def make_site(root: Path) -> Path:
     """Make a site of some hundred files, one large one that does not shrink, and one that does."""
     make_files(root, count=300, size=1000)
-    (root / "alpha.bin").write_bytes(random.Random(1).randbytes(20_000_000))
+    (root / "alpha.bin").write_bytes(random.Random(1).randbytes(8_000_000))
     words = [f"{number:x} word of some text\n".encode() for number in range(5000)]
-    (root / "zebra.txt").write_bytes(b"".join(random.Random(2).choices(words, k=1_000_000)))
+    (root / "zebra.txt").write_bytes(b"".join(random.Random(2).choices(words, k=300_000)))
     return root
 
 
@@ -53,7 +53,7 @@ def fill_database(server: MySQLServer, name: str) -> None:
     server.execute("INSERT INTO a_small VALUES (1, 'it''s'), (2, NULL)", name)
     server.execute("CREATE TABLE posts (id INT PRIMARY KEY, body TEXT, image BLOB) ENGINE=InnoDB", name)
     with server.connect(name) as connection, connection.cursor() as cursor:
-        rows = [(number, f"text {noise.random()} " * 8, noise.randbytes(40)) for number in range(20_000)]
+        rows = [(number, f"text {noise.random()} " * 8, noise.randbytes(40)) for number in range(8_000)]
         cursor.executemany("INSERT INTO posts VALUES (%s, %s, %s)", rows)
         connection.commit()
     server.execute("CREATE VIEW titles AS SELECT id, LEFT(body, 10) AS title FROM posts", name)

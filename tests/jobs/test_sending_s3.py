@@ -31,7 +31,7 @@ OFFSITE = {"backstay__storage__destinations": "offsite", "backstay__job__attempt
 def site(tmp_path: Path) -> Path:
     """A site whose archive takes several pieces of an upload."""
     root = make_files(tmp_path / "site", count=10)
-    (root / "noise.bin").write_bytes(random.Random(1).randbytes(20_000_000))
+    (root / "noise.bin").write_bytes(random.Random(1).randbytes(10_000_000))
     return root
 
 
@@ -56,7 +56,7 @@ def assert_arrived(installation: Installation, backup_id: int, place: Place, ser
 def begin_upload(installation: Installation, site: Path, server: S3Server) -> tuple[Place, StepState]:
     """Begin a backup; return where it goes, and its state, once the server knows a multipart upload of it."""
     place = server.place()
-    add(installation, place.url, place.secrets, bandwidth=3_000_000)
+    add(installation, place.url, place.secrets, bandwidth=2_000_000)
     state = begin(installation, site, **OFFSITE)
     deadline = time.monotonic() + 60
     while not server.unfinished_uploads(place):
@@ -71,7 +71,7 @@ def test_a_worker_that_dies_three_times_while_it_sends_resumes_one_upload(
 ) -> None:
     place = s3_server.place()
     add(installation, place.url, place.secrets)
-    deaths.plan(12, 30, 45)
+    deaths.plan(12, 20, 30)
     state = begin(installation, site, **OFFSITE)
     uploads = [s3_server.unfinished_uploads(place) for _ in deaths.of(installation, state.backup_id)]
     assert [len(found) for found in uploads] == [1, 1, 1]

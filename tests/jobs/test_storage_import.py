@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,15 @@ def place(tmp_path: Path) -> Place:
     return Place(f"folder://{tmp_path / 'nas'}", {})
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    root = make_files(tmp_path / "site", 20)
+def make_site(root: Path) -> Path:
+    make_files(root, 20)
     (root / "noise.bin").write_bytes(random.Random(1).randbytes(300_000))
     return root
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return make_site(tmp_path / "site")
 
 
 @pytest.fixture
@@ -127,10 +132,23 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds a split backup and its document."""
+    root = tmp_path_factory.mktemp("example")
+    (root / "nas").mkdir()
+    with open_installation(root / "home") as installation:
+        add_storage(installation, Place(f"folder://{root / 'nas'}"))
+        backup = take(installation, make_site(root / "site"), **settings_of("jpa", 1 << 16))
+        store(installation, backup, folder="site/")
+    return root / "nas"
+
+
 @pytest.mark.parametrize("kind", list(HOSTILE))
 def test_a_hostile_document_is_refused_with_a_sentence_and_the_rest_imported(
-    installation: Installation, site: Path, stored: Backup, place: Place, tmp_path: Path, kind: str
+    example: Path, tmp_path: Path, kind: str
 ) -> None:
+    shutil.copytree(example, tmp_path / "nas")
     page = next((tmp_path / "nas" / "site").glob("*.backstay.json"))
     good = page.with_name("good.jpa")
     document = json.loads(page.read_text())
@@ -144,7 +162,7 @@ def test_a_hostile_document_is_refused_with_a_sentence_and_the_rest_imported(
     good.with_name("good.jpa.backstay.json").write_text(json.dumps(fine))
     changed = HOSTILE[kind](document)
     page.write_text(changed if isinstance(changed, str) else json.dumps(changed))
-    with bare(tmp_path, place) as fresh:
+    with bare(tmp_path, Place(f"folder://{tmp_path / 'nas'}")) as fresh:
         report = import_storage(fresh, "nas")
         assert [backup.archivename for backup in report.imported] == ["good.jpa"]
         (sentence,) = report.refused

@@ -6,23 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from backstay.storage.rclone_remote import obscure
 from support.azure import AzureServer
-from support.destinations import Place
+from support.destinations import Place, crypt_place
 from support.google import GoogleServer
 from support.s3 import S3Server
 from support.sftp import SftpServer
 from support.webdav import WebDavServer
 
-KINDS = ["folder", "s3", "webdav", "sftp", "crypt", "azure", "google"]
+# What encrypts is rclone again, in front of a folder: one test of it is not slow (test_rclone).
+KINDS = ["folder", "s3", "webdav", "sftp", pytest.param("crypt", marks=pytest.mark.slow), "azure", "google"]
 _Server = WebDavServer | SftpServer | AzureServer | GoogleServer
 _SERVERS = {"webdav", "sftp", "azure", "google"}
-
-
-def crypt_place(folder: Path, config: Path) -> Place:
-    """An empty place in a user's own remote of rclone, which encrypts names and bytes."""
-    config.write_text(f"[vault]\ntype = crypt\nremote = {folder}\npassword = {obscure('of the tests')}\n")
-    return Place(f"rclone:vault:?config={config}")
 
 
 @pytest.fixture(params=KINDS)

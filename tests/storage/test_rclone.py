@@ -22,7 +22,7 @@ from backstay.errors import (
 from backstay.storage import open_destination, parse_address
 from backstay.storage.rclone_program import find_rclone
 from backstay.storage.rclone_remote import make_remote, obscure
-from support.destinations import Place, send
+from support.destinations import Place, crypt_place, send
 from support.ftp import FtpServer
 from support.s3 import free_port
 from support.sftp import PASSWORD, SftpServer
@@ -110,6 +110,17 @@ def test_what_is_missing_in_the_configuration_of_the_user_is_named(tmp_path: Pat
         pytest.raises(ConfigurationError, match="listremotes"),
     ):
         list(destination.list())
+
+
+def test_a_remote_that_encrypts_gives_back_what_was_sent(tmp_path: Path, small: Path) -> None:
+    there = tmp_path / "there"
+    with crypt_place(there, tmp_path / "rclone.conf").open() as destination:
+        send(destination, "site/a.jpa", small)
+        assert b"".join(destination.stream("site/a.jpa")) == b"12345"
+        assert [(file.name, file.size) for file in destination.list()] == [("site/a.jpa", 5)]
+    (stored,) = (path for path in there.rglob("*") if path.is_file())
+    assert "a.jpa" not in stored.name
+    assert b"12345" not in stored.read_bytes()
 
 
 def test_a_place_that_is_gone_is_not_an_empty_one(webdav_server: WebDavServer) -> None:

@@ -23,6 +23,8 @@ from backstay.jobs.backup import StepState, acknowledge, start_backup, step_back
 from backstay.jobs.installation import Installation
 from backstay.jobs.profiles import profile_of_site
 from backstay.jobs.records import backup_files, get_backup
+from backstay.jobs.worker import run_job
+from support.jobs import prepare
 
 PATIENCE_SECONDS = 120.0
 
@@ -45,10 +47,10 @@ def finish(installation: Installation, state: StepState) -> StepState:
 
 
 def take(installation: Installation, site: Path, database: str = "none", **overrides: Any) -> Backup:
-    """Take a backup that must come to a good end; return its record."""
-    state = finish(installation, begin(installation, site, database, **overrides))
-    assert state.error == ""
-    return get_backup(installation, state.backup_id)
+    """Take a backup in this process, which saves the start of another, to its good end; return its record."""
+    backup_id = prepare(installation, site, database, **overrides)
+    run_job(installation, backup_id)
+    return get_backup(installation, backup_id)
 
 
 def extract_site(installation: Installation, backup_id: int, target: Path, password: str | None = None) -> Path:

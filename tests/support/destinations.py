@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backstay.storage import Destination, PutOptions, StoredFile, open_destination
+from backstay.storage.rclone_remote import obscure
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Place:
     def open(self) -> Destination:
         """Open it."""
         return open_destination(self.url, self.secrets)
+
+
+def crypt_place(folder: Path, config: Path) -> Place:
+    """An empty place in a user's own remote of rclone, which encrypts names and bytes."""
+    config.write_text(f"[vault]\ntype = crypt\nremote = {folder}\npassword = {obscure('of the tests')}\n")
+    return Place(f"rclone:vault:?config={config}")
 
 
 def send(
