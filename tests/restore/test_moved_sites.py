@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backstay.databases import DatabaseAddress
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files
+from backstay.restore import RestoreReport
 from support.backups import take
 from support.cms_sites import ENCODED, OLD_ADDRESS, make_joomla, make_wordpress, serialized
 from support.missing import skip_or_fail
@@ -23,12 +25,56 @@ from support.restores import restore
 NEW_ADDRESS = "https://www.new.example.org"
 
 
+@dataclass(frozen=True)
+class Move:
+    """A site that is backed up in one place and restored in another, where a database waits.
+
+    Attributes:
+        site, target: folders of the site.
+        old, new: its databases, without a prefix.
+    """
+
+    installation: Installation
+    server: MySQLServer
+    site: Path
+    target: Path
+    old: DatabaseAddress
+    new: DatabaseAddress
+
+    def back_up(self, prefix: str) -> Path:
+        """Back the site up; return its archive."""
+        return backed_up(self.installation, self.site, replace(self.old, prefix=prefix))
+
+    def restore(
+        self,
+        archive: Path,
+        prefix: str,
+        on_warning: Callable[[str], None] = pytest.fail,
+        **options: Any,
+    ) -> RestoreReport:
+        """Restore the site in its new place."""
+        databases = {"site.sql": replace(self.new, prefix=prefix).url()}
+        return restore(archive, self.target, on_warning, databases=databases, **options)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask the database of the new place."""
+        return [tuple(row) for row in self.server.execute(query, self.new.name)]
+
+    def options(self) -> dict[str, str]:
+        """Return WordPress's options in the new place, whose prefix is ``new_``."""
+        return {str(name): str(value) for name, value in self.rows("SELECT option_name, option_value FROM new_options")}
+
+
 @pytest.fixture
-def second_database(mysql_server: MySQLServer) -> Iterator[DatabaseAddress]:
-    """Another empty database."""
-    address = mysql_server.create("backstay_test_moved")
-    yield address
-    mysql_server.drop(address.name)
+def move(
+    installation: Installation, mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> Iterator[Move]:
+    """A move, of a site that is yet to be made."""
+    new = mysql_server.create("backstay_test_moved")
+    yield Move(
+        installation, mysql_server, tmp_path / "old" / "site", tmp_path / "somewhere" / "new", mysql_database, new
+    )
+    mysql_server.drop(new.name)
 
 
 def backed_up(installation: Installation, site: Path, address: DatabaseAddress) -> Path:
@@ -36,26 +82,14 @@ def backed_up(installation: Installation, site: Path, address: DatabaseAddress) 
     return backup_files(installation, backup)[-1].path
 
 
-def test_a_wordpress_site_works_at_its_new_place(
-    installation: Installation,
-    mysql_server: MySQLServer,
-    mysql_database: DatabaseAddress,
-    second_database: DatabaseAddress,
-    tmp_path: Path,
-) -> None:
-    site, target = tmp_path / "old" / "site", tmp_path / "somewhere" / "new"
-    make_wordpress(site, mysql_server, mysql_database)
-    archive = backed_up(installation, site, replace(mysql_database, prefix="wp_"))
-    binary = (site / "wp-content/uploads/2024/picture.bin").read_bytes()
-    shutil.rmtree(site.parent)
-    report = restore(
-        archive,
-        target,
-        databases={"site.sql": replace(second_database, prefix="new_").url()},
-        replacements=((OLD_ADDRESS, NEW_ADDRESS), (str(site), str(target))),
-    )
-    rows = mysql_server.execute("SELECT option_name, option_value FROM new_options", second_database.name)
-    options = {str(name): str(value) for name, value in rows}
+def test_a_wordpress_site_works_at_its_new_place(move: Move) -> None:
+    make_wordpress(move.site, move.server, move.old)
+    archive = move.back_up("wp_")
+    target = move.target
+    binary = (move.site / "wp-content/uploads/2024/picture.bin").read_bytes()
+    shutil.rmtree(move.site.parent)
+    report = move.restore(archive, "new_", replacements=((OLD_ADDRESS, NEW_ADDRESS), (str(move.site), str(target))))
+    options = move.options()
     assert options["siteurl"] == options["home"] == NEW_ADDRESS
     assert options["widget_text"] == serialized(f"{NEW_ADDRESS}/é", serialized(f"{NEW_ADDRESS}/inner", str(target)))
     assert options["elementor"] == json.dumps({"url": f"{NEW_ADDRESS}/x", "n": 1}).replace("/", "\\/")
@@ -63,25 +97,15 @@ def test_a_wordpress_site_works_at_its_new_place(
     assert options["upload_path"] == f"{target}/wp-content/uploads"
     assert options["new_user_roles"] == serialized("administrator")
     assert "wp_user_roles" not in options
-    meta = mysql_server.execute("SELECT meta_key, meta_value FROM new_usermeta ORDER BY umeta_id", second_database.name)
-    assert [tuple(row) for row in meta] == [
+    assert move.rows("SELECT meta_key, meta_value FROM new_usermeta ORDER BY umeta_id") == [
         ("new_capabilities", serialized("administrator")),
         ("nickname", "wp_fan"),
     ]
-    posts = mysql_server.execute(
-        "SELECT post_content, guid, raw, edited FROM new_posts WHERE ID = 7", second_database.name
-    )
-    ((content, guid, raw, edited),) = posts
+    ((content, guid, raw, edited),) = move.rows("SELECT post_content, guid, raw, edited FROM new_posts WHERE ID = 7")
     assert (content, guid) == (f"<a href='{NEW_ADDRESS}/6'>", f"{NEW_ADDRESS}/?p=6")
     assert raw == OLD_ADDRESS.encode()
     assert str(edited) == "2001-02-03 04:05:06"
-    assert [
-        row[0] for row in mysql_server.execute("SELECT note FROM new_nokey ORDER BY other", second_database.name)
-    ] == [
-        NEW_ADDRESS,
-        NEW_ADDRESS,
-        "x",
-    ]
+    assert move.rows("SELECT note FROM new_nokey ORDER BY other") == [(NEW_ADDRESS,), (NEW_ADDRESS,), ("x",)]
     assert report.replaced_in_databases["site.sql"] == {
         "new_options.option_name": 1,
         "new_usermeta.meta_key": 1,
@@ -92,7 +116,7 @@ def test_a_wordpress_site_works_at_its_new_place(
     }
     assert set(report.replaced_in_files) == {"wp-content/cache.css"}
     assert (target / "wp-content/uploads/2024/picture.bin").read_bytes() == binary
-    check_wordpress_with_php(target, second_database, options)
+    check_wordpress_with_php(target, move.new, options)
 
 
 def check_wordpress_with_php(target: Path, database: DatabaseAddress, options: dict[str, str]) -> None:
@@ -121,36 +145,22 @@ def check_wordpress_with_php(target: Path, database: DatabaseAddress, options: d
     ]
 
 
-def test_a_joomla_site_works_at_its_new_place(
-    installation: Installation,
-    mysql_server: MySQLServer,
-    mysql_database: DatabaseAddress,
-    second_database: DatabaseAddress,
-    tmp_path: Path,
-) -> None:
-    site, target = tmp_path / "old", tmp_path / "new"
-    make_joomla(site, mysql_server, mysql_database)
-    archive = backed_up(installation, site, replace(mysql_database, prefix="jos_"))
-    report = restore(
-        archive,
-        target,
-        databases={"site.sql": replace(second_database, prefix="abc_").url()},
-        replacements=((OLD_ADDRESS, NEW_ADDRESS),),
-    )
+def test_a_joomla_site_works_at_its_new_place(move: Move) -> None:
+    site, target = move.site, move.target
+    make_joomla(site, move.server, move.old)
+    report = move.restore(move.back_up("jos_"), "abc_", replacements=((OLD_ADDRESS, NEW_ADDRESS),))
     before = (site / "configuration.php").read_text()
     after = (target / "configuration.php").read_text()
-    expected = before.replace(mysql_database.name, second_database.name).replace("'jos_'", "'abc_'")
+    expected = before.replace(move.old.name, move.new.name).replace("'jos_'", "'abc_'")
     assert after == expected.replace(str(site), str(target))
     assert (target / "configuration.php").stat().st_mode & 0o777 == 0o444
     (rewritten,) = report.configuration
     assert (rewritten.path, set(rewritten.names)) == ("configuration.php", {"db", "dbprefix", "log_path", "tmp_path"})
-    users = mysql_server.execute("SELECT name, params FROM abc_users ORDER BY id", second_database.name)
-    assert [tuple(row) for row in users] == [
+    assert move.rows("SELECT name, params FROM abc_users ORDER BY id") == [
         ("Müller \U0001f600", '{"u":"https:\\/\\/www.new.example.org"}'),
         ("wp", None),
     ]
-    bodies = mysql_server.execute("SELECT body FROM abc_content ORDER BY id", second_database.name)
-    assert [row[0] for row in bodies] == [f"see {NEW_ADDRESS}/a", ""]
+    assert move.rows("SELECT body FROM abc_content ORDER BY id") == [(f"see {NEW_ADDRESS}/a",), ("",)]
 
 
 def test_some_tables_alone_come_back(
@@ -187,35 +197,20 @@ def test_the_same_place_gives_back_every_byte(
 
 
 @pytest.mark.parametrize("told_by", ["WP_HOME", "the options", "the option of the restore", "nothing"])
-def test_a_new_address_moves_a_wordpress_site_as_a_whole(
-    installation: Installation,
-    mysql_server: MySQLServer,
-    mysql_database: DatabaseAddress,
-    second_database: DatabaseAddress,
-    tmp_path: Path,
-    told_by: str,
-) -> None:
-    site, target = tmp_path / "old", tmp_path / "new"
-    make_wordpress(site, mysql_server, mysql_database)
+def test_a_new_address_moves_a_wordpress_site_as_a_whole(move: Move, told_by: str) -> None:
+    site, target = move.site, move.target
+    make_wordpress(site, move.server, move.old)
     configuration = site / "wp-config.php"
     if told_by == "WP_HOME":
         configuration.write_text(f"{configuration.read_text()}define('WP_HOME', '{OLD_ADDRESS}');\n")
     if told_by in ("WP_HOME", "the option of the restore", "nothing"):
-        mysql_server.execute("DELETE FROM wp_options WHERE option_name IN ('siteurl', 'home')", mysql_database.name)
+        move.server.execute("DELETE FROM wp_options WHERE option_name IN ('siteurl', 'home')", move.old.name)
     others = f"http://my{OLD_ADDRESS[7:]} {OLD_ADDRESS}.other.org me@{OLD_ADDRESS[7:]}"
-    mysql_server.execute(f"INSERT INTO wp_nokey VALUES ('{others} //{OLD_ADDRESS[7:]}/', 4)", mysql_database.name)
-    archive = backed_up(installation, site, replace(mysql_database, prefix="wp_"))
+    move.server.execute(f"INSERT INTO wp_nokey VALUES ('{others} //{OLD_ADDRESS[7:]}/', 4)", move.old.name)
     warnings: list[str] = []
-    restore(
-        archive,
-        target,
-        warnings.append,
-        databases={"site.sql": replace(second_database, prefix="new_").url()},
-        address=NEW_ADDRESS,
-        old_addresses=(OLD_ADDRESS,) if told_by == "the option of the restore" else (),
-    )
-    rows = mysql_server.execute("SELECT option_name, option_value FROM new_options", second_database.name)
-    options = {str(name): str(value) for name, value in rows}
+    old_addresses = (OLD_ADDRESS,) if told_by == "the option of the restore" else ()
+    move.restore(move.back_up("wp_"), "new_", warnings.append, address=NEW_ADDRESS, old_addresses=old_addresses)
+    options = move.options()
     assert options["upload_path"] == f"{target}/wp-content/uploads"
     if told_by == "nothing":
         (warning,) = warnings
@@ -225,7 +220,7 @@ def test_a_new_address_moves_a_wordpress_site_as_a_whole(
     assert options["widget_text"] == serialized(f"{NEW_ADDRESS}/é", serialized(f"{NEW_ADDRESS}/inner", str(target)))
     assert options["elementor"] == json.dumps({"url": f"{NEW_ADDRESS}/x", "n": 1}).replace("/", "\\/")
     assert options["encoded"] == ENCODED
-    ((note,),) = mysql_server.execute("SELECT note FROM new_nokey WHERE other = 4", second_database.name)
+    ((note,),) = move.rows("SELECT note FROM new_nokey WHERE other = 4")
     assert note == f"{others} {NEW_ADDRESS[6:]}/"
     assert NEW_ADDRESS in (target / "wp-content/cache.css").read_text()
     if told_by == "the options":
@@ -234,44 +229,26 @@ def test_a_new_address_moves_a_wordpress_site_as_a_whole(
         assert f"'WP_HOME', '{NEW_ADDRESS}'" in (target / "wp-config.php").read_text()
 
 
-def test_a_joomla_site_names_its_old_address(
-    installation: Installation,
-    mysql_server: MySQLServer,
-    mysql_database: DatabaseAddress,
-    second_database: DatabaseAddress,
-    tmp_path: Path,
-) -> None:
-    site, target = tmp_path / "old", tmp_path / "new"
-    make_joomla(site, mysql_server, mysql_database)
-    configuration = site / "configuration.php"
+def test_a_joomla_site_names_its_old_address(move: Move) -> None:
+    make_joomla(move.site, move.server, move.old)
+    configuration = move.site / "configuration.php"
     configuration.chmod(0o644)
     configuration.write_text(configuration.read_text().replace("$live_site = ''", f"$live_site = '{OLD_ADDRESS}'"))
-    archive = backed_up(installation, site, replace(mysql_database, prefix="jos_"))
-    url = replace(second_database, prefix="abc_").url()
-    restore(archive, target, databases={"site.sql": url}, address=NEW_ADDRESS)
-    assert f"$live_site = '{NEW_ADDRESS}'" in (target / "configuration.php").read_text()
-    bodies = mysql_server.execute("SELECT body FROM abc_content ORDER BY id", second_database.name)
-    assert [row[0] for row in bodies] == [f"see {NEW_ADDRESS}/a", ""]
+    move.restore(move.back_up("jos_"), "abc_", address=NEW_ADDRESS)
+    assert f"$live_site = '{NEW_ADDRESS}'" in (move.target / "configuration.php").read_text()
+    assert move.rows("SELECT body FROM abc_content ORDER BY id") == [(f"see {NEW_ADDRESS}/a",), ("",)]
 
 
-def test_an_own_address_that_is_not_among_the_old_ones_given_is_named(
-    installation: Installation,
-    mysql_server: MySQLServer,
-    mysql_database: DatabaseAddress,
-    second_database: DatabaseAddress,
-    tmp_path: Path,
-) -> None:
-    make_wordpress(tmp_path / "old", mysql_server, mysql_database)
-    archive = backed_up(installation, tmp_path / "old", replace(mysql_database, prefix="wp_"))
-    url = replace(second_database, prefix="wp_").url()
+def test_an_own_address_that_is_not_among_the_old_ones_given_is_named(move: Move) -> None:
+    make_wordpress(move.site, move.server, move.old)
+    archive = move.back_up("wp_")
     warnings: list[str] = []
     for number, (given, untouched) in enumerate((("https://other.example", 1), (OLD_ADDRESS, 0), ("", 0))):
         warnings.clear()
-        report = restore(
+        report = replace(move, target=move.target / str(number)).restore(
             archive,
-            tmp_path / f"new{number}",
+            "wp_",
             warnings.append,
-            databases={"site.sql": url},
             existing="replace",
             address=NEW_ADDRESS,
             old_addresses=(given,) if given else (),
