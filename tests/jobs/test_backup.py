@@ -73,23 +73,23 @@ def test_a_backup_in_parts_numbers_them_with_the_main_file_last(
 def test_nothing_of_the_backup_is_left_in_the_jobs_folder_but_its_report(
     installation: Installation, site: Path
 ) -> None:
-    backup = take(installation, site)
+    backup = finish(installation, begin(installation, site))
     # Its process tidies up behind the moment at which the backup is complete.
-    while lock.is_alive(installation.home.job(backup.id)):
+    while lock.is_alive(installation.home.job(backup.backup_id)):
         time.sleep(0.005)
-    job = installation.catalogue.jobs.get(backup.id)
+    job = installation.catalogue.jobs.get(backup.backup_id)
     assert job is not None
     assert job.plan == {}
-    assert sorted(path.name for path in installation.home.job(backup.id).iterdir()) == [
+    assert sorted(path.name for path in installation.home.job(backup.backup_id).iterdir()) == [
         "lock",
         "output",
         "progress.json",
     ]
-    assert (installation.home.job(backup.id) / "output").read_bytes() == b""
+    assert (installation.home.job(backup.backup_id) / "output").read_bytes() == b""
 
 
 def test_everything_in_the_home_is_private(installation: Installation, site: Path) -> None:
-    take(installation, site)
+    finish(installation, begin(installation, site))
     modes = {path: stat.S_IMODE(path.stat().st_mode) & 0o077 for path in installation.home.path.iterdir()}
     assert {path.name for path in modes} >= {"catalogue.sqlite", "key", "archives", "logs", "jobs"}
     assert [str(path) for path, mode in modes.items() if mode and path.is_dir()] == []
