@@ -38,6 +38,7 @@ _LONGEST_LINE = PIECE_SIZE // 2
 _LOOK_AHEAD = 1000
 _LARGEST_POINTER = 1000
 _TYPES = {entry_type.value: entry_type for entry_type in EntryType}
+_DECODER = json.JSONDecoder()
 
 
 def piece_name(number: int) -> str:
@@ -106,9 +107,19 @@ def parse_line(text: bytes) -> ManifestLine:
         DamagedArchiveError: if it is not what `pack_line` makes.
     """
     try:
-        return _line_of(json.loads(text))
+        return _line_of(_fields_of(text))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedArchiveError("The archive's manifest is damaged: a line of it makes no sense.") from error
+
+
+def _fields_of(text: bytes) -> dict[str, Any]:
+    # What ``json.loads`` does, without guessing the encoding and looking for white space: an archive has many lines.
+    line = text.decode("utf-8", "surrogatepass")
+    fields: dict[str, Any]
+    fields, end = _DECODER.raw_decode(line)
+    if line[end:].strip():
+        raise ValueError(end)
+    return fields
 
 
 def _line_of(fields: dict[str, Any]) -> ManifestLine:
