@@ -14,8 +14,9 @@ Three pages of the server are for monitors, under any path in front, as the API 
 [watch the server](../how-to/watch-the-server.md).
 
 * `/healthz`, for everyone: 200 as long as the server answers at all.
-* `/readyz`, for everyone: 200 where the server can work; 503 with the reasons where the catalogue can't be read, or its
-  disk has less than {LEAST_SPACE >> 20} MiB free.
+* `/readyz`, for everyone: 200 where the server can work; 503 with the reasons where the catalogue can't be read, its
+  disk has less than {LEAST_SPACE >> 20} MiB free, or no process does what is scheduled; the last is not asked where the
+  setting `server.worker` is off.
 * `/metrics`, with a token of the scope `metrics` (`Authorization: Bearer`) or the secret word (`X-Akeeba-Auth`): the
   metrics below, in the text format of Prometheus. Others get 401 or 403.
 

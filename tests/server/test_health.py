@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import anyio
 import pytest
 
 from backstay.jobs.installation import Installation
+from backstay.queue import members
 from backstay.server import health
 from server.driving import Driven
 
 
+@pytest.fixture
+def worker(server: Driven) -> Iterator[members.Member]:
+    """A process that works on the queue."""
+    member = members.join(server.installation.home)
+    yield member
+    member.leave()
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_server_that_can_work(server: Driven) -> None:
     alive, ready = (server.http.get(f"{server.url}{path}") for path in ("/healthz", "/readyz"))
     assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
@@ -17,6 +29,7 @@ def test_a_server_that_can_work(server: Driven) -> None:
     assert server.http.head(f"{server.url}/backup/healthz").status_code == 200
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_full_disk(server: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "LEAST_SPACE", 1 << 80)
     answer = server.http.get(f"{server.url}/readyz")
@@ -24,7 +37,15 @@ def test_a_full_disk(server: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.http.get(f"{server.url}/healthz").status_code == 200
 
 
-def test_a_catalogue_that_cannot_be_read(server: Driven, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_that_does_what_is_scheduled(server: Driven) -> None:
+    answer = server.http.get(f"{server.url}/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["reasons"][0].startswith("Nothing does what is scheduled")
+
+
+def test_a_catalogue_that_cannot_be_read(
+    server: Driven, worker: members.Member, caplog: pytest.LogCaptureFixture
+) -> None:
     server.installation.catalogue.close()
     catalogue = server.installation.home.catalogue
     for file in catalogue.parent.glob("catalogue.sqlite*"):

@@ -172,6 +172,7 @@ def test_it_tells_what_the_catalogue_holds(installation: Installation) -> None:
     due = (BEGUN + timedelta(hours=1)).timestamp()
     assert of(values, "backstay_run_oldest_waiting_timestamp_seconds") == due
     assert of(values, "backstay_alarms_open", kind="failed") == 1
+    assert [of(values, "backstay_alarms_open", kind="late"), of(values, "backstay_workers")] == [0, 0]
     assert of(values, "backstay_alarms_acknowledged", kind="late") == 1
     assert of(values, "backstay_notifications_pending") == 1
     assert of(values, "backstay_home_size_bytes") >= of(values, "backstay_home_free_bytes") > 0

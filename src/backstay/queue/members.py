@@ -47,4 +47,9 @@ def lives(home: Home, name: str) -> bool:
 
 def anyone_lives(home: Home) -> bool:
     """Return whether any process works on the queue of a home, so that scheduled runs begin on time."""
-    return any(lock.is_alive(folder) for folder in home.queue.glob(f"{_PREFIX}*"))
+    return living(home) > 0
+
+
+def living(home: Home) -> int:
+    """Return how many processes work on the queue of a home."""
+    return sum(lock.is_alive(folder) for folder in home.queue.glob(f"{_PREFIX}*"))

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from backstay.errors import BackstayError
 from backstay.jobs.installation import Installation
+from backstay.queue.members import anyone_lives
 
 LEAST_SPACE = 64 << 20
 """Free bytes of the home's disk below which the server is not ready: the catalogue and the logs need some."""
@@ -63,7 +64,7 @@ class Readiness:
 
     def _look(self) -> list[str]:
         if self._clock() >= self._fresh_until:
-            self._reasons = list(filter(None, (self._catalogue(), self._disk())))
+            self._reasons = list(filter(None, (self._catalogue(), self._disk(), self._queue())))
             self._fresh_until = self._clock() + _FRESH_SECONDS
         return self._reasons
 
@@ -81,3 +82,9 @@ class Readiness:
         except OSError:
             return "The home can't be read."
         return "The disk is full." if free < LEAST_SPACE else ""
+
+    def _queue(self) -> str:
+        is_expected = self._installation.configuration.server.worker
+        if not is_expected or anyone_lives(self._installation.home):
+            return ""
+        return "Nothing does what is scheduled: neither this server nor 'backstay worker'."

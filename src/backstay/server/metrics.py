@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Literal
 from backstay.catalogue.figures import Figures, LastBackup
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
+from backstay.notifications.model import PROBLEMS
+from backstay.queue import members
 from backstay.server.request_counts import RequestCounts
 from backstay.version import __version__
 
@@ -36,6 +38,7 @@ class Facts:
         figures: of the catalogue.
         running: number of backups with a living process.
         waiting: number of backups without one that are to get one.
+        workers: number of processes that do what is scheduled.
         disk_free, disk_size: bytes of the disk that holds the home.
         requests: answered since the server started.
         failed_logins: wrong credentials since then.
@@ -44,6 +47,7 @@ class Facts:
     figures: Figures
     running: int
     waiting: int
+    workers: int
     disk_free: int
     disk_size: int
     requests: RequestCounts
@@ -185,6 +189,13 @@ METRICS = (
         _last_copies,
     ),
     Metric(
+        "backstay_workers",
+        "gauge",
+        "Processes that do what is scheduled: servers and workers over this home",
+        (),
+        lambda facts: [((), facts.workers)],
+    ),
+    Metric(
         "backstay_schedules",
         "gauge",
         "Schedules by state",
@@ -210,14 +221,14 @@ METRICS = (
         "gauge",
         "Open alarms by kind, without those that were acknowledged",
         ("kind",),
-        lambda facts: _by_name(facts.figures.alarms),
+        lambda facts: _by_name(facts.figures.alarms, *PROBLEMS),
     ),
     Metric(
         "backstay_alarms_acknowledged",
         "gauge",
         "Alarms that were acknowledged and are not closed, by kind",
         ("kind",),
-        lambda facts: _by_name(facts.figures.acknowledged_alarms),
+        lambda facts: _by_name(facts.figures.acknowledged_alarms, *PROBLEMS),
     ),
     Metric(
         "backstay_notifications_pending",
@@ -282,7 +293,8 @@ def gather(installation: Installation, requests: RequestCounts, failed_logins: i
     running = {number for number in figures.unfinished if lock.is_alive(installation.home.job(number))}
     waiting = set(figures.unfinished) - running - installation.catalogue.jobs.paused()
     disk = shutil.disk_usage(installation.home.path)
-    return Facts(figures, len(running), len(waiting), disk.free, disk.total, requests, failed_logins)
+    workers = members.living(installation.home)
+    return Facts(figures, len(running), len(waiting), workers, disk.free, disk.total, requests, failed_logins)
 
 
 def exposition(facts: Facts) -> bytes:
