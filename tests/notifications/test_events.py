@@ -49,7 +49,10 @@ def test_a_message_says_what_happened_since_when_and_what_to_do() -> None:
         "alarm:1:opened", "late", "No good\tbackup", "It is\nlate.", "Look.", NOW, 2, "shop", link="https://b.example.com/",
         command="backstay alarms", at=NOW,
     )  # fmt: skip
-    assert subject(event) == "Backstay: No good backup"
+    assert subject(event) == "Backstay: No good backup (shop)"
+    assert subject(Event("k", "failed", "The backup of shop failed", "m", profile="shop")) == (
+        "Backstay: The backup of shop failed"
+    )
     assert body(event, server="backup1", zone=ZoneInfo("Europe/Berlin")).split("\n") == [
         "It is",
         "late.",

@@ -182,7 +182,7 @@ def test_mail_carries_hostile_names_as_text() -> None:
     assert isinstance(content, bytes)
     assert b"Site: /var/www/x X-Header: y" in content
     assert b"\x1b" not in content
-    assert without_mentions("@everyone <!here> a@b.org <x>") == "@\u200beveryone <\u200b!here> a@b.org <x>"
+    assert without_mentions("@everyone <!here> u@127.0.0.1 <x>") == "@\u200beveryone <\u200b!here> u@127.0.0.1 <x>"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from backstay.errors import (
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
 from backstay.jobs.notifications import publish
-from backstay.notifications.model import Event
+from backstay.notifications.model import PROBLEMS, Event
 from backstay.storage import open_destination
 
 LOOK_AGAIN = timedelta(minutes=15)
@@ -66,12 +66,16 @@ def check(installation: Installation, now: datetime, *, look: bool = False) -> l
 
 def _event(change: AlarmChange) -> Event:
     alarm, is_over = change.alarm, change.change == "closed"
-    of_profile = f" of profile {alarm.profile_id}" if alarm.profile_id is not None else ""
-    what = {"opened": "Alarm", "worsened": "Worse", "closed": "Over"}[change.change]
+    problem = PROBLEMS.get(alarm.kind, alarm.kind)
+    titles = {
+        "opened": problem[:1].upper() + problem[1:],
+        "worsened": f"Worse: {problem}",
+        "closed": f"Over: {problem}",
+    }
     return Event(
         key=change.key,
         kind="closed" if is_over else alarm.kind,
-        title=f"{what}: {alarm.kind}{of_profile}",
+        title=titles[change.change],
         message=f"It is over: {alarm.message}" if is_over else alarm.message,
         advice="" if is_over else alarm.advice,
         since=alarm.since,

@@ -17,7 +17,7 @@ from backstay.notifications.model import Event
 from backstay.notifications.request import ALL_SECONDS
 
 # What chats take for a call to everybody; a name in a message is none.
-_MENTION = re.compile(r"@(?=everyone|here|channel|all|room|[&!\d])|<(?=[!@#/])")
+_MENTION = re.compile(r"@(?=everyone|here|channel|all|room|[&!]?\d{15})|<(?=[!@#/])")
 _INVISIBLE = "\u200b"
 
 

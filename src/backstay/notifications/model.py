@@ -9,17 +9,17 @@ from typing import Any, Final
 
 PROBLEMS: Final[Mapping[str, str]] = {
     "failed": "a backup failed",
-    "warnings": "a backup ended with more warnings than those before",
-    "late": "there is no good backup in the time expected",
-    "suspicious": "a backup is much smaller or larger than those before, or nothing changes any more",
-    "drill": "a drill of a backup failed",
-    "verification": "a verification of a backup failed",
-    "copy": "a backup is not at a storage where it should be",
+    "warnings": "a backup gave more warnings than usual",
+    "late": "a backup is late",
+    "suspicious": "a backup is suspicious",
+    "drill": "a drill failed",
+    "verification": "a verification failed",
+    "copy": "a copy is missing",
     "storage": "a storage does not answer",
-    "credential": "a storage refused the password or key",
+    "credential": "a storage refuses its password or key",
     "disk": "a disk is nearly full",
 }
-"""Kinds of events that are problems: those of alarms."""
+"""Kinds of events that are problems, those of alarms, each with the title of its messages."""
 
 NEWS: Final[Mapping[str, str]] = {
     "closed": "a problem is over",

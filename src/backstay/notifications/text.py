@@ -26,8 +26,10 @@ def _printable(text: str) -> str:
 
 
 def subject(event: Event) -> str:
-    """Return the title of a message."""
-    return f"Backstay: {_cut(one_line(event.title), _LONGEST_TITLE)}"
+    """Return the title of a message, with the name of the profile."""
+    title, profile = one_line(event.title), one_line(event.profile)
+    named = f"{title} ({profile})" if profile and profile not in title else title
+    return f"Backstay: {_cut(named, _LONGEST_TITLE)}"
 
 
 def body(event: Event, *, server: str, zone: tzinfo) -> str:
