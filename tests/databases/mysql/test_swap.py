@@ -60,6 +60,26 @@ def test_a_swap_is_undone_twice_and_nothing_is_lost(
         assert (compare.definitions(mysql_server, address.name), views(mysql_server, address.name)) == before
 
 
+def test_a_view_that_a_table_replaced_comes_back(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    address = replace(mysql_database, prefix="jos_")
+    mysql_server.execute(["CREATE TABLE jos_t (id int)", "INSERT INTO jos_t VALUES (1)"], address.name)
+    sink, summary = dump_to(tmp_path, address)
+    mysql_server.execute(["DROP TABLE jos_t", "CREATE VIEW jos_t AS SELECT 2 AS id"], address.name)
+    before = (compare.definitions(mysql_server, address.name), views(mysql_server, address.name))
+    staging = Staging(address, summary.metadata, ExistingTables.REPLACE, print, Refusals(print))
+    finish(staging.run(sink.parts()))
+    refusals = Refusals(pytest.fail)
+    for _ in range(2):
+        swap(address, staging.staged, refusals)
+        assert mysql_server.execute("SELECT * FROM jos_t", address.name) == [(1,)]
+    for _ in range(2):
+        undo(address, staging.staged, refusals)
+        assert (compare.definitions(mysql_server, address.name), views(mysql_server, address.name)) == before
+        assert mysql_server.execute("SELECT * FROM jos_t", address.name) == [(2,)]
+
+
 def test_views_and_routines_keep_the_character_sets_they_were_made_under(
     mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
 ) -> None:

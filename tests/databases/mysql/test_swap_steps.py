@@ -26,6 +26,10 @@ from backstay.errors import DatabaseConnectionError, LoadError
 swapping = importlib.import_module("backstay.databases.mysql.swap")
 ADDRESS = DatabaseAddress("mysql", name="site")
 NAME = re.compile(r"`([^`]+)`")
+ALL_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
+KIND_OF = "SELECT table_type AS kind FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s"
+RENAMES = re.compile(r"RENAME TABLE `\w+` TO `\w+`(, `\w+` TO `\w+`)*")
+CLAUSE = r"ADD (CONSTRAINT `\w+` (?:FOREIGN KEY \(`id`\) REFERENCES `\w+` \(`id`\)|CHECK \(\w+\)))"
 
 
 @dataclass
@@ -48,7 +52,7 @@ class Server:
     count: int = 0
     settings: list[str] = field(default_factory=list)
     locked: bool = True
-    is_mariadb = True
+    fold: int = 0
 
     def close(self) -> None:
         """Let others in."""
@@ -70,7 +74,8 @@ class Server:
     def value(self, query: str) -> object:
         """Answer with one value."""
         self.locked |= "GET_LOCK" in query
-        return 1 if "GET_LOCK" in query else 0
+        assert "GET_LOCK" in query or query == "SELECT @@lower_case_table_names"
+        return 1 if "GET_LOCK" in query else self.fold
 
     def rows(self, query: str, name: str = "") -> list[dict[str, str]]:
         """Answer with rows."""
@@ -78,10 +83,14 @@ class Server:
             table = self._table(NAME.findall(query)[0])
             clauses = "".join(f",\n  {clause}" for clause in table.constraints.values())
             return [{"create table": f"CREATE TABLE `x` (\n  `id` int{clauses}\n)"}]
-        assert "information_schema.tables" in query
         if name:
-            return [{"kind": self.tables[name].kind}] if name in self.tables else []
-        return [{"table_name": table} for table in self.tables]
+            assert query == KIND_OF
+            kind = "VIEW" if ("VIEW", name) in self.others else ""
+            kind = self.tables[name].kind if name in self.tables else kind
+            return [{"kind": kind}] if kind else []
+        assert query == ALL_TABLES
+        views = [view for kind, view in self.others if kind == "VIEW"]
+        return [{"table_name": table} for table in [*self.tables, *views]]
 
     def _table(self, name: str) -> Table:
         if name not in self.tables:
@@ -91,11 +100,14 @@ class Server:
     def _apply(self, statement: str) -> None:
         names = NAME.findall(statement)
         if statement.startswith("RENAME TABLE"):
-            moved = dict(self.tables)
+            assert RENAMES.fullmatch(statement)
+            moved = copy.deepcopy(self.tables)
             for old, new in zip(names[::2], names[1::2], strict=True):
                 assert old in moved, f"{old} is not there"
                 assert new not in moved, f"{new} is there"
+                assert ("VIEW", new) not in self.others, f"{new} is a view"
                 moved[new] = moved.pop(old)
+                _follow(moved, old, new)
             self.tables = moved
         elif statement.startswith("DROP TABLE IF EXISTS"):
             self.tables.pop(names[0], None)
@@ -107,6 +119,7 @@ class Server:
             if found[1] == "VIEW" and "refused" in statement:
                 raise pymysql.err.OperationalError(1449, "The definer does not exist")
             assert (found[1], names[0]) not in self.others
+            assert found[1] != "VIEW" or names[0] not in self.tables
             if found[1] == "TABLE":
                 self.tables[names[0]] = Table(statement)
             else:
@@ -116,11 +129,14 @@ class Server:
             self.settings.append(statement)
 
     def _alter(self, table: Table, statement: str) -> None:
-        if dropped := re.search(r" DROP (?:FOREIGN KEY|CONSTRAINT) `([^`]+)`", statement):
-            if table.constraints.pop(dropped[1], None) is None:
+        if dropped := re.search(r" DROP (FOREIGN KEY|CONSTRAINT) `([^`]+)`$", statement):
+            clause = table.constraints.get(dropped[2], "")
+            if (" CHECK " if dropped[1] == "CONSTRAINT" else " FOREIGN KEY ") not in clause:
                 raise pymysql.err.OperationalError(1091, "no such key")
+            del table.constraints[dropped[2]]
             return
-        for clause in re.findall(r"ADD (CONSTRAINT `[^`]+` FOREIGN KEY .*?\))(?=, ADD|$)", statement):
+        assert re.fullmatch(rf"ALTER TABLE `\w+` {CLAUSE}(, {CLAUSE})*", statement)
+        for clause in re.findall(CLAUSE, statement):
             name = NAME.findall(clause)[0]
             assert not any(name in other.constraints for other in self.tables.values()), f"{name} is the database's"
             table.constraints[name] = clause
@@ -130,11 +146,25 @@ class Server:
         return self.tables, self.others
 
 
+def _follow(tables: dict[str, Table], old: str, new: str) -> None:
+    """Have foreign keys refer to a table under its new name, and names that the server made follow their table."""
+    for name, table in tables.items():
+        found = {}
+        for constraint, clause in table.constraints.items():
+            renamed = constraint
+            if name == new and re.fullmatch(rf"{old}_ibfk_\d+", constraint):
+                renamed = new + constraint.removeprefix(old)
+            text = clause.replace(f"REFERENCES `{old}`", f"REFERENCES `{new}`")
+            found[renamed] = text.replace(f"`{constraint}`", f"`{renamed}`", 1)
+        table.constraints = found
+
+
 def key(name: str, table: str, refers: str) -> Constraint:
     return Constraint(table, name, f"CONSTRAINT `{name}` FOREIGN KEY (`id`) REFERENCES `{refers}` (`id`)")
 
 
 OLD_KEY, OTHER_KEY = key("fk_t", "jos_t", "jos_p"), key("fk_other", "other", "jos_p")
+BY_SERVER, CHECK = key("jos_t_ibfk_1", "jos_t", "other"), Constraint("jos_t", "chk", "CONSTRAINT `chk` CHECK (id)")
 NEW_KEYS = [key("fk_t", "jos_t", "jos_p"), key("fk_n", "jos_n", "jos_p")]
 
 
@@ -142,7 +172,7 @@ def place(policy: ExistingTables) -> tuple[Server, StagedLoad]:
     """A site of two tables that are replaced, and one that is not; a table comes in that was not there."""
     server = Server(
         {
-            "jos_t": Table("old t", {"fk_t": OLD_KEY.clause}),
+            "jos_t": Table("old t", {c.name: c.clause for c in (OLD_KEY, BY_SERVER, CHECK)}),
             "jos_p": Table("old p"),
             "other": Table("other", {"fk_other": OTHER_KEY.clause}),
             "bak_t": Table("older t"),
@@ -151,8 +181,10 @@ def place(policy: ExistingTables) -> tuple[Server, StagedLoad]:
             "run_new_n": Table("new n"),
             "jos_s": Table("new s", kind="SEQUENCE"),
             "jos_m": Table("merged, made in its place"),
+            "run_new_z": Table("new z"),
         },
         {
+            ("VIEW", "jos_z"): "CREATE VIEW `jos_z` AS SELECT 'a table now'",
             ("VIEW", "jos_v"): "CREATE VIEW `jos_v` AS SELECT 'old'",
             ("TRIGGER", "jos_g"): "CREATE TRIGGER `jos_g` old",
             ("FUNCTION", "jos_f"): "CREATE FUNCTION `jos_f` old",
@@ -163,20 +195,22 @@ def place(policy: ExistingTables) -> tuple[Server, StagedLoad]:
         "run",
         policy,
         tables=[
+            StagedTable("jos_m", "jos_m", "run_old_m", replaces=True),
             StagedTable("jos_t", "run_new_t", "run_old_t", backup, replaces=True),
+            StagedTable("jos_z", "run_new_z", "run_old_z", replaces=True),
             StagedTable("jos_p", "run_new_p", "run_old_p", "", replaces=True),
             StagedTable("jos_n", "run_new_n", "run_old_n"),
             StagedTable("jos_s", "jos_s", "run_old_s"),
-            StagedTable("jos_m", "jos_m", "run_old_m", replaces=True),
         ],
         entities=[
+            StagedEntity("TABLE", "jos_m", "CREATE TABLE `jos_m` merged"),
             StagedEntity("FUNCTION", "jos_f", "CREATE FUNCTION `jos_f` new"),
             StagedEntity("VIEW", "jos_v", "CREATE VIEW `jos_v` AS SELECT 'new'"),
             StagedEntity("VIEW", "jos_w", "CREATE VIEW `jos_w` AS SELECT 'new'"),
         ],
         constraints=NEW_KEYS,
         previous_entities=[StagedEntity(kind, name, text) for (kind, name), text in server.others.items()],
-        previous_constraints=[OLD_KEY, OTHER_KEY],
+        previous_constraints=[OLD_KEY, BY_SERVER, CHECK, OTHER_KEY],
     )
     return server, StagedLoad.from_json(staged.to_json())
 
@@ -194,6 +228,7 @@ def swapped() -> tuple[dict[str, Table], dict[tuple[str, str], str]]:
         "jos_n": Table("new n", {"fk_n": NEW_KEYS[1].clause}),
         "jos_s": Table("new s", kind="SEQUENCE"),
         "jos_m": Table("merged, made in its place"),
+        "jos_z": Table("new z"),
         "other": Table("other", {"fk_other": OTHER_KEY.clause}),
         "bak_t": Table("older t"),
     }
@@ -290,6 +325,42 @@ def test_what_was_staged_and_not_swapped_in_is_dropped(monkeypatch: pytest.Monke
     assert server.settings[-2:] == ["system_versioning_alter_history = KEEP", "restrict_fk_on_non_standard_key = 0"]
 
 
+@pytest.mark.parametrize(
+    ("step", "doing"),
+    [
+        (swap, "the new tables were put in place"),
+        (undo, "the old tables were put back"),
+        (finish, "the old tables were cleared away"),
+        (lambda staged: swapping.discard(ADDRESS, staged), "the temporary tables were dropped"),
+    ],
+)
+def test_a_lost_connection_is_told_with_what_was_being_done(
+    monkeypatch: pytest.MonkeyPatch, step: Callable[[StagedLoad], None], doing: str
+) -> None:
+    server, staged = place(ExistingTables.REPLACE)
+    on(server, monkeypatch).lost_at = 1
+    with pytest.raises(
+        DatabaseConnectionError, match=rf"connection to mysql:.* was lost while {doing}: Lost connection"
+    ):
+        step(staged)
+
+
+def test_what_cannot_be_made_again_is_kept_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, staged = place(ExistingTables.REPLACE)
+    staged.previous_entities.append(StagedEntity("VIEW", "jos_x", "CREATE VIEW `jos_x` AS refused"))
+    on(server, monkeypatch)
+    refused = Refusals(lambda _sentence: None)
+    swapping.undo(ADDRESS, staged, refused)
+    assert [(one.kind, one.name) for one in refused.objects] == [("view", "jos_x")]
+
+
+def test_a_refusal_is_told_with_the_names_of_the_site() -> None:
+    entity = StagedEntity("VIEW", "jos_v", "CREATE VIEW `jos_v`")
+    error = pymysql.err.OperationalError(1146, "run_new_1 and run_new_12 don't exist")
+    refused = swapping._refused(entity, error, {"run_new_1": "jos_a", "run_new_12": "jos_b"})
+    assert refused.reason == "jos_a and jos_b don't exist"
+
+
 def test_what_the_server_refuses_to_make_is_kept_and_all_else_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     server, staged = place(ExistingTables.REPLACE)
     staged.entities.insert(0, StagedEntity("VIEW", "jos_x", "CREATE VIEW `jos_x` AS refused"))
@@ -329,8 +400,17 @@ def test_names_of_backups_are_short_and_differ() -> None:
 
 def test_names_are_compared_as_the_server_compares_them() -> None:
     assert [swapping.Names(["Straße"], fold=fold).has("STRASSE") for fold in (True, False)] == [True, False]
+    assert [swapping.Names(["STRASSE"], fold=fold).has("strasse") for fold in (True, False)] == [True, False]
     assert swapping.Names(["a"], fold=False).has("a")
     assert not swapping.Names(["a"], fold=True).has("b")
+
+
+@pytest.mark.parametrize(("setting", "folds"), [(0, False), (1, True), (2, True)])
+def test_the_server_is_asked_how_it_compares_names(setting: int, folds: bool) -> None:
+    server, _ = place(ExistingTables.REPLACE)
+    server.fold = setting
+    names = swapping.existing_tables(server)
+    assert [names.has(name) for name in ("jos_t", "jos_v", "JOS_T", "none")] == [True, True, folds, False]
 
 
 def test_only_tables_of_loads_that_never_swapped_are_leftovers() -> None:

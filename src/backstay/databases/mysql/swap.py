@@ -298,17 +298,18 @@ def discard(address: DatabaseAddress, staged: StagedLoad) -> None:
 def _drop_new(connection: Connection, staged: StagedLoad) -> None:
     for table in staged.tables:
         if table.new != table.name or not table.replaces:
-            if table.new == table.name and not _is_sequence(connection, table.name):
+            if table.new == table.name and _kind_of(connection, table.name) != "SEQUENCE":
                 continue
             connection.execute(f"DROP TABLE IF EXISTS {quote(table.new)}")
 
 
-def _is_sequence(connection: Connection, name: str) -> bool:
+def _kind_of(connection: Connection, name: str) -> str:
+    """Return what has a name: ``BASE TABLE``, ``VIEW``, ``SEQUENCE`` …; empty if nothing has."""
     listed = connection.rows(
         "SELECT table_type AS kind FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s",
         name,
     )
-    return bool(listed) and listed[0]["kind"] == "SEQUENCE"
+    return str(listed[0]["kind"]) if listed else ""
 
 
 def _forward(connection: Connection, staged: StagedLoad) -> list[tuple[str, str]]:
@@ -325,8 +326,14 @@ def _forward(connection: Connection, staged: StagedLoad) -> list[tuple[str, str]
 
 def _backward(connection: Connection, staged: StagedLoad) -> list[tuple[str, str]]:
     present = existing_tables(connection)
+    views = {entity.name for entity in staged.previous_entities if entity.kind == "VIEW"}
     steps = []
     for table in staged.tables:
+        if table.name in views:
+            # Nothing was moved away for it: the view was dropped, and is made again.
+            if not present.has(table.new) and _kind_of(connection, table.name) not in {"", "VIEW"}:
+                steps.append((table.name, table.new))
+            continue
         if table.new == table.name or (table.replaces and not present.has(table.old) and not present.has(table.new)):
             continue  # never moved, or back in its place already
         if present.has(table.name) and not present.has(table.new):
