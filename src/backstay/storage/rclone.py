@@ -19,7 +19,7 @@ from backstay.storage.back_end import BackEnd
 from backstay.storage.model import Capabilities, OnProgress, OnResume, PutOptions, StoredFile
 from backstay.storage.names import checked, is_safe_name
 from backstay.storage.rclone_program import Rclone
-from backstay.storage.rclone_remote import Remote, make_remote, unknown_host_sentence
+from backstay.storage.rclone_remote import VARIABLE, Remote, make_remote, unknown_host_sentence
 
 PARTIAL = ".backstay-partial"
 """How the name of a file that has not arrived whole ends; such files are not listed."""
@@ -35,13 +35,26 @@ def open_address(address: Address, secrets: Mapping[str, str]) -> RcloneDestinat
     remote = make_remote(address, secrets, os.environ)
     unknown_host = unknown_host_sentence(address) if address.scheme == "sftp" else ""
     program = Rclone(remote, url=address.url, unknown_host=unknown_host)
-    return RcloneDestination(remote, program, url=address.url, renames=address.scheme != "rclone")
+    # Known without asking rclone, which takes a process: neither FTP nor plain WebDAV has checksums.
+    plain = address.scheme in {"ftp", "ftps"} or remote.environment.get(f"{VARIABLE}VENDOR") == "other"
+    features = (True, "") if plain else None
+    return RcloneDestination(
+        remote, program, url=address.url, renames=address.scheme != "rclone", known_features=features
+    )
 
 
 class RcloneDestination(BackEnd):
     """Implements `backstay.storage.model.Destination`."""
 
-    def __init__(self, remote: Remote, program: Rclone, *, url: str, renames: bool) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        program: Rclone,
+        *,
+        url: str,
+        renames: bool,
+        known_features: tuple[bool, str] | None = None,
+    ) -> None:
         """Name the place.
 
         Args:
@@ -49,13 +62,14 @@ class RcloneDestination(BackEnd):
             program: that runs it.
             url: how it is called in messages.
             renames: the service is known to rename files; else it is asked.
+            known_features: whether it renames, and its best checksum, or none; None: it is asked.
         """
         self._renames = renames
         self._remote = remote
         self._rclone = program
         super().__init__(url)
         self._lock = threading.Lock()
-        self._known_features: tuple[bool, str] | None = None
+        self._known_features = known_features
 
     @property
     def capabilities(self) -> Capabilities:

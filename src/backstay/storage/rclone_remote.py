@@ -25,7 +25,7 @@ from backstay.storage.address import Address
 # rclone, fs/config/obscure/obscure.go: AES-CTR under a key that is public. It hides a password from a glance, no more.
 _OBSCURE_KEY = bytes.fromhex("9c935b48730a554d6bfd7c63c886a92bd390198eb8128afbf4de162b8b95f638")
 _NAME = "backstay"
-_VARIABLE = "RCLONE_CONFIG_BACKSTAY_"
+VARIABLE = "RCLONE_CONFIG_BACKSTAY_"
 _KEPT = re.compile(r"PATH|HOME|USER|LANG|LC_.*|TMPDIR|SSL_CERT_(?:FILE|DIR)|(?i:https?_proxy|no_proxy|all_proxy)")
 """Variables that a remote of our own may see; the user's settings of rclone must not change what it does."""
 _NEXTCLOUD = re.compile(r"(?P<root>.*?/dav/files/[^/]+)(?:/(?P<rest>.*))?")
@@ -91,7 +91,7 @@ def make_remote(address: Address, secrets: Mapping[str, str], environment: Mappi
     if address.user:
         settings["user"] = address.user
     variables = {name: value for name, value in environment.items() if _KEPT.fullmatch(name)}
-    variables |= {_VARIABLE + name.upper(): value for name, value in settings.items()}
+    variables |= {VARIABLE + name.upper(): value for name, value in settings.items()}
     return Remote(
         f"{_NAME}:{path}",
         variables | _COMMON | {"RCLONE_CONFIG": os.devnull},
