@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy.event
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from backstay.catalogue import Profile, ProofOptions, Schedule
 from backstay.catalogue.schedules import KEPT_RUNS
@@ -22,9 +24,12 @@ from backstay.jobs.schedules import (
     find_profile,
     look_up,
     pause_schedule,
+    remove_schedule,
     resume_schedule,
     run_now,
+    timing_of,
 )
+from backstay.schedules import latest_due
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -93,6 +98,27 @@ def test_a_clock_that_was_far_ahead_stops_no_schedule_and_doubles_no_run(install
     # A machine without a clock of its own begins in 1970, until it has asked for the time.
     assert looked(installation, datetime(1970, 1, 1, tzinfo=UTC), NOW + DAY) == []
     assert looked(installation, NOW + 2 * DAY) == [datetime(2026, 7, 3, 3, 17, tzinfo=UTC)]
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    jumps=st.lists(st.sampled_from([1, 5, 24, 3 * 24, -1, -5, -23, -3 * 24, 9 * 365 * 24, -9 * 365 * 24]), max_size=10),
+    at=st.sampled_from(["17 3 * * *", "*/20 * * * *", "0 5 * * 1-5"]),
+)
+def test_whatever_the_clock_does_nothing_runs_twice_and_when_it_is_right_again_nothing_is_left_out(
+    installation: Installation, jumps: list[int], at: str
+) -> None:
+    schedule = add(installation, at)
+    now = NOW
+    for hours_of_jump in jumps:
+        now += hours_of_jump * HOUR
+        looked(installation, now, now + HOUR)
+    after = [now + HOUR * number for number in range(0, 4 * 24, 6)]
+    looked(installation, *after)
+    dues = [run.due for run in installation.catalogue.runs.of(schedule.id)]
+    assert len(set(dues)) == len(dues)
+    assert latest_due(timing_of(schedule), datetime.min.replace(tzinfo=UTC), after[-1]) in dues
+    remove_schedule(installation, schedule.id)
 
 
 def test_many_that_look_at_the_same_time_make_one_run_of_each_due_moment(installation: Installation) -> None:

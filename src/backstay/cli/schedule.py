@@ -13,7 +13,7 @@ from rich.text import Text
 
 from backstay.catalogue import ProofOptions, Run, Schedule
 from backstay.catalogue.schedules import Work
-from backstay.cli import options
+from backstay.cli import options, schedule_options
 from backstay.cli.durations import parse_duration, shown_duration
 from backstay.cli.output import console, moment, print_json, say, shown, table
 from backstay.errors import UsageError
@@ -35,85 +35,20 @@ app = typer.Typer(help="Take backups, verify and drill them by the clock.", no_a
 _SHOWN_RUNS = 10
 _STYLES = {"done": "green", "failed": "red", "running": "cyan", "skipped": "yellow"}
 
-Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the schedule, as 'backstay schedule list' shows.")]
-At = Annotated[
-    str,
-    typer.Option(
-        "--at",
-        metavar="TIME",
-        help="Cron expression (minute, hour, day of the month, month, day of the week), or @hourly, @daily, @weekly, "
-        "@monthly.",
-    ),
-]
-NewAt = Annotated[str | None, typer.Option("--at", metavar="TIME", help="Another cron expression.")]
-Zone = Annotated[
-    str | None,
-    typer.Option(
-        "--time-zone",
-        metavar="NAME",
-        help="Zone in which the time is meant, for example Europe/Berlin.",
-        show_default="jobs.time_zone of backstay.toml, else the machine's",
-    ),
-]
-Spread = Annotated[
-    str | None,
-    typer.Option(
-        "--spread",
-        metavar="SPAN",
-        help="Start later by a share of this span, which is the profile's own: 30m, 2h.",
-        show_default="none",
-    ),
-]
-CatchUp = Annotated[
-    bool | None,
-    typer.Option(
-        "--catch-up/--no-catch-up", help="Make up a missed run, once, as soon as something runs.", show_default="yes"
-    ),
-]
-Which = Annotated[
-    Literal["newest", "rotating"] | None,
-    typer.Option(
-        "--which",
-        help="Prove the newest backup, or in rotation those whose proof is oldest.",
-        show_default="rotating to verify, newest to drill",
-    ),
-]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        "--storage",
-        metavar="NAME",
-        help="Prove the copies at this storage only.",
-        show_default="the files here and every copy",
-    ),
-]
-HereOnly = Annotated[
-    bool | None, typer.Option("--here-only/--everywhere", help="Prove the files here only, and no copies.")
-]
-Within = Annotated[
-    str | None,
-    typer.Option(
-        "--within",
-        metavar="SPAN",
-        help="Come round to each backup within this span: 30d, 4w.",
-        show_default="the profile's proof_span",
-    ),
-]
-
 
 @app.command()
 def add(
     profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Number or name of the profile.")],
     *,
-    at: At,
+    at: schedule_options.At,
     what: Annotated[Work, typer.Option("--what", help="Take a backup, or prove those there are.")] = "backup",
-    time_zone: Zone = None,
-    spread: Spread = None,
-    catch_up: CatchUp = None,
-    which: Which = None,
-    storage: Storage = None,
-    here_only: HereOnly = None,
-    within: Within = None,
+    time_zone: schedule_options.Zone = None,
+    spread: schedule_options.Spread = None,
+    catch_up: schedule_options.CatchUp = None,
+    which: schedule_options.Which = None,
+    storage: schedule_options.Storage = None,
+    here_only: schedule_options.HereOnly = None,
+    within: schedule_options.Within = None,
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
@@ -180,7 +115,7 @@ def list_command(home: options.Home = None, json_output: options.Json = False) -
 
 
 @app.command()
-def show(number: Number, home: options.Home = None, json_output: options.Json = False) -> None:
+def show(number: schedule_options.Number, home: options.Home = None, json_output: options.Json = False) -> None:
     """Show a schedule, its next ten runs and its last ten.
 
     Example:
@@ -210,16 +145,16 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
 
 @app.command()
 def edit(
-    number: Number,
+    number: schedule_options.Number,
     *,
-    at: NewAt = None,
-    time_zone: Zone = None,
-    spread: Spread = None,
-    catch_up: CatchUp = None,
-    which: Which = None,
-    storage: Storage = None,
-    here_only: HereOnly = None,
-    within: Within = None,
+    at: schedule_options.NewAt = None,
+    time_zone: schedule_options.Zone = None,
+    spread: schedule_options.Spread = None,
+    catch_up: schedule_options.CatchUp = None,
+    which: schedule_options.Which = None,
+    storage: schedule_options.Storage = None,
+    here_only: schedule_options.HereOnly = None,
+    within: schedule_options.Within = None,
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
@@ -247,7 +182,7 @@ def edit(
 
 
 @app.command()
-def pause(number: Number, home: options.Home = None) -> None:
+def pause(number: schedule_options.Number, home: options.Home = None) -> None:
     """Let a schedule rest until it is resumed.
 
     Example:
@@ -259,7 +194,7 @@ def pause(number: Number, home: options.Home = None) -> None:
 
 
 @app.command()
-def resume(number: Number, home: options.Home = None) -> None:
+def resume(number: schedule_options.Number, home: options.Home = None) -> None:
     """Let a paused schedule go on; what was due meanwhile is not made up.
 
     Example:
@@ -272,7 +207,7 @@ def resume(number: Number, home: options.Home = None) -> None:
 
 
 @app.command()
-def remove(number: Number, home: options.Home = None) -> None:
+def remove(number: schedule_options.Number, home: options.Home = None) -> None:
     """Remove a schedule and the list of its runs; the backups stay.
 
     Example:
@@ -284,7 +219,7 @@ def remove(number: Number, home: options.Home = None) -> None:
 
 
 @app.command()
-def run(number: Number, home: options.Home = None, json_output: options.Json = False) -> None:
+def run(number: schedule_options.Number, home: options.Home = None, json_output: options.Json = False) -> None:
     """Run a schedule now, whatever its time; its next run stays.
 
     Example:
