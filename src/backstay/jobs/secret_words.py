@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from backstay.errors import NotFoundError
@@ -33,7 +33,7 @@ def _of_profile(installation: Installation, profile_id: int) -> Iterator[str]:
     except NotFoundError:
         return
     values = [profile.configuration.get(key, "") for key in _SECRET_KEYS]
-    for value in [*values, *_passwords(profile.filters.to_stored())]:
+    for value in [*values, *(one.password for one in profile.filters.extra_databases.values())]:
         yield value
         if "://" in value and (password := _password_of(value)):
             yield password
@@ -45,15 +45,3 @@ def _password_of(url: str) -> str:
         return urlsplit(url).password or ""
     except ValueError:
         return ""
-
-
-def _passwords(value: Any, name: str = "") -> Iterator[str]:
-    """Give the texts of a JSON value that are called a password."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _passwords(inner, str(key))
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _passwords(inner, name)
-    elif isinstance(value, str) and name == "password":
-        yield value
