@@ -41,7 +41,9 @@ def test_a_webhook_is_added_tested_listed_changed_and_removed(tmp_path: Path) ->
         receiver.status = 500
         with pytest.raises(ConnectionFailedError, match="HTTP 500"):
             run("test", "ops")
-    edited = json.loads(run("edit", "ops", "--on", "late,closed", "--digest", "weekly", "--profile", "1", "--json"))
+    edited = json.loads(
+        run("edit", "ops", "--on", "late,closed", "--digest", "weekly", "--profile", "default backup profile", "--json")
+    )
     assert (edited["on"], edited["profiles"], edited["digest"]) == (["late", "closed"], [1], "weekly")
     assert "secret" not in edited
     assert "late, closed, weekly digest at 08:00" in run("list")
@@ -66,7 +68,7 @@ def test_a_health_check_is_of_one_profile_and_tested_without_changing_its_state(
         ):
             with pytest.raises(UsageError, match=says):
                 run("add", "check", url, *wrong, stdin="a secret of a webhook\n")
-        with pytest.raises(NotFoundError, match="profile 9"):
+        with pytest.raises(NotFoundError, match="profile '9'"):
             run("add", "check", url, "--profile", "9")
         run("add", "check", url, "--profile", "1")
         run("test", "check")

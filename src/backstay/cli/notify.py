@@ -37,8 +37,13 @@ On = Annotated[
     ),
 ]
 Profiles = Annotated[
-    list[int] | None,
-    typer.Option("--profile", "-p", metavar="ID", help="Only what is about this profile; give it several times."),
+    list[str] | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="PROFILE",
+        help="Only what is about this profile (its number or name); give it several times.",
+    ),
 ]
 DigestOption = Annotated[
     Digest | None,
@@ -47,7 +52,7 @@ DigestOption = Annotated[
 At = Annotated[
     str | None,
     typer.Option(
-        "--at", metavar="HH:MM", help="Local time of the summary (setting jobs.time_zone).", show_default="08:00"
+        "--at", metavar="HH:MM", help="Local time of the summary, in the time_zone of [jobs].", show_default="08:00"
     ),
 ]
 UrlFile = Annotated[
@@ -92,7 +97,7 @@ def add(
 
         backstay notify add ops webhook+https://ops.example.com/backstay --on all
 
-        backstay notify add check ping+https://hc-ping.com/d7a5bd5e-3e8a-4f0b-a1f4-1d8d3f5ad6b8 --profile 2
+        backstay notify add check ping+https://hc-ping.com/d7a5bd5e-3e8a-4f0b-a1f4-1d8d3f5ad6b8 --profile shop
     """
     address = url or _given_url(url_file) or _asked("URL")
     secret = _given_secret(secret_file, ask=ask, environment=address.startswith("webhook+"))

@@ -10,7 +10,9 @@ from backstay.catalogue import Recipient
 from backstay.catalogue.activity import Activity, OpenAlarm
 from backstay.jobs.installation import Installation
 from backstay.jobs.publishing import publish_to
+from backstay.jobs.schedules import default_time_zone
 from backstay.notifications.model import Event
+from backstay.schedules.zones import find_zone
 
 _LISTED: Final = 40
 _MONDAY: Final = 0
@@ -25,7 +27,7 @@ def publish_digests(installation: Installation, now: datetime) -> int:
     wanting = [one for one in installation.catalogue.recipients.all() if one.options.digest]
     if not wanting:
         return 0
-    zone = installation.now().tzinfo or UTC
+    zone = find_zone(default_time_zone(installation))
     return sum(_publish_digest(installation, recipient, now, zone) for recipient in wanting)
 
 

@@ -18,7 +18,9 @@ from backstay.jobs import lock
 from backstay.jobs.digests import publish_digests
 from backstay.jobs.installation import Installation
 from backstay.jobs.publishing import publish
+from backstay.jobs.schedules import default_time_zone
 from backstay.notifications.model import event_from_json
+from backstay.schedules.zones import find_zone
 
 if TYPE_CHECKING:
     from backstay.notifications.sending import Receiver
@@ -152,5 +154,5 @@ def receiver_of(installation: Installation, recipient: Recipient) -> Receiver:
         host=recipient.options.host,
         secret=recipient.secret,
         mark=recipient.options.mark,
-        zone=installation.now().tzinfo or UTC,
+        zone=find_zone(default_time_zone(installation)),
     )

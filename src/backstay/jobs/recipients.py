@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Final, Literal
 
 from backstay.catalogue import Recipient, RecipientOptions
-from backstay.errors import NotFoundError, UsageError
+from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
 from backstay.jobs.notifications import receiver_of
+from backstay.jobs.schedules import find_profile
 from backstay.notifications.address import PROFILE_MARK, Address, parse_recipient
 from backstay.notifications.model import DEFAULT_KINDS, GROUPS, NEWS, PING_KINDS, PROBLEMS, Event
 
@@ -30,7 +31,7 @@ class Wishes:
         url: its address; see ``parse_recipient``.
         secret: what a webhook is signed with; empty: a new one is made.
         events: kinds of events, and groups of them.
-        profiles: numbers of the profiles it hears of; empty: all.
+        profiles: numbers or names of the profiles it hears of; empty: all.
         digest: how often it gets a summary.
         digest_at: local time of the summary, ``HH:MM``.
     """
@@ -38,7 +39,7 @@ class Wishes:
     url: str | None = None
     secret: str | None = None
     events: Sequence[str] | None = None
-    profiles: Sequence[int] | None = None
+    profiles: Sequence[str] | None = None
     digest: Digest | None = None
     digest_at: str | None = None
 
@@ -112,8 +113,7 @@ def _changed(installation: Installation, recipient: Recipient, wishes: Wishes, n
         options=replace(recipient.options, shown=address.shown, host=address.host),
     )
     if wishes.profiles is not None:
-        profiles = tuple(sorted(set(wishes.profiles)))
-        _require_profiles(installation, profiles)
+        profiles = tuple(sorted({find_profile(installation, one) for one in wishes.profiles}))
         changed = replace(changed, options=replace(changed.options, profiles=profiles))
     changed = _with_digest(changed, wishes, now)
     _check_ping(address, changed)
@@ -180,13 +180,6 @@ def _with_digest(recipient: Recipient, wishes: Wishes, now: datetime) -> Recipie
     kinds: dict[str, Literal["", "daily", "weekly"]] = {"daily": "daily", "weekly": "weekly"}
     asked = replace(options, digest=kinds.get(digest, ""), digest_at=at, digest_from=now.isoformat())
     return replace(recipient, options=asked)
-
-
-def _require_profiles(installation: Installation, profiles: Sequence[int]) -> None:
-    known = dict(installation.catalogue.profiles.names())
-    for number in profiles:
-        if number not in known:
-            raise NotFoundError(f"There is no backup profile {number}: see them with 'backstay profile list'.")
 
 
 def _check_ping(address: Address, recipient: Recipient) -> None:
