@@ -23,13 +23,14 @@ def announce(installation: Installation, backup_id: int, kind: Literal["started"
         backup_id: number of its record.
         kind: what happened; told once, however often this is called.
     """
-    # Imported here: few who use this module announce anything.
-    from backstay.jobs.backup_events import publish_backup
-
     try:
+        if not installation.catalogue.recipients.count():
+            return
+        # Imported here: where nobody is to hear of it, a backup starts sooner without.
+        from backstay.jobs.backup_events import publish_backup
+
         publish_backup(installation, backup_id, kind)
-        if installation.catalogue.recipients.count():
-            _send_beside(installation)
+        _send_beside(installation)
     except Exception:  # noqa: BLE001 - whatever it is, the backup goes on
         _log.warning("That backup %d %s could not be told", backup_id, kind, exc_info=True)
 
