@@ -182,6 +182,8 @@ def main() -> None:
         try:
             # Imports make no garbage, but looking for it takes a tenth of their time.
             gc.disable()
+            if _takes_backup(sys.argv[1:]):
+                _prepare_worker()
             command = application(_needed(sys.argv[1:]))
             gc.enable()
             command()
@@ -203,6 +205,21 @@ def main() -> None:
         stderr.print(f"Error: The system refused: {error.strerror or error}{name}.", markup=False, style="red")
         _drop_output()
         sys.exit(1)
+
+
+def _takes_backup(arguments: list[str]) -> bool:
+    """Return whether these arguments are likely to start a backup."""
+    others = {"--help", "-h", "--dry-run", "--resume"}
+    return arguments[:1] == ["backup"] and len(arguments) > 1 and not others & set(arguments)
+
+
+def _prepare_worker() -> None:
+    """Start the process that will take the backup, so that its modules load while ours do."""
+    from backstay.jobs.job_process import prepare
+
+    # Where it cannot be started, the backup will start one, and say why it can't.
+    with contextlib.suppress(OSError):
+        prepare()
 
 
 def _needed(arguments: list[str]) -> str | None:

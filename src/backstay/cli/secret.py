@@ -11,7 +11,8 @@ import typer
 from backstay.api.strength import require_strong
 from backstay.cli import options
 from backstay.cli.output import print_json, warn
-from backstay.jobs.installation import SECRET_VARIABLE, api_secret, set_secret
+from backstay.jobs.environment import SECRET_VARIABLE
+from backstay.jobs.installation import api_secret, set_secret
 
 app = typer.Typer(help="Show or replace the secret word that opens the API.", no_args_is_help=True)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from backstay.jobs.environment import child_environment
 from backstay.jobs.installation import Installation, open_installation
 
 _log = logging.getLogger("backstay.jobs.announcing")
@@ -52,6 +53,7 @@ def _send_beside(installation: Installation) -> None:
     subprocess.run(
         [sys.executable, "-P", "-c", _DETACHED, str(installation.home.path)],
         cwd="/",
+        env=child_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -13,11 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from backstay.catalogue import Catalogue, Home, open_catalogue, open_home, write_private
 from backstay.errors import ConfigurationError
+from backstay.jobs.environment import SECRET_VARIABLE
 
 if TYPE_CHECKING:
     from backstay.jobs.configuration import Configuration
-
-SECRET_VARIABLE = "BACKSTAY_SECRET"  # noqa: S105 - the name of a variable, not a secret
 
 
 class Installation:

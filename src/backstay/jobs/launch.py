@@ -7,8 +7,6 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +17,8 @@ from backstay.engine import WORK, Plan, complete_unsent, discard, withdraw_copie
 from backstay.errors import BackupRunningError
 from backstay.jobs import lock, report
 from backstay.jobs.announcing import announce
-from backstay.jobs.installation import SECRET_VARIABLE, Installation
+from backstay.jobs.installation import Installation
+from backstay.jobs.job_process import start
 
 _STOP_SECONDS: Final = 20.0
 _SECOND_LOOK_SECONDS: Final = 3.0
@@ -43,33 +42,12 @@ def launch(installation: Installation, backup_id: int) -> bool:
         if backup is None or backup.status != "run" or job is None:
             return False
         installation.catalogue.jobs.update(backup_id, attempts=job.attempts + 1)
-        process = _start(installation, backup_id, descriptor)
+        process = start(installation.home.path, folder, backup_id, descriptor)
     finally:
         os.close(descriptor)
     # Waited for in the background, so that no zombie is left while the caller lives.
     threading.Thread(target=process.wait, name=f"backup-{backup_id}", daemon=True).start()
     return True
-
-
-def _start(installation: Installation, backup_id: int, descriptor: int) -> subprocess.Popen[bytes]:
-    environment = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
-    if "PATH" in environment:
-        # The process stands elsewhere: what is relative here would name other programs there.
-        folders = environment["PATH"].split(os.pathsep)
-        environment["PATH"] = os.pathsep.join(os.path.abspath(folder) for folder in folders)  # noqa: PTH100 - links stay
-    # -P: the folder the caller stands in must not be searched for code.
-    command = [sys.executable, "-P", "-m", "backstay.jobs.worker"]
-    with (installation.home.job(backup_id) / "output").open("ab") as output:
-        return subprocess.Popen(
-            [*command, str(installation.home.path), str(backup_id), str(descriptor)],
-            cwd="/",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            pass_fds=[descriptor],
-        )
 
 
 def recover(installation: Installation, backup: Backup) -> bool:

@@ -20,7 +20,8 @@ from typing import Any
 from backstay.catalogue import Backup, Copy, Run, Schedule
 from backstay.engine import main_file
 from backstay.errors import VerificationError
-from backstay.jobs.installation import SECRET_VARIABLE, Installation
+from backstay.jobs.environment import child_environment
+from backstay.jobs.installation import Installation
 from backstay.jobs.schedules import timing_of
 from backstay.jobs.verification import HERE
 from backstay.schedules import due_times
@@ -199,11 +200,10 @@ def _ended(installation: Installation, arguments: Sequence[str], wait: Callable[
     """Run the process of a proof to its end; return its exit code and what it wrote on standard error."""
     # -P: the folder the caller stands in must not be searched for code.
     command = [sys.executable, "-P", "-m", "backstay.jobs.proof_worker", str(installation.home.path), str(os.getpid())]
-    environment = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
     with tempfile.TemporaryFile() as told:
         process = subprocess.Popen(
             [*command, *arguments],
-            env=environment,
+            env=child_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=told,

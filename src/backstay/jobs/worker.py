@@ -1,7 +1,7 @@
-"""The process of a job: ``python -m backstay.jobs.worker HOME BACKUP LOCK``.
+"""The process of a job: ``python -m backstay.jobs.worker HOME BACKUP LOCK``, or ``… SOCKET``, where it is told these.
 
-It is started by ``launch`` with the lock of the job's folder already taken, runs the backup from its last checkpoint
-to its end, and reports how far it is.
+It is started by ``job_process`` with the lock of the job's folder already taken, runs the backup from its last
+checkpoint to its end, and reports how far it is.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from backstay.errors import BackstayError
 from backstay.jobs import lock, report
 from backstay.jobs.announcing import announce
 from backstay.jobs.installation import Installation, open_installation
+from backstay.jobs.job_process import received
 from backstay.jobs.waiting import start_waiting
 
 # Often enough for a person who watches, seldom enough to cost nothing.
@@ -32,7 +33,10 @@ _log = logging.getLogger("backstay.jobs.worker")
 
 def main(arguments: list[str]) -> int:
     """Run one job; return the exit code of the process."""
-    home, backup_id, descriptor = Path(arguments[0]), int(arguments[1]), int(arguments[2])
+    given = received(int(arguments[0])) if len(arguments) == 1 else _given(*arguments)
+    if given is None:
+        return 0
+    home, backup_id, descriptor = given
     # What this process starts (pg_dump, say) must not hold the lock beyond its life.
     os.set_inheritable(descriptor, False)
     stopped = _listen_for_stop()
@@ -42,6 +46,10 @@ def main(arguments: list[str]) -> int:
         run_job(installation, backup_id, lambda: bool(stopped))
         return 0
     return 1
+
+
+def _given(home: str, backup_id: str, descriptor: str) -> tuple[Path, int, int]:
+    return Path(home), int(backup_id), int(descriptor)
 
 
 def _listen_for_stop() -> list[int]:

@@ -18,7 +18,8 @@ from backstay.api.methods import Scope
 from backstay.api.strength import weakness
 from backstay.catalogue.tokens import PREFIX as TOKEN_PREFIX
 from backstay.errors import ConfigurationError
-from backstay.jobs.installation import SECRET_VARIABLE, Installation, api_secret
+from backstay.jobs.environment import SECRET_VARIABLE
+from backstay.jobs.installation import Installation, api_secret
 from backstay.server.throttle import Throttle
 
 _log = logging.getLogger(__name__)
