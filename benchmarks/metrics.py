@@ -74,9 +74,9 @@ def fill(home: Path, profiles: int, records: int) -> str:
             "SELECT profile_id, backupstart, 'done', id, backupstart, '' FROM backups"
         )
         connection.execute(
-            "INSERT INTO alarms (kind, subject, profile_id, since, opened, closed, message, advice, details) "
+            "INSERT INTO alarms (kind, subject, profile_id, since, opened, closed, message, advice, details, untold) "
             "SELECT 'failed', id, profile_id, backupstart, backupstart, CASE WHEN id % 7 THEN backupend END, '', '', "
-            "'{}' FROM backups WHERE status = 'fail'"
+            "'{}', '' FROM backups WHERE status = 'fail'"
         )
     return token
 

@@ -17,8 +17,10 @@ from backstay.errors import BackstayError
 from backstay.jobs.alarms import check
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.profiles import create_profile, delete_profile, edit_profile, profile_of_site
+from backstay.jobs.schedules import add_schedule, look_up, pause_schedule, resume_schedule, timing_of
 from backstay.jobs.storage import add_destination
 from backstay.jobs.worker import run_job
+from backstay.schedules import next_due
 from support.jobs import prepare
 
 
@@ -154,6 +156,28 @@ def test_a_profile_with_an_interval_is_late_when_it_and_the_grace_are_over(
     assert open_kinds(installation, taken.backupstart + timedelta(hours=26)) == {}
     found = open_kinds(installation, taken.backupstart + timedelta(hours=28))["late"]
     assert found.since == taken.backupstart + timedelta(hours=24)
+    take(installation, site)
+    assert open_kinds(installation) == {}
+
+
+def test_a_profile_is_late_after_a_due_time_of_its_schedule_unless_it_is_paused_or_changed_since(
+    installation: Installation, site: Path
+) -> None:
+    profile = profile_of_site(installation, site, "none")
+    made = now()
+    schedule = add_schedule(installation, profile.id, at="0 3 * * *", time_zone="Europe/Berlin", now=made)
+    due = next_due(timing_of(schedule), made)
+    assert due is not None
+    # A run that was made and came to nothing is no backup.
+    look_up(installation, due + timedelta(minutes=1))
+    assert open_kinds(installation, due + timedelta(hours=3)) == {}
+    assert open_kinds(installation, due + timedelta(hours=3, minutes=1))["late"].since == due
+    pause_schedule(installation, schedule.id)
+    assert open_kinds(installation, due + timedelta(hours=4)) == {}
+    # What was due while it was paused is none of its business.
+    resume_schedule(installation, schedule.id, due + timedelta(hours=5))
+    assert open_kinds(installation, due + timedelta(hours=9)) == {}
+    assert open_kinds(installation, due + timedelta(hours=28))["late"].since == due + timedelta(days=1)
     take(installation, site)
     assert open_kinds(installation) == {}
 

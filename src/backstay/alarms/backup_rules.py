@@ -52,16 +52,14 @@ def late(facts: Facts) -> Iterator[Finding]:
 
 
 def _expected(profile: ProfileFacts, now: datetime) -> datetime | None:
-    """Return when the backup was expected that is not there; None where none is late."""
-    last, thresholds = profile.last, profile.thresholds
-    if profile.due is not None and (last is None or last.ended < profile.due):
-        return profile.due
-    if not thresholds.expected_every:
-        return None
-    if last is None:
-        return now
-    by = last.started + timedelta(hours=thresholds.expected_every)
-    return by if now > by + timedelta(hours=thresholds.grace) else None
+    """Return when the first backup was expected that is not there; None where none is late."""
+    moments = [profile.due] if profile.due is not None else []
+    if every := profile.thresholds.expected_every:
+        if profile.last is None:
+            return min([now, *moments])
+        moments.append(profile.last.started + timedelta(hours=every))
+    first = min(moments, default=now)
+    return first if now > first + timedelta(hours=profile.thresholds.grace) else None
 
 
 def more_warnings(facts: Facts) -> Iterator[Finding]:

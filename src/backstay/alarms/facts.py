@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from backstay.alarms.model import DiskFacts, Facts, FailedProof, ProfileFacts, StorageFacts, Thresholds
-from backstay.catalogue import Catalogue, CompleteBackup, FailedBackup, Observation
+from backstay.catalogue import Catalogue, Observation
 from backstay.errors import ConfigurationError
 
 DESTINATIONS_KEY = "backstay.storage.destinations"
 _PREFIX = "backstay.alarms."
 _DEFAULT = Thresholds()
 
-DueOf = Callable[[int, int], datetime | None]
-"""Given the number of a profile and its grace in hours: the newest moment before that at which it was due."""
+Expected = Callable[[int, datetime | None], datetime | None]
+"""Given the number of a profile and the end of its newest complete backup: when its schedules expect the next."""
 
 
-def read_facts(catalogue: Catalogue, now: datetime, due: DueOf) -> Facts:
+def read_facts(catalogue: Catalogue, now: datetime, expected: Expected) -> Facts:
     """Return the facts of this moment.
 
     Args:
         catalogue: what is known.
         now: the moment.
-        due: tells when schedules expected a backup.
+        expected: tells when schedules expect a backup.
     """
     complete, failed = catalogue.newest.complete(), catalogue.newest.failed()
     stored = catalogue.newest.stored()
@@ -43,8 +44,8 @@ def read_facts(catalogue: Catalogue, now: datetime, due: DueOf) -> Facts:
                 thresholds,
                 storages_of(configuration),
                 last,
-                _still_failed(failed.get(number), last),
-                due(number, thresholds.grace),
+                failed.get(number),
+                expected(number, last.ended if last is not None else None),
                 stored.get(number, {}),
                 last is not None and last.id in gone,
                 unproven.get(number, ()),
@@ -55,14 +56,18 @@ def read_facts(catalogue: Catalogue, now: datetime, due: DueOf) -> Facts:
 
 def thresholds_of(configuration: Mapping[str, str]) -> Thresholds:
     """Return the thresholds of a profile; those that cannot be used are as if they were not set."""
-    values = {key: value for key, value in configuration.items() if key.startswith(_PREFIX)}
-    if not values:
-        return _DEFAULT
+    values = tuple(item for item in configuration.items() if item[0].startswith(_PREFIX))
+    return _thresholds(values) if values else _DEFAULT
+
+
+# Most profiles of an installation have the same.
+@lru_cache(maxsize=1024)
+def _thresholds(values: tuple[tuple[str, str], ...]) -> Thresholds:
     # Imported here: most profiles set none, and the models of settings take long to load.
     from backstay.profiles import Settings
 
     try:
-        settings = Settings.from_values(values)
+        settings = Settings.from_values(dict(values))
     except ConfigurationError:
         return _DEFAULT
     return Thresholds(**{one.name: getattr(settings, f"alarms_{one.name}") for one in fields(Thresholds)})
@@ -70,12 +75,9 @@ def thresholds_of(configuration: Mapping[str, str]) -> Thresholds:
 
 def storages_of(configuration: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the storages that a profile's backups are sent to."""
-    given = configuration.get(DESTINATIONS_KEY, "")
+    if not (given := configuration.get(DESTINATIONS_KEY)):
+        return ()
     return tuple(dict.fromkeys(name for part in given.split(",") if (name := part.strip())))
-
-
-def _still_failed(failed: FailedBackup | None, last: CompleteBackup | None) -> FailedBackup | None:
-    return failed if failed is not None and (last is None or failed.ended > last.ended) else None
 
 
 def _storages(observed: Sequence[Observation]) -> list[StorageFacts]:

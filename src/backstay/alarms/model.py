@@ -65,7 +65,7 @@ class ProfileFacts:
         storages: names of the storages that its backups are sent to.
         last: its newest complete backup; None: it has none.
         failed: its newest failed backup, where nothing was complete after it; else None.
-        due: the newest moment, more than the grace ago, at which a schedule expected a backup; None: there is none.
+        due: the first moment after that one's end for which a schedule expects another; None: no schedule does.
         stored: storages that have the newest complete backup, and whether it is proven to have arrived there.
         gone: the archive of the newest complete backup, or a part of it, is not on this machine any more.
         unproven: failed drills and verifications of its backups, the newest first.

@@ -177,12 +177,12 @@ class AlarmTable:
         with self._engine.connect() as connection:
             return [AlarmChange(row.untold, Alarm(*row[:-1])) for row in connection.execute(query)]
 
-    def tell(self, change: AlarmChange) -> None:
-        """Note that a change was told; one that came after it is not."""
+    def tell(self, changes: Iterable[AlarmChange]) -> None:
+        """Note that changes were told; what came after one of them is not."""
         with self._writer.begin() as connection:
-            connection.execute(
-                update(alarms).where(alarms.c.id == change.alarm.id, alarms.c.untold == change.change).values(untold="")
-            )
+            for one in changes:
+                same = (alarms.c.id == one.alarm.id, alarms.c.untold == one.change)
+                connection.execute(update(alarms).where(*same).values(untold=""))
 
     def _found(self, *conditions: Any) -> list[Alarm]:
         query = select(*_COLUMNS).where(*conditions).order_by(alarms.c.id.desc())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, ScalarSelect, select
+from sqlalchemy import Engine, Join, ScalarSelect, select
 
 from backstay.catalogue.counts import Counts, Emptied, Usual
 from backstay.catalogue.records import BACKUP_COLUMNS, Backup
@@ -62,6 +62,7 @@ class NewestBackups:
             backups.c.warning_count,
             backups.c.filesexist,
             backups.c.remote_filename,
+            profiles.c.id,
             backups.c.type,
             counts.c.entries,
             counts.c.bytes,
@@ -72,41 +73,48 @@ class NewestBackups:
             counts.c.emptied,
             counts.c.usual,
         )
-        query = select(profiles.c.id.label("profile_id"), *columns).select_from(
-            profiles.join(backups, backups.c.id == _newest("complete")).outerjoin(
-                counts, counts.c.backup_id == backups.c.id
-            )
-        )
+        source = _profiles_with("complete").outerjoin(counts, counts.c.backup_id == backups.c.id)
         with self._engine.connect() as connection:
-            return {row.profile_id: _complete(row) for row in connection.execute(query)}
+            rows = connection.execute(select(*columns).select_from(source))
+            return {row[7]: _complete(row) for row in rows if row[0] is not None}
 
     def failed(self) -> dict[int, FailedBackup]:
-        """Return the failed backup of each profile that ended last."""
+        """Return the failed backup of each profile that ended last, where no complete one ended after it."""
+        good = backups.alias("good")
         columns = (backups.c.id, backups.c.backupend, backups.c.error)
-        query = select(profiles.c.id.label("profile_id"), *columns).select_from(
-            profiles.join(backups, backups.c.id == _newest("fail"))
-        )
+        source = _profiles_with("fail").outerjoin(good, good.c.id == _newest("complete"))
+        query = select(profiles.c.id, *columns).select_from(source)
+        query = query.where(good.c.id.is_(None) | (good.c.backupend < backups.c.backupend))
         with self._engine.connect() as connection:
-            return {row[0]: FailedBackup(*row[1:]) for row in connection.execute(query)}
+            return {row[0]: FailedBackup(*row[1:]) for row in connection.execute(query) if row[1] is not None}
 
     def archives(self) -> list[Backup]:
         """Return the whole records of what ``complete`` returns, by the number of the profile."""
-        query = select(*BACKUP_COLUMNS).select_from(profiles.join(backups, backups.c.id == _newest("complete")))
+        query = select(*BACKUP_COLUMNS).select_from(_profiles_with("complete")).order_by(profiles.c.id)
         with self._engine.connect() as connection:
-            return [Backup(**row._asdict()) for row in connection.execute(query.order_by(profiles.c.id))]
+            return [Backup(**row._asdict()) for row in connection.execute(query) if row.id is not None]
 
     def stored(self) -> dict[int, dict[str, bool]]:
         """Return the storages that have the backups of ``complete``, and whether each copy is proven."""
-        query = select(profiles.c.id, destinations.c.name, copies.c.proven_at).select_from(
-            profiles.join(copies, copies.c.backup_id == _newest("complete")).join(
-                destinations, destinations.c.id == copies.c.destination_id
-            )
+        # The state is not asked for: SQLite would look for its index first, and at every copy for each profile.
+        source = profiles.outerjoin(copies, copies.c.backup_id == _newest("complete")).outerjoin(
+            destinations, destinations.c.id == copies.c.destination_id
         )
+        columns = (profiles.c.id, destinations.c.name, copies.c.state, copies.c.proven_at.is_not(None))
         found: dict[int, dict[str, bool]] = {}
         with self._engine.connect() as connection:
-            for profile, name, proven in connection.execute(query.where(copies.c.state == "stored")):
-                found.setdefault(profile, {})[name] = proven is not None
+            for profile, name, state, proven in connection.execute(select(*columns).select_from(source)):
+                if state == "stored":
+                    found.setdefault(profile, {})[name] = bool(proven)
         return found
+
+
+def _profiles_with(status: str) -> Join:
+    """Return each profile with its backup of a status that ended last.
+
+    An outer join, for profiles without one too: so SQLite looks each backup up, and never reads all of them first.
+    """
+    return profiles.outerjoin(backups, backups.c.id == _newest(status))
 
 
 def _newest(status: str) -> ScalarSelect[int]:
@@ -123,28 +131,11 @@ def _newest(status: str) -> ScalarSelect[int]:
 
 
 def _complete(row: Any) -> CompleteBackup:
+    number, started, ended, size, warnings, here, remote, *rest = row
+    profile_id, kind, entries, content, tables, rows, state, unchanged, emptied, usual = rest
     counted = None
-    if row.entries is not None:
-        counted = Counts(
-            row.id,
-            row.profile_id,
-            row.type,
-            row.entries,
-            row.bytes,
-            row.tables,
-            row.rows,
-            row.state,
-            row.unchanged,
-            tuple(Emptied(**one) for one in row.emptied),
-            Usual(**row.usual) if row.usual else None,
-        )
-    return CompleteBackup(
-        row.id,
-        row.backupstart,
-        row.backupend,
-        row.total_size,
-        row.warning_count,
-        row.filesexist,
-        bool(row.remote_filename),
-        counted,
-    )
+    if entries is not None:
+        before = Usual(**usual) if usual else None
+        gone = tuple(Emptied(**one) for one in emptied)
+        counted = Counts(number, profile_id, kind, entries, content, tables, rows, state, unchanged, gone, before)
+    return CompleteBackup(number, started, ended, size, warnings, here, bool(remote), counted)

@@ -76,6 +76,8 @@ class Times(NamedTuple):
     spread: int
     catch_up: bool
     handled: datetime
+    what: Work
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,40 +1,29 @@
-"""Alarms: looking at what lies outside the catalogue, then holding the rules to all that is known."""
+"""Alarms: the rules held to all that is known at a moment, and the recipients told of what has changed."""
 
 from __future__ import annotations
 
-import logging
-import shutil
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
+from functools import lru_cache
 
 from backstay.alarms import find_all, read_facts
-from backstay.alarms.facts import storages_of, thresholds_of
-from backstay.catalogue import AlarmChange, Backup, NamedDestination, Observation
-from backstay.engine import main_file
-from backstay.errors import (
-    AuthenticationError,
-    BackstayError,
-    ConnectionFailedError,
-    PermissionDeniedError,
-)
+from backstay.catalogue import AlarmChange
+from backstay.catalogue.schedules import Times
+from backstay.errors import UsageError
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
-from backstay.jobs.notifications import publish
+from backstay.jobs.places import look_around
+from backstay.jobs.publishing import publish
+from backstay.jobs.schedules import timing_of
 from backstay.notifications.model import PROBLEMS, Event
-from backstay.storage import open_destination
+from backstay.schedules import next_due
 
 LOOK_AGAIN = timedelta(minutes=15)
 """How often storages, disks and archives are looked at."""
-_PATIENCE_SECONDS = 20.0
-# Nothing is there: a place that can be reached says so without listing what it holds.
-_NOWHERE = "backstay-is-it-there/"
+_SECOND = timedelta(seconds=1)
 
-_log = logging.getLogger(__name__)
+# Until there is another backup, the next one of a schedule is due at the same moment.
+_next_due = lru_cache(maxsize=16384)(next_due)
 
 
 def check(installation: Installation, now: datetime, *, look: bool = False) -> list[AlarmChange]:
@@ -52,15 +41,16 @@ def check(installation: Installation, now: datetime, *, look: bool = False) -> l
     """
     catalogue = installation.catalogue
     if catalogue.observations.begin_round(now, timedelta(0) if look else LOOK_AGAIN):
-        catalogue.observations.replace(_look_around(installation, now))
+        catalogue.observations.replace(look_around(installation, now))
     # One after the other: what another process has found meanwhile is not undone with older facts.
     with lock.exclusive(installation.home.jobs / "alarms.lock"):
-        facts = read_facts(catalogue, now, lambda _profile, _grace: None)
+        facts = read_facts(catalogue, now, _expected(installation))
         catalogue.alarms.reconcile(find_all(facts), now)
         changes = catalogue.alarms.untold()
         for change in changes:
             publish(installation, _event(change), now=now)
-            catalogue.alarms.tell(change)
+        if changes:
+            catalogue.alarms.tell(changes)
     return changes
 
 
@@ -86,99 +76,30 @@ def _event(change: AlarmChange) -> Event:
     )
 
 
-def _look_around(installation: Installation, now: datetime) -> list[Observation]:
-    profiles = installation.catalogue.profiles.configurations()
-    archives = installation.catalogue.newest.archives()
-    used = {name for _number, _name, configuration in profiles for name in storages_of(configuration)}
-    asked = [one for one in installation.catalogue.destinations.all() if one.name in used]
-    wanted = {number: thresholds_of(configuration).free_space for number, _name, configuration in profiles}
-    return [
-        *_ask_storages(asked, now),
-        *_look_at_archives(installation, archives, now),
-        *_look_at_disks(installation, archives, wanted, now),
-    ]
+def _expected(installation: Installation) -> Callable[[int, datetime | None], datetime | None]:
+    """Return what tells when a profile's schedules expected the first backup after its last one."""
+    schedules: dict[int, list[Times]] = {}
+    for one in installation.catalogue.schedules.times():
+        if one.what == "backup":
+            schedules.setdefault(one.profile_id, []).append(one)
+
+    def expected(profile_id: int, last: datetime | None) -> datetime | None:
+        found = (_first_due(one, last or one.created) for one in schedules.get(profile_id, ()))
+        return min((due for due in found if due is not None), default=None)
+
+    return expected
 
 
-def _look_at_archives(installation: Installation, archives: Iterable[Backup], now: datetime) -> Iterator[Observation]:
-    """Give the newest good backups whose archive is not whole here though it should be."""
-    for backup in archives:
-        if backup.filesexist and not _is_whole(installation, backup):
-            yield Observation("files", str(backup.id), now, now, "gone")
-
-
-def _is_whole(installation: Installation, backup: Backup) -> bool:
-    main = main_file(installation.home, backup)
-    if main is None:
-        return False
+def _first_due(schedule: Times, last: datetime) -> datetime | None:
+    """Return the first due moment of a schedule after a backup, or after the schedule was made or changed."""
     try:
-        return all(
-            main.with_name(str(part["name"])).stat().st_size == part["size"] for part in backup.proof.get("parts", ())
-        )
-    except OSError:
-        return False
-
-
-def _look_at_disks(
-    installation: Installation, archives: Iterable[Backup], wanted: Mapping[int, int], now: datetime
-) -> Iterator[Observation]:
-    """Give the disks of Backstay's own folder and of the folders that archives went to last, each disk once."""
-    home = installation.home.path
-    disks = {home.stat().st_dev: _Disk(home, max(wanted.values(), default=0), 0)}
-    for backup in archives:
-        folder = Path(backup.absolute_path).parent
-        with suppress(OSError):
-            disk = disks.setdefault(folder.stat().st_dev, _Disk(folder, 0, 0))
-            disk.wanted = max(disk.wanted, wanted.get(backup.profile_id, 0))
-            disk.needed = max(disk.needed, backup.total_size)
-    for disk in disks.values():
-        with suppress(OSError):
-            usage = shutil.disk_usage(disk.folder)
-            room = {"free": usage.free, "total": usage.total, "wanted": disk.wanted, "needed": disk.needed}
-            yield Observation("disk", str(disk.folder), now, now, "", room)
-
-
-@dataclass(slots=True)
-class _Disk:
-    """A disk by a folder on it: the percent that should be free, and the bytes that the next archive may take."""
-
-    folder: Path
-    wanted: int
-    needed: int
-
-
-def _ask_storages(destinations: list[NamedDestination], now: datetime) -> list[Observation]:
-    """Ask all storages at once whether they work; one that does not answer is not waited for."""
-    answers: dict[str, Observation] = {}
-
-    def ask(destination: NamedDestination) -> None:
-        problem, reason = _problem_of(destination)
-        answers[destination.name] = Observation("storage", destination.name, now, now, problem, {"reason": reason})
-
-    threads = [threading.Thread(target=ask, args=[one], daemon=True) for one in destinations]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    silent = {"reason": f"It did not answer within {_PATIENCE_SECONDS:.0f} seconds."}
-    return [
-        answers.get(one.name) or Observation("storage", one.name, now, now, "unreachable", silent)
-        for one in destinations
-    ]
-
-
-def _problem_of(destination: NamedDestination) -> tuple[str, str]:
-    """Return what is wrong with a storage, in a word and in a sentence; nothing where it works."""
-    try:
-        with open_destination(destination.url, destination.secrets) as opened:
-            next(iter(opened.list(_NOWHERE)), None)
-    except (AuthenticationError, PermissionDeniedError) as error:
-        return "refused", str(error)
-    except ConnectionFailedError as error:
-        return "unreachable", str(error)
-    except BackstayError as error:
-        return "failing", str(error)
-    except Exception as error:  # noqa: BLE001 - what goes wrong there is told, and not the end of the check
-        _log.exception("Asking the storage %s", destination.name)
-        return "failing", f"It can't be asked ({type(error).__name__})."
-    return "", ""
+        timing = timing_of(schedule)
+    except UsageError:
+        # A time zone of which this machine no longer knows: 'schedule list' says so.
+        return None
+    due = _next_due(timing, max(last, schedule.created))
+    if due is None or due >= schedule.handled:
+        return due
+    # What was due before the schedule was changed or resumed is none of its business; else a due moment was handled.
+    was_due = _next_due(timing, schedule.handled - _SECOND) == schedule.handled
+    return due if was_due else _next_due(timing, schedule.handled)

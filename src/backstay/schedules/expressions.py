@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
 
@@ -31,6 +32,8 @@ _FIELDS = (
 _SOME_DAY = datetime(2024, 1, 1)  # noqa: DTZ001 - the time of a clock on a wall
 
 
+# Many profiles have the same times.
+@lru_cache(maxsize=4096)
 def read_expression(text: str) -> str:
     """Return the five fields that a cron expression means, with one blank between them.
 
