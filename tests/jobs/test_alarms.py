@@ -6,8 +6,9 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,16 @@ import pytest
 from backstay.catalogue import Alarm, AlarmChange, Backup, DestinationOptions
 from backstay.errors import BackstayError
 from backstay.jobs.alarms import check
+from backstay.jobs.drill import drill_backup
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.profiles import create_profile, delete_profile, edit_profile, profile_of_site
 from backstay.jobs.schedules import add_schedule, look_up, pause_schedule, resume_schedule, timing_of
 from backstay.jobs.storage import add_destination
+from backstay.jobs.verification import verify_backup
 from backstay.jobs.worker import run_job
+from backstay.restore import DrillReport
 from backstay.schedules import next_due
+from backstay.steps import finished
 from support.jobs import prepare
 
 
@@ -249,6 +254,80 @@ def test_a_disk_with_less_room_than_the_setting_asks_for_is_an_alarm(installatio
     edit_profile(installation, profile.id, values={"backstay.alarms.free_space": "0"})
     edit_profile(installation, 1, values={"backstay.alarms.free_space": "0"})
     assert open_kinds(installation) == {}
+
+
+def test_a_drill_that_failed_and_damage_that_a_verification_found_are_alarms_until_they_pass(
+    installation: Installation, site: Path
+) -> None:
+    taken = take(installation, site)
+    archive = Path(taken.absolute_path)
+    content = archive.read_bytes()
+    archive.write_bytes(content[:200] + b"damaged" + content[207:])
+    assert finished(verify_backup(installation, taken.id)).problems
+    assert [step.verdict for step in drill_backup(installation, taken.id) if isinstance(step, DrillReport)] == [
+        "failed"
+    ]
+    found = open_kinds(installation)
+    assert set(found) == {"drill", "verification"}
+    assert f"the verification of backup {taken.id} failed" in found["verification"].message
+    archive.write_bytes(content)
+    finished(verify_backup(installation, taken.id))
+    assert set(open_kinds(installation)) == {"drill"}
+    for _ in drill_backup(installation, taken.id):
+        pass
+    assert open_kinds(installation) == {}
+
+
+def test_a_drill_without_a_server_is_an_alarm_until_one_of_the_profile_passes(
+    installation: Installation, site: Path
+) -> None:
+    report = DrillReport("impossible", now().isoformat(), 1.0, ("No mysql server is given.",), 1, 0, 0, 0)
+    first, second = take(installation, site), take(installation, site)
+    installation.catalogue.backups.update_proof(first.id, lambda proof: {**proof, "drill": report.to_json()})
+    assert "could not be made" in open_kinds(installation)["drill"].message
+    for _ in drill_backup(installation, second.id):
+        pass
+    assert open_kinds(installation) == {}
+
+
+def test_a_storage_that_refuses_the_key_is_told_apart_from_one_that_is_not_reached(
+    installation: Installation, site: Path
+) -> None:
+    with refusing() as url:
+        secrets = {"access_key_id": "key", "secret_access_key": "secret"}
+        add_destination(installation, "cloud", f"s3://bucket/sites?endpoint={url}", secrets, DestinationOptions())
+        profile = profile_of_site(installation, site, "none")
+        edit_profile(installation, profile.id, values={"backstay.storage.destinations": "cloud"})
+        found = open_kinds(installation)
+        assert set(found) == {"credential"}
+        assert "secret access key is wrong" in found["credential"].message
+    edit_profile(installation, profile.id, values={"backstay.storage.destinations": ""})
+    assert open_kinds(installation) == {}
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """Run a service of S3's kind that knows no key; give its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>"
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name it is called by
+            del format, arguments
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_removing_a_profile_closes_its_alarms(installation: Installation) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
 
 from backstay.alarms.model import DiskFacts, Facts, FailedProof, ProfileFacts, StorageFacts, Thresholds
-from backstay.catalogue import Catalogue, Observation
+from backstay.catalogue import Backup, Catalogue, Observation
 from backstay.errors import ConfigurationError
 
 DESTINATIONS_KEY = "backstay.storage.destinations"
 _PREFIX = "backstay.alarms."
 _DEFAULT = Thresholds()
+_RECENT = 50
 
 Expected = Callable[[int, datetime | None], datetime | None]
 """Given the number of a profile and the end of its newest complete backup: when its schedules expect the next."""
@@ -30,7 +31,7 @@ def read_facts(catalogue: Catalogue, now: datetime, expected: Expected) -> Facts
     """
     complete, failed = catalogue.newest.complete(), catalogue.newest.failed()
     stored = catalogue.newest.stored()
-    unproven: dict[int, list[FailedProof]] = {}
+    unproven = _unproven(catalogue)
     observed = catalogue.observations.all()
     gone = {int(one.subject) for one in observed if one.what == "files" and one.problem}
     profiles = []
@@ -78,6 +79,41 @@ def storages_of(configuration: Mapping[str, str]) -> tuple[str, ...]:
     if not (given := configuration.get(DESTINATIONS_KEY)):
         return ()
     return tuple(dict.fromkeys(name for part in given.split(",") if (name := part.strip())))
+
+
+def _unproven(catalogue: Catalogue) -> dict[int, list[FailedProof]]:
+    """Return the drills and verifications that did not pass by profile, of what is there still, newest first."""
+    found: dict[int, list[FailedProof]] = {}
+    for backup in catalogue.backups.unproven():
+        places = {copy.destination for copy in catalogue.copies.of(backup.id) if copy.state == "stored"}
+        if backup.filesexist:
+            places.add("")
+        for place, one in backup.proof.get("verifications", {}).items():
+            if not one["ok"] and place in places:
+                proof = FailedProof(backup.id, "verify", place, _moment(one), True, _problem(one))
+                found.setdefault(backup.profile_id, []).append(proof)
+        drill = backup.proof.get("drill") or {"verdict": "passed"}
+        was_made = drill["verdict"] == "failed"
+        if drill["verdict"] != "passed" and places and (was_made or not _passed_since(catalogue, backup, drill)):
+            proof = FailedProof(backup.id, "drill", "", _moment(drill), was_made, _problem(drill))
+            found.setdefault(backup.profile_id, []).append(proof)
+    return found
+
+
+def _passed_since(catalogue: Catalogue, backup: Backup, drill: Mapping[str, Any]) -> bool:
+    """Tell whether a drill that could not be made was followed by one of the same profile that passed."""
+    others = catalogue.backups.newest(limit=_RECENT, status="complete", profile_id=backup.profile_id)
+    drills = [one.proof["drill"] for one in others if "drill" in one.proof]
+    return any(one["verdict"] == "passed" and _moment(one) > _moment(drill) for one in drills)
+
+
+def _moment(proof: Mapping[str, Any]) -> datetime:
+    moment = datetime.fromisoformat(str(proof["at"]))
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _problem(proof: Mapping[str, Any]) -> str:
+    return " ".join(proof.get("problems", ())[:1])
 
 
 def _storages(observed: Sequence[Observation]) -> list[StorageFacts]:

@@ -67,15 +67,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "drill",
         proof_rules.drill_failed,
-        "The last drill of a backup that is kept failed, or the newest drill of a profile could not be made.",
+        "The last drill of a backup that is kept failed or could not be made.",
         "A drill of the same backup passes, or the backup is deleted; where a drill could not be made, also when the "
         "next one of the profile passes.",
     ),
     Rule(
         "verification",
         proof_rules.verification_failed,
-        "The last verification of a backup that is kept, here or at a storage, found damage, or the newest of a "
-        "profile could not be made.",
+        "The last verification of a backup that is kept, here or at a storage, found damage.",
         "A verification of the same files passes, or the backup is deleted.",
     ),
     Rule(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Engine, Row, delete, func, insert, select, update
 
 from backstay.catalogue.jobs import NEW_JOB
-from backstay.catalogue.schema import backups, counts, jobs, runs, warnings
+from backstay.catalogue.schema import backups, counts, jobs, runs, unproven, warnings
 from backstay.errors import BackupRunningError
 
 Status = Literal["run", "fail", "complete"]
@@ -72,6 +72,11 @@ BACKUP_COLUMNS = [backups.c[item.name] for item in fields(Backup)]
 
 def _backup(row: Row[Any]) -> Backup:
     return Backup(**row._asdict())
+
+
+def _is_unproven(proof: dict[str, Any]) -> bool:
+    drill = proof.get("drill", {}).get("verdict", "passed")
+    return drill != "passed" or not all(one["ok"] for one in proof.get("verifications", {}).values())
 
 
 class BackupTable:
@@ -200,8 +205,20 @@ class BackupTable:
         """
         with self._writer.begin() as connection:
             proof = connection.execute(select(backups.c.proof).where(backups.c.id == backup_id)).scalar_one_or_none()
-            if proof is not None:
-                connection.execute(update(backups).where(backups.c.id == backup_id).values(proof=change(proof)))
+            if proof is None:
+                return
+            changed = change(proof)
+            connection.execute(update(backups).where(backups.c.id == backup_id).values(proof=changed))
+            connection.execute(delete(unproven).where(unproven.c.backup_id == backup_id))
+            if _is_unproven(changed):
+                connection.execute(insert(unproven).values(backup_id=backup_id))
+
+    def unproven(self) -> list[Backup]:
+        """Return the complete backups of which the last drill, or the last verification at some place, did not pass."""
+        query = select(*BACKUP_COLUMNS).join(unproven, unproven.c.backup_id == backups.c.id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.where(backups.c.status == "complete").order_by(backups.c.id.desc()))
+            return [_backup(row) for row in rows]
 
     def claim(self, backup_id: int, archivename: str, absolute_path: str) -> None:
         """Note where the archive of a backup goes; older records that claim the same place have no files any more."""

@@ -148,6 +148,12 @@ counts = Table(
     Index("ix_counts_profile_id", "profile_id", "type", "backup_id"),
 )
 
+unproven = Table(
+    "unproven",
+    metadata,
+    Column("backup_id", _Id, ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+)
+
 warnings = Table(
     "warnings",
     metadata,

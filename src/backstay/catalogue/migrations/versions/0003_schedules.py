@@ -121,7 +121,7 @@ def upgrade() -> None:
 
 
 def _what_alarms_read() -> None:
-    """Make the tables of what backups held and what was seen outside the catalogue."""
+    """Make the tables of what backups held, which could not be proven, and what was seen outside the catalogue."""
     op.create_table(
         "counts",
         sa.Column("backup_id", _ID, autoincrement=False, nullable=False),
@@ -142,6 +142,14 @@ def _what_alarms_read() -> None:
         sa.PrimaryKeyConstraint("backup_id", name=op.f("pk_counts")),
     )
     op.create_index("ix_counts_profile_id", "counts", ["profile_id", "type", "backup_id"], unique=False)
+    op.create_table(
+        "unproven",
+        sa.Column("backup_id", _ID, autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["backup_id"], ["backups.id"], name=op.f("fk_unproven_backup_id_backups"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("backup_id", name=op.f("pk_unproven")),
+    )
     op.create_table(
         "observations",
         sa.Column("what", sa.String(length=10), nullable=False),
