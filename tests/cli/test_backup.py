@@ -16,6 +16,7 @@ from backstay.cli.sizes import parse_size
 from backstay.demo.compare import compare_trees
 from backstay.errors import UsageError
 from support.backups import make_files
+from support.commands import backstay
 
 BACKSTAY = [sys.executable, "-m", "backstay"]
 
@@ -28,7 +29,7 @@ def site(tmp_path: Path) -> Path:
 
 def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the command line as a process of its own."""
-    done = subprocess.run([*BACKSTAY, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    done = backstay(*arguments)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done

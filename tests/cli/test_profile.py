@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-BACKSTAY = [sys.executable, "-m", "backstay"]
+from support.commands import backstay
+
 PASSWORD_URL = "mysql://user:Geheim123@localhost/shop"
 
 
 def run(*arguments: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command line as a process of its own."""
-    done = subprocess.run([*BACKSTAY, *arguments], capture_output=True, text=True, timeout=60, check=False, input=stdin)
+    done = backstay(*arguments, stdin=stdin)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -88,9 +88,7 @@ def test_keys_that_are_not_honoured_are_kept_and_named() -> None:
     ["", "{", "[]", '{"description": "x"}', '{"description":"x","configuration":"###AES128###AAAA","filters":"{}"}'],
 )
 def test_what_is_no_exported_profile_is_refused_with_a_sentence(text: str) -> None:
-    done = subprocess.run(
-        [*BACKSTAY, "profile", "import", "-"], input=text, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = backstay("profile", "import", "-", stdin=text)
     assert done.returncode in (2, 9)
     assert len(done.stderr.strip().splitlines()) == 1
     assert json.loads(run("profile", "list", "--json").stdout)[-1]["id"] == 1

@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -22,9 +21,9 @@ from backstay.jobs.profiles import create_profile
 from server.driving import Driven, driven
 from support.backups import make_files
 from support.cms_sites import OLD_ADDRESS, make_wordpress
+from support.commands import backstay
 from support.mysql import MySQLServer
 
-BACKSTAY = [sys.executable, "-m", "backstay"]
 ARCHIVES = Path(__file__).resolve().parents[1] / "fixtures" / "reference-archives"
 
 
@@ -43,15 +42,7 @@ def server(tmp_path: Path) -> Iterator[Driven]:
 
 def run(*arguments: str, code: int = 0, secret: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command line as a process of its own."""
-    done = subprocess.run(
-        [*BACKSTAY, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **({"BACKSTAY_SECRET": secret} if secret else {})},
-    )
+    done = backstay(*arguments, environment={"BACKSTAY_SECRET": secret} if secret else {})
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -191,7 +182,7 @@ def test_what_makes_no_sense_gets_a_clear_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = subprocess.run([*BACKSTAY, "restore", *arguments], capture_output=True, text=True, check=False)
+    done = backstay("restore", *arguments)
     assert done.returncode in (2, 3)
     assert said in done.stderr
     assert not (tmp_path / "x").exists()

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from support.backups import make_files
-
-BACKSTAY = [sys.executable, "-m", "backstay"]
+from support.commands import backstay
 
 
 def run(*arguments: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command line as a process of its own."""
-    done = subprocess.run(
-        [*BACKSTAY, *arguments], capture_output=True, text=True, timeout=120, check=False, input=stdin
-    )
+    done = backstay(*arguments, stdin=stdin)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done

@@ -6,7 +6,6 @@ import contextlib
 import json
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,13 @@ from backstay.demo.compare import compare_trees
 from backstay.engine.installer import find_packages, read_files
 from backstay.errors import ConfigurationError
 from support.backups import make_files
+from support.commands import backstay
 from support.installers import make_package
-
-BACKSTAY = [sys.executable, "-m", "backstay"]
 
 
 def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the command line as a process of its own."""
-    done = subprocess.run([*BACKSTAY, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    done = backstay(*arguments)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done

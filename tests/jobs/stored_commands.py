@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 from backstay.jobs.installation import Installation
+from support.commands import backstay
 
 PASSWORD = "correct horse"
 
@@ -22,13 +21,7 @@ def settings_of(format_name: str, part_size: int) -> dict[str, Any]:
 
 def run(installation: Installation, *arguments: str, code: int = 0) -> str:
     """Run a command as a process of its own; return what it printed, errors for one that must fail."""
-    done = subprocess.run(
-        [sys.executable, "-m", "backstay", *arguments, "--home", str(installation.home.path)],
-        capture_output=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = backstay(*arguments, "--home", str(installation.home.path))
     assert (done.returncode != 0) == (code != 0), done.stdout + done.stderr
-    assert b"Traceback" not in done.stderr
-    return (done.stderr if code else done.stdout).decode()
+    assert "Traceback" not in done.stderr
+    return done.stderr if code else done.stdout

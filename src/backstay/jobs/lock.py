@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _NAME = "lock"
+_POLL_SECONDS = 0.02
 
 
 def take(folder: Path) -> int | None:
@@ -38,9 +40,11 @@ def take(folder: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def tried(folder: Path) -> Iterator[bool]:
-    """Hold the lock of a job's folder while it can be had at once; gives whether it could."""
-    descriptor = take(folder)
+def tried(folder: Path, patience: float = 0.0) -> Iterator[bool]:
+    """Hold the lock of a job's folder while it can be had at once, or within some seconds; gives whether it could."""
+    deadline = time.monotonic() + patience
+    while (descriptor := take(folder)) is None and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
     try:
         yield descriptor is not None
     finally:

@@ -25,6 +25,7 @@ from backstay.storage import Destination, PutOptions, open_destination, parse_ad
 DESTINATIONS_KEY = "backstay.storage.destinations"
 _NAME = re.compile(r"[\w.@-]{1,100}")
 _PATIENCE_SECONDS = 360 * 60.0
+_ENDING_SECONDS = 5.0
 _TEST_BYTES = 4 << 20
 
 
@@ -225,7 +226,8 @@ def copy_backup(installation: Installation, backup_id: int, name: str) -> Genera
     main = main_file(installation.home, backup)
     if main is None:
         raise NotFoundError(f"The files of backup {backup_id} are not on this machine: there is nothing to send.")
-    with lock.tried(installation.home.job(backup_id)) as taken:
+    # The process of a backup that has just ended holds its lock for a moment more.
+    with lock.tried(installation.home.job(backup_id), _ENDING_SECONDS) as taken:
         if not taken:
             raise UsageError(f"Backup {backup_id} is being worked on by another process: wait for its end.")
         return (
