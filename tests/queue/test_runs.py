@@ -11,6 +11,7 @@ import pytest
 
 from backstay.catalogue import Run
 from backstay.errors import BackupRunningError
+from backstay.jobs.alarms import check
 from backstay.jobs.installation import Installation
 from backstay.jobs.profiles import profile_of_site
 from backstay.jobs.records import delete_backup, get_backup
@@ -131,6 +132,13 @@ def test_a_run_that_cannot_begin_says_why(installation: Installation, site: Path
     run = follow(installation, run.id)
     assert (run.state, run.backup_id, run.ended) == ("failed", None, NOW)
     assert str(site) in run.message
+    (opened,) = check(installation, NOW + timedelta(minutes=1))
+    assert (opened.alarm.kind, opened.alarm.profile_id) == ("failed", 2)
+    assert "could not begin" in opened.alarm.message
+    assert str(site) in opened.alarm.message
+    backup = take(installation, make_files(site, count=5))
+    installation.catalogue.backups.update(backup.id, backupend=NOW + timedelta(hours=1))
+    assert [change.change for change in check(installation, NOW + timedelta(hours=2))] == ["closed"]
 
 
 def test_a_run_whose_backup_was_deleted_or_failed_says_so(installation: Installation, site: Path) -> None:

@@ -14,8 +14,11 @@ _LEAST_FOR_GROWTH = 3
 
 
 def failed(facts: Facts) -> Iterator[Finding]:
-    """Find profiles whose last backup failed."""
+    """Find profiles whose last backup failed, or could not begin."""
     for profile in facts.profiles:
+        if (not_begun := _not_begun(profile)) is not None:
+            yield not_begun
+            continue
         if (backup := profile.failed) is None:
             continue
         reason = without_stop(backup.error) or "no reason is known"
@@ -30,6 +33,23 @@ def failed(facts: Facts) -> Iterator[Finding]:
             profile.id,
             backup.id,
         )
+
+
+def _not_begun(profile: ProfileFacts) -> Finding | None:
+    """Return what is wrong where the last that happened is that a scheduled backup could not begin."""
+    run = profile.not_begun
+    later = [one.ended for one in (profile.last, profile.failed) if one is not None]
+    if run is None or run.ended is None or any(ended > run.ended for ended in later):
+        return None
+    return Finding(
+        "failed",
+        f"profile:{profile.id}",
+        f"The backup of {profile_name(profile)} that was due at {moment(run.due)} could not begin: "
+        f"{without_stop(run.message)}.",
+        f"Mend what it names, and run it with 'backstay schedule run {run.schedule_id}'.",
+        run.ended,
+        profile.id,
+    )
 
 
 def late(facts: Facts) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def read_facts(catalogue: Catalogue, now: datetime, expected: Expected) -> Facts
         expected: tells when schedules expect a backup.
     """
     complete, failed = catalogue.newest.complete(), catalogue.newest.failed()
-    stored = catalogue.newest.stored()
+    stored, not_begun = catalogue.newest.stored(), catalogue.runs.not_begun()
     unproven = _unproven(catalogue)
     observed = catalogue.observations.all()
     gone = {int(one.subject) for one in observed if one.what == "files" and one.problem}
@@ -46,6 +46,7 @@ def read_facts(catalogue: Catalogue, now: datetime, expected: Expected) -> Facts
                 storages_of(configuration),
                 last,
                 failed.get(number),
+                not_begun.get(number),
                 expected(number, last.ended if last is not None else None),
                 stored.get(number, {}),
                 last is not None and last.id in gone,

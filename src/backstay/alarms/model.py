@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from backstay.catalogue import CompleteBackup, FailedBackup
+from backstay.catalogue import CompleteBackup, FailedBackup, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class ProfileFacts:
         storages: names of the storages that its backups are sent to.
         last: its newest complete backup; None: it has none.
         failed: its newest failed backup, where nothing was complete after it; else None.
+        not_begun: its newest scheduled run that failed before it could begin a backup.
         due: the first moment after that one's end for which a schedule expects another; None: no schedule does.
         stored: storages that have the newest complete backup, and whether it is proven to have arrived there.
         gone: the archive of the newest complete backup, or a part of it, is not on this machine any more.
@@ -77,6 +78,7 @@ class ProfileFacts:
     storages: tuple[str, ...] = ()
     last: CompleteBackup | None = None
     failed: FailedBackup | None = None
+    not_begun: Run | None = None
     due: datetime | None = None
     stored: Mapping[str, bool] = field(default_factory=dict)
     gone: bool = False

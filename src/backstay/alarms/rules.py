@@ -33,7 +33,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "failed",
         backup_rules.failed,
-        "The last backup of a profile failed.",
+        "The last backup of a profile failed, or a scheduled one could not begin.",
         "A later one is complete, or its record is deleted.",
     ),
     Rule(

@@ -217,6 +217,13 @@ class RunTable:
         with self._engine.connect() as connection:
             return {row.schedule_id: _run(row) for row in connection.execute(query)}
 
+    def not_begun(self) -> dict[int, Run]:
+        """Return, by profile, the newest run that was to take a backup and failed before it could begin one."""
+        query = select(schedules.c.profile_id, *_RUN_COLUMNS).join(schedules, schedules.c.id == runs.c.schedule_id)
+        query = query.where(schedules.c.what == "backup", runs.c.state == "failed", runs.c.backup_id.is_(None))
+        with self._engine.connect() as connection:
+            return {row[0]: Run(*row[1:]) for row in connection.execute(query.order_by(runs.c.ended))}
+
     def create(self, schedule: Times, due: datetime, now: datetime, *, skipped: str = "") -> Run | None:
         """Make the run of a due moment and note that this is handled, both at once.
 
