@@ -225,7 +225,7 @@ def import_command(
 
 @app.command()
 def delete(number: Number, home: options.Home = None) -> None:
-    """Delete a profile; its backups stay."""
+    """Delete a profile and its schedules; its backups stay."""
     with options.opened(home) as installation:
         delete_profile(installation, number)
     console.print(f"Profile {number} is deleted.")

@@ -37,7 +37,8 @@ class JobsConfiguration(BaseModel):
     )
     time_zone: str = Field(
         default="UTC",
-        description="Time zone of the dates in names of archives and descriptions, for example Europe/Zurich.",
+        description="Time zone of the dates in names of archives and descriptions, for example Europe/Zurich; where it "
+        "is set, of schedules that name none, too.",
     )
 
 
