@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -100,8 +101,10 @@ def test_the_same_bytes_are_written_from_every_checkpoint(tmp_path: Path, name: 
     run(whole, STEPS)
     summary = whole.close()
     with open_archive(summary.parts[-1]) as archive:
-        assert archive.verify(workers=1).ok
+        report = archive.verify(workers=1)
+        assert (report.ok, report.manifest_hash) == (True, summary.manifest_hash)
         assert [line.path for line in archive.manifest()] == PATHS
+        assert {entry.mode for entry in archive if entry.path.startswith(manifest.FOLDER)} == {0o100644}
         assert archive.comment == options["comment"]
         assert b"".join(archive.read_path("large")) == DATA
         assert archive.entry("a.txt").compressed_size == 3000, "stored, for it is above the limit"
@@ -112,12 +115,14 @@ def test_the_same_bytes_are_written_from_every_checkpoint(tmp_path: Path, name: 
         run(writer, STEPS[:cut])
         state = writer.checkpoint()
         totals, finished = (writer.entries, writer.bytes_in, writer.bytes_out), writer.finished_parts
+        opened = copy.copy(writer.open_entry)
         # A begun entry can be gone on with or begun anew; what comes behind the checkpoint is lost.
         run(writer, STEPS[cut : cut + 2])
         writer.release()
         writer = resumed(folder, state, name)
         assert (writer.entries, writer.bytes_in, writer.bytes_out) == totals
         assert writer.finished_parts == finished
+        assert (writer.last_path, writer.open_entry) == (state["last_path"], opened)
         run(writer, STEPS[cut:])
         again = writer.close()
         assert content(folder) == content(tmp_path / "whole")
@@ -156,8 +161,12 @@ def test_a_summary_counts_what_was_put_in(tmp_path: Path) -> None:
     assert (writer.entries, writer.bytes_in, writer.last_path) == (1, 3000 + 70_000, "d")
     assert repr(writer) == f"ArchiveWriter({str(tmp_path / 'a.jpa')!r}, entries=1)"
     assert writer.bytes_out > 70_000
-    run(writer, STEPS[4:])
-    assert (writer.last_path, writer.open_entry) == ("l", None)
+    assert writer.open_entry is not None
+    assert (writer.open_entry.path, writer.open_entry.identity) == ("large", [1, 2])
+    run(writer, STEPS[4:6])
+    assert writer.last_path == "large"
+    run(writer, STEPS[6:])
+    assert writer.last_path == "l"
     summary = writer.close()
     assert [path.name for path in summary.parts] == ["a.j01", "a.j02", "a.j03", "a.jpa"]
     assert summary.total_size == sum(path.stat().st_size for path in summary.parts)

@@ -177,6 +177,17 @@ def test_a_file_that_has_grown_too_large_is_packed_otherwise(
     assert (prepared.too_large, prepared.head, prepared.line, prepared.warning) == (True, None, b"", None)
 
 
+def test_what_of_a_file_could_not_be_read_is_warned_of(
+    ready: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backstay.archives.content.read_attributes", lambda *_: (Attributes(), "lost something"))
+    path = tmp_path / "a.txt"
+    path.write_bytes(TEXT)
+    source = Source("a.txt", EntryType.FILE, 0o100644, int(path.stat().st_mtime), len(TEXT), file=str(path))
+    prepared = ready(source)
+    assert (prepared.warning, prepared.content.size, prepared.source) == ("lost something", len(TEXT), source)
+
+
 def test_a_copy_has_the_owner_of_its_original(ready: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "copy").write_bytes(TEXT)
     monkeypatch.setattr(
@@ -237,5 +248,13 @@ def test_what_cannot_be_stored_says_why(ready: Ready, name: str, tmp_path: Path)
 
 
 def test_a_batch_is_made_ready_in_order(ready: Ready) -> None:
-    sources = [file_source("b", b"1"), file_source("../x", b"2"), file_source("a", b"3")]
+    sources = [
+        file_source("b", b"1"),
+        file_source("../x", b"2"),
+        Source("d", EntryType.DIRECTORY, 0o040700, TIME),
+        Source("e", EntryType.DIRECTORY, 0o040755, TIME, implied=True),
+        Source("l", EntryType.SYMLINK, 0o120777, TIME, target="a"),
+        Source("m", EntryType.SYMLINK, 0o120777, TIME),
+        file_source("a", b"3"),
+    ]
     assert [prepared.source for prepared in ready.preparer.batch(sources)] == sources

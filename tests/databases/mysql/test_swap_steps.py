@@ -196,11 +196,11 @@ def place(policy: ExistingTables) -> tuple[Server, StagedLoad]:
         policy,
         tables=[
             StagedTable("jos_m", "jos_m", "run_old_m", replaces=True),
+            StagedTable("jos_s", "jos_s", "run_old_s"),
             StagedTable("jos_t", "run_new_t", "run_old_t", backup, replaces=True),
             StagedTable("jos_z", "run_new_z", "run_old_z", replaces=True),
             StagedTable("jos_p", "run_new_p", "run_old_p", "", replaces=True),
             StagedTable("jos_n", "run_new_n", "run_old_n"),
-            StagedTable("jos_s", "jos_s", "run_old_s"),
         ],
         entities=[
             StagedEntity("TABLE", "jos_m", "CREATE TABLE `jos_m` merged"),
