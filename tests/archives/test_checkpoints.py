@@ -245,6 +245,12 @@ def test_an_entry_that_is_open_at_the_end_is_taken_back(tmp_path: Path) -> None:
         assert [line.path for line in archive.manifest()] == ["a.txt", "d"]
 
 
+def test_a_folder_to_work_in_is_made_and_no_comment_is_none(tmp_path: Path) -> None:
+    writer = create_archive(tmp_path / "a.zip", format="zip", work_directory=tmp_path / "deep" / "work")
+    with open_archive(writer.close().parts[-1]) as archive:
+        assert (archive.comment, archive.verify(workers=1).ok) == ("", True)
+
+
 def test_an_archive_that_could_not_be_begun_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"b\.zip does not end in \.jpa"):
         create_archive(tmp_path / "b.zip", format="jpa", work_directory=tmp_path / "work")
