@@ -1,7 +1,8 @@
 """Sending the closed parts of an archive while the rest of it is still being written.
 
-It runs beside the packing, in a process of its own where there may be one, and is never waited for: what it has not
-sent when the archive is closed is sent then, and what it could not send is tried again.
+It runs beside the packing, in a thread: it writes to the catalogue, which a forked process must not open (see
+`backstay.processes`). It is never waited for: what it has not sent when the archive is closed is sent then, and what it
+could not send is tried again.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from contextlib import closing
 from pathlib import Path
 
 from backstay.catalogue import Catalogue, Home, open_catalogue
-from backstay.engine.log import log_files
 from backstay.engine.sending import send_part
 from backstay.errors import BackstayError
-from backstay.processes import BackgroundThread, Child, has_message, receive, send, start_background
+from backstay.processes import BackgroundThread, has_message, receive, send
 
 _PATIENCE_SECONDS = 60.0
 
@@ -38,7 +38,7 @@ class EarlySending:
         self._backup_id = backup_id
         self._destinations = tuple(destinations)
         self._offered: set[Path] = set()
-        self._worker: Child | BackgroundThread | None = None
+        self._worker: BackgroundThread | None = None
         self._ended = False
 
     def offer(self, parts: Iterable[Path]) -> None:
@@ -47,12 +47,12 @@ class EarlySending:
         if not new or self._ended or not self._destinations:
             return
         if self._worker is None:
-            self._worker = start_background(self._serve, log_files())
+            self._worker = BackgroundThread(self._serve)
         self._offered.update(new)
         try:
             send(self._worker.channel, [str(path) for path in new])
         except OSError:
-            _log.warning("The process that sends closed parts has died: they are sent at the end")
+            _log.warning("What sends closed parts has failed: they are sent at the end")
             self.end()
 
     def end(self) -> None:
