@@ -138,6 +138,17 @@ def test_an_emptied_database_is_suspicious_at_once_and_an_acknowledged_alarm_tha
     assert "holds nothing" not in "".join(alarm.message for alarm in open_kinds(installation).values())
 
 
+def test_an_emptied_sqlite_database_that_is_archived_in_its_place_is_suspicious_too(
+    installation: Installation, site: Path, database: Path
+) -> None:
+    database.rename(site / "shop.db")
+    take(installation, site)
+    execute(site / "shop.db", "DELETE FROM posts", "DELETE FROM session")
+    take(installation, site)
+    found = open_kinds(installation)["suspicious"]
+    assert "the database shop.db holds nothing, and held 50 rows in backup 1" in found.message
+
+
 def test_a_failed_backup_is_an_alarm_until_a_later_one_is_complete(
     installation: Installation, site: Path, database: Path
 ) -> None:

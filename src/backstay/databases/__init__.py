@@ -28,7 +28,7 @@ from backstay.databases.model import (
     TableSummary,
 )
 from backstay.databases.skipped import Refusals
-from backstay.databases.sqlite import copy_sqlite, free_backup_name, is_sqlite_file
+from backstay.databases.sqlite import copy_sqlite, free_backup_name, is_sqlite_file, row_count
 from backstay.steps import finished
 
 
@@ -213,5 +213,6 @@ __all__ = [
     "is_sqlite_file",
     "load",
     "measure",
+    "row_count",
     "test_connection",
 ]

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from statistics import median_low
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from blake3 import blake3
 
 from backstay.archives import ArchiveSummary, EntryType, Source
 from backstay.catalogue import Backup, Catalogue, Counts, Earlier, Emptied, Usual
+from backstay.databases import row_count
 from backstay.databases.metadata import table_summaries
 from backstay.engine.dumping import Dumped
 
@@ -117,6 +119,7 @@ class Holdings:
         databases: rows of each.
         tables: rows of each table, under the name of its dump and a slash.
         table_count, rows: of all databases.
+        sqlite: path in the site → rows, of SQLite databases that are archived in their place.
     """
 
     files: Held | None = None
@@ -124,6 +127,7 @@ class Holdings:
     tables: Held = field(default_factory=Held)
     table_count: int = 0
     rows: int = 0
+    sqlite: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -168,6 +172,19 @@ def with_dumps(
     )
 
 
+def with_sqlite(holdings: Holdings, path: str, copy: Path) -> Holdings:
+    """Return holdings with the rows of a SQLite database that is archived in its place.
+
+    Args:
+        holdings: what was counted so far.
+        path: of the database in the site.
+        copy: of it, to which nobody writes.
+    """
+    if _is_passing(path) or len(holdings.sqlite) == _MOST_BESIDE or (rows := row_count(copy)) is None:
+        return holdings
+    return replace(holdings, sqlite={**holdings.sqlite, path: rows})
+
+
 def keep_counts(
     catalogue: Catalogue, backup: Backup, holdings: Holdings, summary: ArchiveSummary | None, *, compared: bool
 ) -> None:
@@ -184,7 +201,7 @@ def keep_counts(
     earlier = catalogue.counts.earlier(backup.id, backup.profile_id, backup.type, _COMPARED)
     files = holdings.files or Held()
     state = _state(holdings)
-    kinds = {"folder": files, "database": holdings.databases, "table": holdings.tables}
+    kinds = {"folder": files, "database": _all_databases(holdings, before), "table": holdings.tables}
     if not compared:
         kinds.pop("folder")
     counted = summary is not None and summary.entries > 0
@@ -197,7 +214,7 @@ def keep_counts(
             entries=summary.entries if summary and counted else sum(files.sums[:1]),
             bytes=summary.uncompressed_size if summary and counted else sum(files.sums[1:2]),
             tables=holdings.table_count,
-            rows=holdings.rows,
+            rows=holdings.rows + sum(holdings.sqlite.values()),
             state=state,
             unchanged=before.unchanged + 1 if before is not None and before.state == state else 0,
             emptied=_emptied(kinds, before),
@@ -205,6 +222,12 @@ def keep_counts(
             holdings={kind: held.names for kind, held in kinds.items()},
         )
     )
+
+
+def _all_databases(holdings: Holdings, before: Counts | None) -> Held:
+    """Return what the databases held that were dumped, and those that were archived in their place."""
+    dumped, sqlite = holdings.databases, Held.of(holdings.sqlite, _before(before, "database"), ())
+    return Held({**dumped.names, **sqlite.names}, [*dumped.empty, *sqlite.empty])
 
 
 def _state(holdings: Holdings) -> str:

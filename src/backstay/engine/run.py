@@ -40,7 +40,7 @@ from backstay.engine.contents import (
     survey,
     trees,
 )
-from backstay.engine.counting import FolderCounts, Holdings, with_dumps
+from backstay.engine.counting import FolderCounts, Holdings, with_dumps, with_sqlite
 from backstay.engine.dumping import Dumped, Dumping, keep_dumps, kept_dumps
 from backstay.engine.early_sending import EarlySending
 from backstay.engine.finalization import Finalization
@@ -265,6 +265,8 @@ class BackupRun:
             copy_sqlite(Path(os.fsdecode(path)), copy)
         except OSError as error:
             raise _of_writing(error, copy) from error
+        name = os.path.relpath(os.fsdecode(path), self._settings.root)
+        self._note(with_sqlite(self._holdings(), name, copy))
         # The entry gets the mode and time of the site's own file, and packing reads them from what it packs.
         status = os.stat(path)  # noqa: PTH116 - the path is bytes
         copy.chmod(stat.S_IMODE(status.st_mode))

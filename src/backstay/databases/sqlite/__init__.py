@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 
 from backstay.databases.address import DatabaseAddress
-from backstay.databases.sqlite.copy import copy_sqlite, is_sqlite_file, open_read_only
+from backstay.databases.sqlite.copy import copy_sqlite, is_sqlite_file, open_read_only, row_count
 from backstay.databases.sqlite.dump import dump
 from backstay.databases.sqlite.load import free_backup_name, load
 
@@ -21,4 +21,4 @@ def server_version(address: DatabaseAddress) -> str:
         return f"SQLite {sqlite3.sqlite_version}"
 
 
-__all__ = ["copy_sqlite", "dump", "free_backup_name", "is_sqlite_file", "load", "server_version"]
+__all__ = ["copy_sqlite", "dump", "free_backup_name", "is_sqlite_file", "load", "row_count", "server_version"]

@@ -62,6 +62,24 @@ def open_read_only(path: str | os.PathLike[str]) -> sqlite3.Connection:
     raise DatabaseConnectionError(f"The SQLite file {_shown(path)} cannot be read: {problem}.") from problem
 
 
+def row_count(path: str | os.PathLike[str]) -> int | None:
+    """Return the number of rows of all tables in a SQLite file that nobody writes to; None where that is not to be had.
+
+    Tables of modules that this machine lacks are not counted.
+    """
+    rows = 0
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    try:
+        with closing(sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", uri=True)) as connection:
+            for (name,) in connection.execute(tables).fetchall():
+                quoted = name.replace('"', '""')
+                with suppress(sqlite3.OperationalError):
+                    rows += connection.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0]  # noqa: S608 - quoted
+    except sqlite3.Error:
+        return None
+    return rows
+
+
 def copy_sqlite(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
     """Copy a live SQLite database, page by page, in one consistent state.
 
