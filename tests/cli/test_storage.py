@@ -77,11 +77,11 @@ def test_a_backup_is_sent_copied_shown_and_deleted_everywhere(nas: str, tmp_path
     done = json.loads(run("backup", str(site), "--storage", "nas", "--json").stdout)
     assert [(copy["destination"], copy["state"]) for copy in done["copies"]] == [("nas", "stored")]
     number = str(done["id"])
-    assert "is stored at two: 1 parts" in run("copy", number, "--to", "two").stdout
+    assert "is stored at two: 1 part of" in run("copy", number, "--to", "two").stdout
     shown = run("show", number).stdout
     assert "Copy at nas: arrived" in shown
     assert "proven by reading it back" in shown
-    assert "1 backups are stored at nas" in run("storage", "remove", "nas", code=2).stderr
+    assert "nas holds copies of backups, 1 in all" in run("storage", "remove", "nas", code=2).stderr
     assert "stay at nas, two: --everywhere" in run("delete", number, "--files-only", "--yes").stdout
     assert len(list((tmp_path / "two").iterdir())) == 2
     assert json.loads(run("show", number, "--json").stdout)["meta"] == "remote"

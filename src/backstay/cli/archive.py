@@ -13,7 +13,7 @@ from rich.text import Text
 
 from backstay.archives import ArchiveReader, Entry, EntryType, open_archive
 from backstay.cli import options
-from backstay.cli.output import bar, console, print_json, say, shown, size, table, warn
+from backstay.cli.output import bar, console, counted, print_json, say, shown, size, table, warn
 from backstay.errors import NotFoundError, VerificationError
 
 _HELP = """List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.
@@ -162,7 +162,7 @@ def extract(
         warn(warning)
     console.print(f"{report.entries} entries, {size(report.bytes)}, are in {to}.", markup=False)
     if report.refused:
-        say(f"{report.refused} entries were not safe and were left out.")
+        say(f"Left out because they are not safe: {counted(report.refused, 'entry', 'entries')}.")
 
 
 @app.command()

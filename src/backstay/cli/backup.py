@@ -11,7 +11,7 @@ from backstay.catalogue import Backup, Profile
 from backstay.cli import backup_options, options
 from backstay.cli.backup_options import BackupOptions
 from backstay.cli.copies import copy_json
-from backstay.cli.output import bar, console, print_json, say, shown, size, warn
+from backstay.cli.output import bar, console, counted, print_json, say, shown, size, warn
 from backstay.engine import Plan, Survey
 from backstay.errors import BackupFailedError, UsageError
 from backstay.jobs.backup import (
@@ -162,8 +162,8 @@ def _print_survey(plan: Plan, found: Survey, warnings: list[str], *, as_json: bo
     for warning in warnings:
         warn(warning)
     console.print(
-        f"A {plan.settings.backup_type} backup would take {found.files} files of {size(found.size)}, "
-        f"{found.folders} folders and {found.links} links.",
+        f"A {plan.settings.backup_type} backup would take {counted(found.files, 'file')} of {size(found.size)}, "
+        f"{counted(found.folders, 'folder')} and {counted(found.links, 'link')}.",
         markup=False,
     )
     for database in databases:
@@ -203,7 +203,7 @@ def _print(installation: Installation, state: StepState, *, as_json: bool) -> No
             console.print(f"  Stored at {copy.destination}, proven by {copy.proven_how}", markup=False)
     console.print(f"  {_rate(seconds, state)}", markup=False)
     if record.warning_count:
-        say(f"{record.warning_count} warnings: see them with 'backstay show {record.id}'.")
+        say(f"{counted(record.warning_count, 'warning')}: see all with 'backstay show {record.id}'.")
 
 
 def _proven(record: Backup) -> str:
@@ -217,4 +217,4 @@ def _rate(seconds: float, state: StepState) -> str:
     counts = state.report
     if counts is None or not counts.bytes_read:
         return f"{seconds:.1f} s"
-    return f"{counts.files} entries, {size(counts.bytes_read)} in {seconds:.1f} s"
+    return f"{counted(counts.files, 'entry', 'entries')}, {size(counts.bytes_read)} in {seconds:.1f} s"

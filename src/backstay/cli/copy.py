@@ -8,7 +8,7 @@ import typer
 
 from backstay.cli import options
 from backstay.cli.copies import copy_json
-from backstay.cli.output import bar, console, print_json, size
+from backstay.cli.output import bar, console, counted, print_json, size
 from backstay.cli.records import Number
 from backstay.jobs.storage import copy_backup
 from backstay.steps import finished
@@ -39,8 +39,8 @@ def copy(
             if not json_output:
                 total = sum(part.size for part in stored.parts)
                 console.print(
-                    f"Backup {number} is stored at {name}: {len(stored.parts)} parts of {size(total)}, proven by "
-                    f"{stored.proven_how}.",
+                    f"Backup {number} is stored at {name}: {counted(len(stored.parts), 'part')} of {size(total)}, "
+                    f"proven by {stored.proven_how}.",
                     markup=False,
                 )
     if json_output:

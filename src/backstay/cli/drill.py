@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from backstay.cli import options
-from backstay.cli.output import bar, console, print_json, shown
+from backstay.cli.output import bar, console, counted, print_json, shown
 from backstay.errors import VerificationError
 from backstay.jobs.drill import drill_backup, drill_error
 from backstay.restore import DrillReport
@@ -60,8 +60,9 @@ def drill(
         raise VerificationError(shown(str(drill_error(number, report))))
     if not json_output:
         console.print(
-            f"Backup {number} passed its drill: {report.files} entries and {report.tables} tables with "
-            f"{report.rows} rows came back as they were, in {report.seconds:.1f} s.",
+            f"Backup {number} passed its drill: {counted(report.files, 'entry', 'entries')} and "
+            f"{counted(report.tables, 'table')} with {counted(report.rows, 'row')} came back as they were, "
+            f"in {report.seconds:.1f} s.",
             markup=False,
         )
         for note in report.notes:

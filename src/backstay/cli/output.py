@@ -85,6 +85,17 @@ def size(count: float | None) -> str:
     return ""
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a count with its noun: ``1 file``, ``2 files``.
+
+    Args:
+        count: how many.
+        noun: what one is called.
+        plural: what several are called, where that is not the noun with an s.
+    """
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def moment(value: datetime | None) -> str:
     """Return a moment for a person, in UTC."""
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if value else ""

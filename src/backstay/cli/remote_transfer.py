@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from backstay.api.replies import StepReply
-from backstay.cli.output import bar, console, print_json, say, shown, size, stderr, warn
+from backstay.cli.output import bar, console, counted, print_json, say, shown, size, stderr, warn
 from backstay.cli.remote_connection import Remote, connected
 from backstay.client import DownloadMethod, DownloadProgress
 from backstay.errors import BackupFailedError, UsageError
@@ -97,7 +97,7 @@ def _print(remote: Remote, last: StepReply, warnings: list[str], files: list[Pat
     for file in files:
         console.print(f"  {shown(str(file))}  {size(file.stat().st_size)}", markup=False)
     if warnings:
-        say(f"{len(warnings)} warnings.")
+        say(f"{counted(len(warnings), 'warning')}.")
 
 
 @connected

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backstay.archives import ArchiveReader, open_archive
-from backstay.cli.output import shown, size
+from backstay.cli.output import counted, shown, size
 from backstay.cli.restore_options import POLICIES, RestoreOptions, SourceOptions, named_databases, pairs
 from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
 from backstay.errors import NotFoundError, TablesExistError, UsageError
@@ -290,4 +290,4 @@ def _owner(given: str | None, target: Path) -> tuple[int, int] | None:
 
 def total(found: Preview) -> str:
     """Return how much a restore would write, for a person."""
-    return f"{found.files} entries, {size(found.bytes)}"
+    return f"{counted(found.files, 'entry', 'entries')}, {size(found.bytes)}"

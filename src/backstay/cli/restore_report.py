@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backstay.cli.output import console, print_json, say, shown, size, warn
+from backstay.cli.output import console, counted, print_json, say, shown, size, warn
 from backstay.cli.restore_plan import Preview, total
 from backstay.restore import MAIN_DUMP, RestoreReport, Rewritten
 
@@ -20,10 +20,9 @@ def report_result(report: RestoreReport, warnings: list[str], seconds: float, *,
     for warning in warnings:
         warn(warning)
     if report.files or not report.databases:
-        _line(f"Restored {report.files} entries, {size(report.bytes)}, to {report.target}.")
+        _line(f"Restored {counted(report.files, 'entry', 'entries')}, {size(report.bytes)}, to {report.target}.")
     for name, summary in report.databases.items():
-        tables = "1 table" if len(summary.tables) == 1 else f"{len(summary.tables)} tables"
-        _line(f"Restored {tables} with {_rows(summary.rows)} from {name}.")
+        _line(f"Restored {counted(len(summary.tables), 'table')} with {_rows(summary.rows)} from {name}.")
     _print_configuration(report.configuration, "now has its new")
     _print_replaced(report)
     for name in report.not_restored:
@@ -148,7 +147,7 @@ def _plain(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]
 
 
 def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
+    return counted(count, "row")
 
 
 def _line(text: str) -> None:

@@ -193,7 +193,7 @@ def remove(
     """
     with options.opened(home) as installation:
         copies = remove_destination(installation, name, forget=forget)
-    stay = f" {copies} backups stay there: 'backstay storage import' finds them again." if copies else ""
+    stay = f" Copies that stay there: {copies}; 'backstay storage import' finds them again." if copies else ""
     console.print(f"The storage {name} is removed.{stay}", markup=False)
 
 
@@ -226,7 +226,7 @@ def import_command(
         return
     for sentence in report.refused:
         warn(shown(sentence))
-    console.print(f"{len(report.imported)} backups were imported, {report.known} were known.", markup=False)
+    console.print(f"Backups imported: {len(report.imported)}; known already: {report.known}.", markup=False)
     if report.imported:
         say("See them with 'backstay list', and bring one back with 'backstay restore ID --to DIR'.")
 

@@ -77,7 +77,7 @@ def _message(backup: Backup, kind: str) -> str:
         return f"Backup {backup.id} has begun."
     if kind == "failed":
         return backup.error or f"Backup {backup.id} failed; its log says why."
-    warned = f" It gave {backup.warning_count} warnings." if backup.warning_count else ""
+    warned = f" Warnings: {backup.warning_count}." if backup.warning_count else ""
     return f"Backup {backup.id} is complete and verified: {backup.archivename}, {backup.total_size:,} bytes.{warned}"
 
 

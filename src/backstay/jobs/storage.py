@@ -141,8 +141,8 @@ def remove_destination(installation: Installation, name: str, *, forget: bool = 
         )
     if copies and not forget:
         raise UsageError(
-            f"{len(copies)} backups are stored at {name}: with --forget the records no longer say so, and what is "
-            "stored there stays."
+            f"{name} holds copies of backups, {len(copies)} in all: with --forget the records no longer say so, and "
+            "what is stored there stays."
         )
     catalogue.destinations.delete(name)
     for copy in copies:
