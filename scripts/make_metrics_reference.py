@@ -10,7 +10,7 @@ from reference_page import write_or_check
 
 HEAD = f"""# Metrics and health
 
-Three pages of the server are for monitors, under any path in front, as the API is. How they are used is told in
+Three pages of the server are for monitors, under any path in front, as the API is. How they are used is said in
 [watch the server](../how-to/watch-the-server.md).
 
 * `/healthz`, for everyone: 200 as long as the server answers at all.

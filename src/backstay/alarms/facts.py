@@ -27,7 +27,7 @@ def read_facts(catalogue: Catalogue, now: datetime, expected: Expected) -> Facts
     Args:
         catalogue: what is known.
         now: the moment.
-        expected: tells when schedules expect a backup.
+        expected: returns when schedules expect a backup.
     """
     complete, failed = catalogue.newest.complete(), catalogue.newest.failed()
     stored, not_begun = catalogue.newest.stored(), catalogue.runs.not_begun()
@@ -102,7 +102,7 @@ def _unproven(catalogue: Catalogue) -> dict[int, list[FailedProof]]:
 
 
 def _passed_since(catalogue: Catalogue, backup: Backup, drill: Mapping[str, Any]) -> bool:
-    """Tell whether a drill that could not be made was followed by one of the same profile that passed."""
+    """Return whether a drill that could not be made was followed by one of the same profile that passed."""
     others = catalogue.backups.newest(limit=_RECENT, status="complete", profile_id=backup.profile_id)
     drills = [one.proof["drill"] for one in others if "drill" in one.proof]
     return any(one["verdict"] == "passed" and _moment(one) > _moment(drill) for one in drills)

@@ -15,7 +15,7 @@ class Thresholds:
     """The settings ``backstay.alarms.*`` of a profile.
 
     Attributes:
-        expected_every: hours within which a new good backup is expected; 0: only schedules tell.
+        expected_every: hours within which a new good backup is expected; 0: only schedules say.
         grace: hours by which one may be late.
         factor: so many times more or less than usual is suspicious; 0: never.
         emptied: what holds nothing any more is suspicious.

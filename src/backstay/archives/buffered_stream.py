@@ -127,7 +127,7 @@ class BufferedStream(PartStream):
             number = until
 
     def close(self) -> None:
-        """Let go of the parts, once nobody reads them any more."""
+        """Release the parts, once nobody reads them any more."""
         self._pool.shutdown(cancel_futures=True)
         self._blocks.clear()
         super().close()

@@ -146,7 +146,7 @@ class LargeContent(Protocol):
         """Say whether it has changed since it was opened."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
 
 
 class LargeFile:
@@ -219,7 +219,7 @@ class LargeData:
         return False
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to release."""
 
 
 class InflatedSpool(LargeFile):

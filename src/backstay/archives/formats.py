@@ -111,7 +111,7 @@ class FormatWriter(Protocol):
         """Give what is needed to go on after a crash, as plain JSON; what it refers to on disk is synced."""
 
     def release(self) -> None:
-        """Let go of files kept beside the archive, and leave them there."""
+        """Release files kept beside the archive, and leave them there."""
 
     def discard(self) -> None:
         """Delete what was kept beside the archive while it was written."""

@@ -196,7 +196,7 @@ class LargeEntry:
         return original_attributes(self.source)[0] if self.source.original else self._content.attributes
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         if not self.closed:
             self.closed = True
             self._content.close()

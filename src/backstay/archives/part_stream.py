@@ -81,7 +81,7 @@ class PartSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Release what is open."""
         ...
 
 
@@ -234,7 +234,7 @@ class PartStream:
         return data
 
     def close(self) -> None:
-        """Let go of the parts."""
+        """Release the parts."""
         self._source.close()
 
 

@@ -271,7 +271,7 @@ class PartWriter:
             path.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Let go of the open file without writing anything more."""
+        """Release the open file without writing anything more."""
         self._pending.clear()
         self._pending_size = 0
         self._close_descriptor()

@@ -67,7 +67,7 @@ class Spool:
         return self.path.open("rb")
 
     def close(self) -> None:
-        """Let go of the file and leave it where it is."""
+        """Release the file and leave it where it is."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

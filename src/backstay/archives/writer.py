@@ -287,7 +287,7 @@ class ArchiveWriter:
         self._spool.remove()
 
     def release(self) -> None:
-        """Let go of all files and leave them as they are, to be resumed from the last checkpoint."""
+        """Release all files and leave them as they are, to be resumed from the last checkpoint."""
         self._parts.release()
         self._format.release()
         self._spool.close()

@@ -82,7 +82,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class AlarmChange:
-    """A change of an alarm that nobody was told of yet.
+    """A change of an alarm that nobody was notified of yet.
 
     Attributes:
         change: what happened to it.
@@ -172,13 +172,13 @@ class AlarmTable:
         return alarm
 
     def untold(self) -> list[AlarmChange]:
-        """Return the latest change of each alarm that nobody was told of, in the order of the alarms."""
+        """Return the latest change of each alarm that nobody was notified of, in the order of the alarms."""
         query = select(*_COLUMNS, alarms.c.untold).where(alarms.c.untold != "").order_by(alarms.c.id)
         with self._engine.connect() as connection:
             return [AlarmChange(row.untold, Alarm(*row[:-1])) for row in connection.execute(query)]
 
     def tell(self, changes: Iterable[AlarmChange]) -> None:
-        """Note that changes were told; what came after one of them is not."""
+        """Note that recipients were notified of changes; not of what came after one of them."""
         with self._writer.begin() as connection:
             for one in changes:
                 same = (alarms.c.id == one.alarm.id, alarms.c.untold == one.change)
@@ -191,7 +191,7 @@ class AlarmTable:
 
 
 def close_of_profile(connection: Connection, profile_id: int, now: datetime) -> None:
-    """Close the alarms of a profile that is being removed; nobody is told, for nothing has become well."""
+    """Close the alarms of a profile that is being removed; nobody is notified, for nothing has become well."""
     _close(connection, alarms.c.profile_id == profile_id, now, untold="")
 
 
@@ -208,7 +208,7 @@ def _open(connection: Connection, finding: Finding, now: datetime) -> None:
             opened=now,
             details=finding.details(),
             untold="opened",
-            **_told(finding),
+            **_columns(finding),
         )
     )
 
@@ -216,7 +216,7 @@ def _open(connection: Connection, finding: Finding, now: datetime) -> None:
 def _renew(connection: Connection, row: Row[Any], finding: Finding) -> None:
     worse = set(finding.aspects) - set(row.details.get("aspects", ()))
     worsened = int(row.details.get("worsened", 0)) + bool(worse)
-    values: dict[str, Any] = {**_told(finding), "details": finding.details(worsened)}
+    values: dict[str, Any] = {**_columns(finding), "details": finding.details(worsened)}
     if worse:
         # Whoever acknowledged it knew of less.
         values |= {"acknowledged": None, "untold": row.untold or "worsened"}
@@ -224,7 +224,7 @@ def _renew(connection: Connection, row: Row[Any], finding: Finding) -> None:
         connection.execute(update(alarms).where(alarms.c.id == row.id).values(values))
 
 
-def _told(finding: Finding) -> dict[str, Any]:
+def _columns(finding: Finding) -> dict[str, Any]:
     return {
         "profile_id": finding.profile_id,
         "backup_id": finding.backup_id,

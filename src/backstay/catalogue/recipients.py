@@ -20,7 +20,7 @@ LEASE = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class RecipientOptions:
-    """How a recipient is told.
+    """How a recipient is notified.
 
     Attributes:
         shown: its address without secrets.
@@ -50,8 +50,8 @@ class Recipient:
         name: unique.
         url: its address; holds secrets.
         secret: what webhooks are signed with; empty for other services.
-        events: kinds of events, and groups of them, that it is told.
-        options: how it is told.
+        events: kinds of events, and groups of them, of which it is notified.
+        options: how it is notified.
         created: moment it was added.
     """
 
@@ -355,7 +355,7 @@ class DeliveryTable:
         return None if row is None else Delivery(**row._asdict())
 
     def has(self, recipient_id: int, event: str) -> bool:
-        """Tell whether a recipient was told an event, or is about to be."""
+        """Return whether a recipient was notified of an event, or is about to be."""
         query = select(deliveries.c.id).where(deliveries.c.recipient_id == recipient_id, deliveries.c.event == event)
         with self._engine.connect() as connection:
             return connection.execute(query).first() is not None

@@ -292,7 +292,7 @@ class RunTable:
 
 
 def _changed(read: Times, row: Row[Any]) -> bool:
-    """Tell whether a schedule is due at other moments than those that were computed when it was read."""
+    """Return whether a schedule is due at other moments than those that were computed when it was read."""
     return (row.at, row.time_zone, row.spread) != (read.at, read.time_zone, read.spread)
 
 

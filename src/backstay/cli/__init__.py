@@ -125,7 +125,7 @@ _COMMANDS = {
     "notify": _Command(
         "notify",
         "app",
-        "Choose who is told when a backup fails or is late: mail, chat, webhook, health check.",
+        "Choose who is notified when a backup fails or is late: mail, chat, webhook, health check.",
         group=True,
     ),
     "secret": _Command("secret", "app", "Show or replace the secret word that opens the API.", group=True),

@@ -1,4 +1,4 @@
-"""``backstay notify``: who is told when something happens."""
+"""``backstay notify``: who is notified when something happens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from backstay.jobs.recipients import Digest, Wishes, add_recipient, edit_recipie
 from backstay.notifications.address import parse_recipient
 
 app = typer.Typer(
-    help="Choose who is told when a backup fails or is late: mail, chat, webhook, health check.", no_args_is_help=True
+    help="Choose who is notified when a backup fails or is late: mail, chat, webhook, health check.",
+    no_args_is_help=True,
 )
 _URL_VARIABLE = "BACKSTAY_NOTIFY_URL"
 _SECRET_VARIABLE = "BACKSTAY_NOTIFY_SECRET"  # noqa: S105 - the name of a variable, not a secret
@@ -31,7 +32,7 @@ On = Annotated[
     typer.Option(
         "--on",
         metavar="EVENTS",
-        help="What it is told of, separated by commas: failed, late, suspicious … (see the reference), started, "
+        help="What it is notified of, separated by commas: failed, late, suspicious … (see the reference), started, "
         "succeeded, closed; problems for all that is wrong, all for everything.",
         show_default="problems,closed; a health check: started,succeeded,failed",
     ),
@@ -108,7 +109,9 @@ def add(
     if json_output:
         print_json({**_json(made, DeliveryCounts()), **({"secret": new_secret} if new_secret else {})})
         return
-    console.print(f"The recipient {name} is added: {shown(made.options.shown)}, told of {_told(made)}.", markup=False)
+    console.print(
+        f"The recipient {name} is added: {shown(made.options.shown)}, notified of {_events(made)}.", markup=False
+    )
     _show_secret(new_secret)
     say(f"See that it works with 'backstay notify test {name}'.")
 
@@ -129,17 +132,17 @@ def list_command(home: options.Home = None, json_output: options.Json = False) -
         print_json([_json(recipient, count) for recipient, count in found])
         return
     if not found:
-        console.print("Nobody is told yet: add a recipient with 'backstay notify add NAME'.")
+        console.print("Nobody is notified yet: add a recipient with 'backstay notify add NAME'.")
         return
     rows = table(
-        "Name", "Address", "Told of", "Profiles", "Delivered", "Waiting", "Given up", "Last error",
+        "Name", "Address", "Notified of", "Profiles", "Delivered", "Waiting", "Given up", "Last error",
         right=["Delivered", "Waiting", "Given up"],
     )  # fmt: skip
     for recipient, count in found:
         rows.add_row(
             recipient.name,
             Text(shown(recipient.options.shown)),
-            _told(recipient),
+            _events(recipient),
             _profiles(recipient),
             str(count.delivered),
             str(count.waiting),
@@ -165,7 +168,7 @@ def show(name: Name, home: options.Home = None, json_output: options.Json = Fals
         return
     console.print(Text(f"{recipient.name}: {shown(recipient.options.shown)}", style="bold"))
     console.print(
-        f"Told of {_told(recipient)}; profiles: {_profiles(recipient)}; {count.delivered} delivered, "
+        f"Notified of {_events(recipient)}; profiles: {_profiles(recipient)}; {count.delivered} delivered, "
         f"{count.waiting} waiting, {count.given_up} given up.",
         markup=False,
     )
@@ -225,7 +228,7 @@ def edit(
         print_json({**_json(edited, count), **({"secret": made} if made else {})})
         return
     console.print(
-        f"The recipient {name} is changed: {shown(edited.options.shown)}, told of {_told(edited)}.", markup=False
+        f"The recipient {name} is changed: {shown(edited.options.shown)}, notified of {_events(edited)}.", markup=False
     )
     _show_secret(made)
 
@@ -267,7 +270,7 @@ def _kinds(given: str | None) -> list[str] | None:
     return None if given is None else [kind.strip() for kind in given.split(",") if kind.strip()]
 
 
-def _told(recipient: Recipient) -> str:
+def _events(recipient: Recipient) -> str:
     kinds = [kind for kind in recipient.events if kind != "digest"]
     digest = recipient.options.digest
     return ", ".join([*kinds, *([f"{digest} digest at {recipient.options.digest_at}"] if digest else [])])

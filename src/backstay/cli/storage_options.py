@@ -1,4 +1,4 @@
-"""What ``backstay storage add`` and ``edit`` are told of a storage: how it is used, and its secrets."""
+"""What ``backstay storage add`` and ``edit`` are given of a storage: how it is used, and its secrets."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ def survey(found: Iterable[Tree], *, store_above: int | None = None, counted: Fo
     Args:
         found: the trees.
         store_above: files of more bytes are stored without compression; None: all are compressed.
-        counted: told of everything that is found; None: nobody is.
+        counted: given everything that is found; None: nothing is counted.
     """
     counts = dict.fromkeys(EntryType, 0)
     size = stored = names = 0

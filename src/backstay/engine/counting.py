@@ -210,7 +210,7 @@ def keep_counts(
             backup_id=backup.id,
             profile_id=backup.profile_id,
             type=backup.type,
-            # An archive that a process closed just before it died does not tell.
+            # An archive that a process closed just before it died does not say.
             entries=summary.entries if summary and counted else sum(files.sums[:1]),
             bytes=summary.uncompressed_size if summary and counted else sum(files.sums[1:2]),
             tables=holdings.table_count,

@@ -164,7 +164,7 @@ class Spool:
         sync([*(Path(part.path) for _name, part in self.finished()), self._folder, self._folder.parent])
 
     def close(self) -> None:
-        """Let go of parts that a failed dump left open."""
+        """Release parts that a failed dump left open."""
         for _name, part in self._parts:
             with contextlib.suppress(OSError):
                 part.close()
@@ -188,7 +188,7 @@ class PlainFolder:
         sync([self._path, self._path.parent])
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to release."""
 
 
 def stored(parts: Iterator[tuple[str, DeflatedFile]]) -> list[dict[str, Any]]:

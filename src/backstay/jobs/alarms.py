@@ -1,4 +1,4 @@
-"""Alarms: the rules held to all that is known at a moment, and the recipients told of what has changed."""
+"""Alarms: the rules held to all that is known at a moment, and the recipients notified of what has changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _next_due = lru_cache(maxsize=16384)(next_due)
 
 
 def check(installation: Installation, now: datetime, *, look: bool = False) -> list[AlarmChange]:
-    """Hold the rules of alarms to what is known now; open, renew and close alarms, and tell the recipients.
+    """Hold the rules of alarms to what is known now; open, renew and close alarms, and notify the recipients.
 
     Safe to call from several processes at once: each change is returned by one of them.
 
@@ -77,7 +77,7 @@ def _event(change: AlarmChange) -> Event:
 
 
 def _expected(installation: Installation) -> Callable[[int, datetime | None], datetime | None]:
-    """Return what tells when a profile's schedules expected the first backup after its last one."""
+    """Return a function that says when a profile's schedules expected the first backup after its last one."""
     schedules: dict[int, list[Times]] = {}
     for one in installation.catalogue.schedules.times():
         if one.what == "backup":

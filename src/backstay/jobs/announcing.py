@@ -1,4 +1,4 @@
-"""What is told when a backup begins and ends; nothing that goes wrong here fails a backup."""
+"""What is announced when a backup begins and ends; nothing that goes wrong here fails a backup."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def announce(installation: Installation, backup_id: int, kind: Literal["started"
     Args:
         installation: whose.
         backup_id: number of its record.
-        kind: what happened; told once, however often this is called.
+        kind: what happened; announced once, however often this is called.
     """
     try:
         if not installation.catalogue.recipients.count():
@@ -33,7 +33,7 @@ def announce(installation: Installation, backup_id: int, kind: Literal["started"
         publish_backup(installation, backup_id, kind)
         _send_beside(installation)
     except Exception:  # noqa: BLE001 - whatever it is, the backup goes on
-        _log.warning("That backup %d %s could not be told", backup_id, kind, exc_info=True)
+        _log.warning("That backup %d has %s could not be announced", backup_id, kind, exc_info=True)
 
 
 # Its parent ends at once, so that nobody has to wait for the child. A unit of systemd that ends with its backup asks

@@ -21,7 +21,7 @@ def publish_backup(
     *,
     now: datetime | None = None,
 ) -> int:
-    """Tell that a backup has begun, is complete, or has failed; a second time nothing is told.
+    """Publish that a backup has begun, is complete, or has failed; a second time nothing is published.
 
     Args:
         installation: whose.
@@ -30,7 +30,7 @@ def publish_backup(
         now: this moment; None: it is looked up.
 
     Returns:
-        How many recipients are told.
+        How many recipients are notified.
     """
     backup = installation.catalogue.backups.get(backup_id)
     if backup is None or not installation.catalogue.recipients.count():

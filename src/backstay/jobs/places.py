@@ -127,7 +127,7 @@ def _problem_of(destination: NamedDestination) -> tuple[str, str]:
         return "unreachable", str(error)
     except BackstayError as error:
         return "failing", str(error)
-    except Exception as error:  # noqa: BLE001 - what goes wrong there is told, and not the end of the check
+    except Exception as error:  # noqa: BLE001 - what goes wrong there is reported, and not the end of the check
         _log.exception("Asking the storage %s", destination.name)
         return "failing", f"It can't be asked ({type(error).__name__})."
     return "", ""

@@ -19,7 +19,7 @@ class LogFormat(StrEnum):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the fields of what is told, and the traceback of a bug.
+    """One JSON object a line: time, level, logger, message, the fields of the event, and the traceback of a bug.
 
     The fields are those that a call gives as ``extra={"fields": {...}}``. Everything but ASCII is escaped, so that no
     name in a message can end a line or make it undecodable.

@@ -50,7 +50,7 @@ def add_recipient(installation: Installation, name: str, wishes: Wishes, now: da
     Args:
         installation: whose.
         name: for a person.
-        wishes: its address, and what it is told.
+        wishes: its address, and what it is notified of.
         now: this moment.
 
     Raises:
@@ -156,7 +156,7 @@ def _events(address: Address, recipient: Recipient, wishes: Wishes) -> tuple[str
     known = PING_KINDS if address.service == "ping" else (*GROUPS, *PROBLEMS, *NEWS)
     for kind in wishes.events:
         if kind not in known:
-            what = "A health check is pinged" if address.service == "ping" else "A recipient is told"
+            what = "A health check is pinged" if address.service == "ping" else "A recipient is notified"
             raise UsageError(f"{what} of these events: {', '.join(known)}; {kind[:40]!r} is none of them.")
     if not wishes.events:
         raise UsageError(f"Name at least one event: {', '.join(known)}.")

@@ -184,7 +184,7 @@ def install(service: Service) -> Path:
     if _systemctl(service, "restart", service.unit, must=False):
         journal = "journalctl --user" if not service.account else "journalctl"
         raise BackstayError(
-            f"The service {service.name} is written and did not start: '{journal} -u {service.name}' tells why."
+            f"The service {service.name} is written and did not start: '{journal} -u {service.name}' says why."
         )
     return path
 

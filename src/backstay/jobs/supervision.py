@@ -23,7 +23,7 @@ class Supervisor:
 
     Attributes:
         address: of the socket; empty: nobody.
-        pause: seconds after which it is to be told again that the program lives: half of what it waits. None: it does
+        pause: seconds after which it is to hear again that the program lives: half of what it waits. None: it does
             not watch.
     """
 
@@ -31,16 +31,16 @@ class Supervisor:
     pause: float | None = None
 
     def ready(self) -> None:
-        """Tell that the program does its work from now on."""
+        """Say that the program does its work from now on."""
         self._tell("READY=1")
 
     def alive(self) -> None:
-        """Tell that the program lives; to be called from the loop whose life is meant."""
+        """Say that the program lives; to be called from the loop whose life is meant."""
         if self.pause is not None:
             self._tell("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """Tell that the program is about to end."""
+        """Say that the program is about to end."""
         self._tell("STOPPING=1")
 
     def _tell(self, state: str) -> None:
@@ -53,7 +53,7 @@ class Supervisor:
                 sending.connect(address)
                 sending.sendall(state.encode())
         except OSError as error:
-            _log.warning("systemd could not be told %s: %s.", state, error.strerror or error)
+            _log.warning("systemd could not be notified of %s: %s.", state, error.strerror or error)
 
 
 def supervisor() -> Supervisor:

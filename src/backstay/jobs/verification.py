@@ -98,7 +98,7 @@ def verify_backup(
     Raises:
         NotFoundError: there is no such backup or copy, or it is gone from its place.
         UsageError: the backup is not complete.
-        ArchiveError: the archive cannot be read so far that its problems could be told.
+        ArchiveError: the archive cannot be read so far that its problems could be named.
         BackstayError: the destination cannot be reached.
     """
     backup = get_backup(installation, backup_id)
@@ -186,7 +186,7 @@ def _place(where: Copy | Path) -> str:
 
 @contextmanager
 def _keeping_error(installation: Installation, backup_id: int, where: Copy | Path) -> Iterator[None]:
-    """Keep an error that tells of the backup itself, and not of the way to it, as what the verification has shown."""
+    """Keep an error that is about the backup itself, not about the way to it, as what the verification has shown."""
     try:
         yield
     except WrongPasswordError:
@@ -198,7 +198,7 @@ def _keeping_error(installation: Installation, backup_id: int, where: Copy | Pat
 
 
 def _is_gone(installation: Installation, where: Copy | Path) -> bool:
-    """Tell whether parts are missing: here, where they were about to be read, or at a destination that answers."""
+    """Return whether parts are missing: here, where they were about to be read, or at a destination that answers."""
     if isinstance(where, Path):
         return True
     destination = installation.catalogue.destinations.get(where.destination)

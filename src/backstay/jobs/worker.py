@@ -1,4 +1,4 @@
-"""The process of a job: ``python -m backstay.jobs.worker HOME BACKUP LOCK``, or ``… SOCKET``, where it is told these.
+"""The process of a job: ``python -m backstay.jobs.worker HOME BACKUP LOCK``, or ``… SOCKET``, where it receives these.
 
 It is started by ``job_process`` with the lock of the job's folder already taken, runs the backup from its last
 checkpoint to its end, and reports how far it is.

@@ -1,4 +1,4 @@
-"""What is told: one event as plain data, the kinds there are, and who wants which."""
+"""What recipients are notified of: one event as plain data, the kinds there are, and who wants which."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PING_KINDS: Final = ("started", "succeeded", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, told once to each recipient that wants it.
+    """Something that happened; each recipient that wants it is notified of it once.
 
     Attributes:
         key: what makes it one event, for example ``alarm:12:opened`` or ``backup:7:failed``.
@@ -89,10 +89,10 @@ class Event:
 
 
 def wants(kinds: Collection[str], profiles: Collection[int], event: Event, *, is_ping: bool = False) -> bool:
-    """Tell whether an event is for a recipient.
+    """Return whether an event is for a recipient.
 
-    That a backup failed opens an alarm once, however many fail after it. Each failed backup is told to those who want
-    to hear of each one that succeeded, and to health checks.
+    That a backup failed opens an alarm once, however many fail after it. Those who want
+    to hear of each backup that succeeded, and health checks, hear of each that failed, too.
 
     Args:
         kinds: what the recipient asked for: kinds and groups of them.

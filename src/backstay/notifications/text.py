@@ -37,7 +37,7 @@ def body(event: Event, *, server: str, zone: tzinfo) -> str:
 
     Args:
         event: what happened.
-        server: name of this machine, so that messages of several can be told apart.
+        server: name of this machine, so that messages of several can be distinguished.
         zone: time zone of the times in it.
     """
     facts = [

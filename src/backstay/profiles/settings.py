@@ -302,7 +302,7 @@ class Settings(BaseModel):
     alarms_expected_every: int = _setting(
         "backstay.alarms.expected_every",
         0,
-        "Hours within which a new good backup is expected, whatever takes it; 0: only schedules tell when.",
+        "Hours within which a new good backup is expected, whatever takes it; 0: only schedules say when.",
         ge=0,
         le=100000,
     )

@@ -21,7 +21,7 @@ class Arrival:
     """How many bytes of an archive are there, from its beginning; seen by every process that was forked since."""
 
     def __init__(self) -> None:
-        # The memory is let go of with the object, when no process has it any more.
+        # The memory is released with the object, when no process has it any more.
         self._memory = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
 
     @property

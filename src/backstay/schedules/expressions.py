@@ -69,6 +69,6 @@ def _is_read(expression: str) -> bool:
 
 
 def runs_all_day(expression: str) -> bool:
-    """Tell whether an expression names no hours but all, or each so many: its hour has ``*`` or a step."""
+    """Return whether an expression names no hours but all, or each so many: its hour has ``*`` or a step."""
     hour = expression.split()[1]
     return "*" in hour or "/" in hour

@@ -70,7 +70,7 @@ def next_due(timing: Timing, after: datetime) -> datetime | None:
 def latest_due(timing: Timing, handled: datetime, now: datetime) -> datetime | None:
     """Return the newest due moment after ``handled`` and not after ``now``, in UTC; None where there is none.
 
-    Those between that one and ``handled`` are not told: what was missed many times is made up once.
+    Those between that one and ``handled`` are not returned: what was missed many times is made up once.
     """
     zone, all_day = ZoneInfo(timing.time_zone), runs_all_day(timing.expression)
     moment = now.astimezone(UTC) - timing.shift

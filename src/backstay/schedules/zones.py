@@ -28,7 +28,7 @@ def find_zone(name: str) -> ZoneInfo:
 
 
 def machine_time_zone() -> str:
-    """Return the IANA name of this machine's time zone: of TZ, else of ``/etc/localtime``; UTC where neither tells."""
+    """Return the IANA name of this machine's time zone: of TZ, else of ``/etc/localtime``; UTC where neither says."""
     link = str(_LOCAL_TIME.resolve()).partition("/zoneinfo/")[2]
     for name in (os.environ.get("TZ", "").removeprefix(":"), link):
         with suppress(UsageError):

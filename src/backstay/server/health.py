@@ -1,6 +1,6 @@
 """Whether the server lives, and whether it can do its work: ``/healthz`` and ``/readyz``, for whoever watches it.
 
-Both are open to everyone, so they tell no more than that, and cost no more than one look a second.
+Both are open to everyone, so they say no more than that, and cost no more than one look a second.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def alive() -> Response:
 
 
 class Readiness:
-    """Tells whether an installation can do its work.
+    """Finds out whether an installation can do its work.
 
     Args:
         installation: whose home and catalogue are looked at.

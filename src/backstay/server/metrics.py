@@ -32,7 +32,7 @@ Sample = tuple[tuple[str, ...], float | tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the metrics tell.
+    """Everything in the metrics.
 
     Attributes:
         figures: of the catalogue.

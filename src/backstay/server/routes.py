@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Endpoint(Enum):
-    """What stands at a path; the value is its name in the metrics, where the version of the API does not tell it."""
+    """What stands at a path; the value is its name in the metrics, where the version of the API does not say it."""
 
     CLASSIC = "classic"
     VERSION_2 = "v2"

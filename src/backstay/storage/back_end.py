@@ -18,7 +18,7 @@ class BackEnd:
         return self._url
 
     def close(self) -> None:
-        """Let go of connections; here there are none."""
+        """Release connections; here there are none."""
 
     def __enter__(self) -> Self:
         return self

@@ -116,7 +116,7 @@ class ZipWriter:
         return {"directory": self._spool.offset}
 
     def release(self) -> None:
-        """Let go of the directory."""
+        """Release the directory."""
         self._spool.close()
 
     def discard(self) -> None:

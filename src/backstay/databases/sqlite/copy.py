@@ -35,7 +35,7 @@ def open_read_only(path: str | os.PathLike[str]) -> sqlite3.Connection:
 
     Raises:
         DatabaseConnectionError: the file is not there or is not a SQLite database.
-        DatabaseLockedError: another program has it locked and does not let go.
+        DatabaseLockedError: another program keeps it locked.
     """
     location = f"file:{quote(os.fsencode(path))}"
     problem: sqlite3.Error | None = None
@@ -143,7 +143,7 @@ def is_locked(error: sqlite3.Error) -> bool:
 
 
 def locked_message(path: str | os.PathLike[str]) -> str:
-    """Return the sentence for a file that another program does not let go of."""
+    """Return the sentence for a file that another program does not release."""
     return (
         f"The SQLite file {_shown(path)} is locked by another program and stays so: "
         "end what writes to it, or back up at another time."
