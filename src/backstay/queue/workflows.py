@@ -132,6 +132,8 @@ def _attempt(step: Callable[[], _Result]) -> _Result | None:
     try:
         return step()
     except Exception:  # noqa: BLE001 - whatever it is, the rest is to be done
+        if _Process.stopping.is_set():
+            raise _Stopping from None
         _log.exception("What is done once a minute failed in %s", getattr(step, "__name__", step))
         return None
 
