@@ -81,7 +81,7 @@ def test_a_backup_takes_the_programs_of_a_relative_path_from_where_it_was_starte
         started.append(options["env"]["PATH"])
         return real(*arguments, **options)
 
-    monkeypatch.setattr("backstay.jobs.launch.subprocess.Popen", noted)
+    monkeypatch.setattr("backstay.jobs.job_process.subprocess.Popen", noted)
     with open_installation(home) as installation:
         profile = profile_of_site(installation, site, "none")
         state = start_backup(installation, profile_id=profile.id)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from backstay.catalogue import Backup
+from backstay.catalogue import Backup, DestinationOptions
 from backstay.engine import Plan
 from backstay.errors import BackstayError, BackupRunningError
 from backstay.jobs import launch, lock, waiting
 from backstay.jobs.backup import pause_backup, step_backup
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, delete_backup, get_backup
+from backstay.jobs.storage import add_destination
 from backstay.jobs.waiting import resume_unfinished
 from backstay.jobs.worker import run_job
 from support.backups import assert_gives_back, begin, finish, kill, make_files, take
@@ -203,9 +204,16 @@ def test_what_waits_begins_when_another_ends_is_deleted_or_stopped(
 ) -> None:
     monkeypatch.setenv("BACKSTAY_JOBS__MAXIMUM_RUNNING", "1")
     sites = [make_files(tmp_path / f"site-{n}", count=2) for n in range(4)]
-    for site in sites[:3]:
-        (site / "noise").write_bytes(os.urandom(60_000_000))
-    first, second, third, last = (begin(installation, site).backup_id for site in sites)
+    for site in sites[:2]:
+        (site / "noise").write_bytes(os.urandom(4_000_000))
+    (tmp_path / "nas").mkdir()
+    add_destination(
+        installation, "slow", f"folder://{tmp_path}/nas", secrets={}, options=DestinationOptions(bandwidth=200_000)
+    )
+    # Sending takes the first two so long that they run until they are stopped.
+    slow = {"backstay__storage__destinations": "slow"}
+    first, second = (begin(installation, site, **slow).backup_id for site in sites[:2])
+    third, last = (begin(installation, site).backup_id for site in sites[2:])
     assert waiting.awaited(installation, last) == third
     with pytest.raises(BackupRunningError, match=f"Backup {last} of profile .* waits since"):
         begin(installation, sites[3])
@@ -220,8 +228,9 @@ def test_what_waits_begins_when_another_ends_is_deleted_or_stopped(
         time.sleep(0.05)
     assert get_backup(installation, third).status == "complete"
     assert get_backup(installation, second).status == "run"
-    resumed = step_backup(installation, get_backup(installation, second).backupid or "")
-    assert finish(installation, resumed).error == ""
+    state = step_backup(installation, get_backup(installation, second).backupid or "")
+    assert (state.has_run, lock.is_alive(installation.home.job(second))) == (True, True)
+    delete_backup(installation, second)
 
 
 def _plan(installation: Installation, backup_id: int) -> Plan:

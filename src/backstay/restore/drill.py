@@ -143,7 +143,7 @@ def drill(
     verdict: Literal["passed", "failed", "impossible"] = "failed" if findings.problems else "passed"
     yield DrillReport(
         "impossible" if findings.impossible else verdict,
-        datetime.now(UTC).isoformat(timespec="seconds"),
+        datetime.now(UTC).isoformat(),
         time.monotonic() - started,
         tuple(findings.problems[:_SHOWN_PROBLEMS]),
         len(findings.problems),

@@ -25,6 +25,7 @@ PARTIAL = ".backstay-partial"
 """How the name of a file that has not arrived whole ends; such files are not listed."""
 _PIECE = 1 << 20
 _MOST_ANSWER = 1 << 20
+_FOLDER_NOT_MADE = "mkParentDir failed"
 _LONGEST_LINE = 1 << 16
 _HASHES = ("blake3", "sha256", "sha512", "sha1", "md5", "dropbox", "hidrive", "mailru", "quickxor")
 """Checksums that prove a file, the best first, by rclone's names; rclone computes each for local files too."""
@@ -111,7 +112,14 @@ class RcloneDestination(BackEnd):
         stats = ("--stats", "250ms", "--stats-log-level", "NOTICE")
         with ThreadPoolExecutor(1, "backstay-rclone") as beside:
             beside.submit(self._features)  # asked meanwhile; where that fails it is asked again when it is needed
-            self._rclone.run("copyto", *limit, *stats, str(source.resolve()), arrives, name=name, on_bytes=progress)
+            command = ("copyto", *limit, *stats, str(source.resolve()), arrives)
+            try:
+                self._rclone.run(*command, name=name, on_bytes=progress)
+            except StorageError as error:
+                # Of two uploads that make the same folder at once, rclone has the later one fail over SFTP.
+                if _FOLDER_NOT_MADE not in str(error):
+                    raise
+                self._rclone.run(*command, name=name, on_bytes=progress)
         progress(size)
         if partial:
             self._rclone.run("moveto", arrives, target, name=name)
