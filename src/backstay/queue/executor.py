@@ -17,8 +17,7 @@ from backstay.queue import members
 # Workflows of one version are not gone on with by a program of another: to be changed with the shape of a workflow.
 _WORKFLOWS = "1"
 # Seconds between two looks: a run begins that much later at most, and a process at rest costs so little.
-_LOOK_SECONDS = 5.0
-_IDLE_SECONDS = 30.0
+_LOOK_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ class _Queue:
         # Imported here because it takes half a second, which nobody is to wait for.
         from dbos import DBOS
 
-        from backstay.queue import workflows
+        from backstay.queue import polling, workflows
         from backstay.queue.serializer import JsonSerializer
 
         _log_as_everything_else()
@@ -65,10 +64,11 @@ class _Queue:
                     "log_level": "WARNING",
                 }
             )
-            _look_seldom()
+            polling.before_launch(_LOOK_SECONDS)
             workflows.begin(self._installation)
             DBOS.launch()
             workflows.declare(self._installation, look_seconds=_LOOK_SECONDS)
+            polling.after_declaring()
         except Exception:  # noqa: BLE001 - a server that can't do scheduled work still answers
             _log.exception("The queue could not be started: nothing is done by itself")
 
@@ -94,20 +94,6 @@ def _database(home: Home) -> Path:
     with closing(sqlite3.connect(path, timeout=30)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
     return path
-
-
-def _look_seldom() -> None:
-    """Let the library's own loops look as seldom as ours: it has no setting for them.
-
-    They look for delays and time limits, which we don't use, and for what was queued again. Once a second, that costs
-    three percent of a processor; a version that names these numbers otherwise costs just that.
-    """
-    from dbos import _dbos, _workflow_commands
-
-    with contextlib.suppress(AttributeError):
-        _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = _IDLE_SECONDS  # noqa: SLF001 - nothing public
-        registry = _dbos._get_or_create_dbos_registry()  # noqa: SLF001 - as above
-        registry.get_internal_queue()._polling_interval_sec = _LOOK_SECONDS  # noqa: SLF001 - as above
 
 
 def _log_as_everything_else() -> None:
