@@ -1,7 +1,8 @@
 """Slowing of failed log-ins: each address may guess a little, then about once a second.
 
 A right secret is not kept waiting: whoever shares an address with a guesser is let in, as long as no more than twenty
-seconds of refused log-ins of that address wait for their answers. What is kept is bounded, however many addresses guess.
+seconds of refused log-ins of that address wait for their answers. What is kept is bounded, however many addresses
+guess.
 """
 
 from __future__ import annotations
