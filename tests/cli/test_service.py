@@ -132,7 +132,7 @@ def test_a_unit_of_somebody_else_is_left_alone(noted: Path, tmp_path: Path) -> N
 
 def test_a_service_that_does_not_start(noted: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").touch()
-    with pytest.raises(BackstayError, match="'journalctl -u backstay-worker' tells why"):
+    with pytest.raises(BackstayError, match="'journalctl -u backstay-worker' says why"):
         install(SERVICES["root"])
 
 
