@@ -132,6 +132,10 @@ def test_a_run_that_cannot_begin_says_why(installation: Installation, site: Path
     run = follow(installation, run.id)
     assert (run.state, run.backup_id, run.ended) == ("failed", None, NOW)
     assert str(site) in run.message
+    site.mkdir()
+    assert runs.begin(installation, run.id, NOW)  # repeated after a death: it has ended, and takes no backup
+    assert ended(installation, run.id).backup_id is None
+    site.rmdir()
     (opened,) = check(installation, NOW + timedelta(minutes=1))
     assert (opened.alarm.kind, opened.alarm.profile_id) == ("failed", 2)
     assert "could not begin" in opened.alarm.message

@@ -44,7 +44,7 @@ def begin(installation: Installation, run_id: int, now: datetime) -> bool:
         False where it must wait, because a backup of its profile runs already.
     """
     run = installation.catalogue.runs.get(run_id)
-    if run is None or run.backup_id is not None:
+    if run is None or run.backup_id is not None or run.ended is not None:
         return True
     schedule = installation.catalogue.schedules.get(run.schedule_id)
     if schedule.what != "backup":
