@@ -80,7 +80,9 @@ def test_a_backup_whose_start_is_not_answered_goes_on_to_its_end(
     with running(proxy) as url:
         monkeypatch.setenv("BACKSTAY_URL", url)
         code, out, err = remote("backup", "--profile", real.profile)
-    assert (code, proxy.methods, proxy.asked) == (0, [], ["startBackup"]), err
+    # A small backup may end before the client asks for its first step, so that step's answer need not be lost.
+    assert (code, proxy.asked) == (0, ["startBackup"]), err
+    assert "startBackup" not in proxy.methods
     assert "is complete on the server" in out
     monkeypatch.setenv("BACKSTAY_URL", real.url)
     (record,) = [one for one in json.loads(remote("list", "--json")[1]) if one["id"] not in before]
