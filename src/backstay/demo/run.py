@@ -31,7 +31,7 @@ from backstay.demo.stages import Stages, counted
 from backstay.errors import BackstayError, DatabaseError, NotFoundError, VerificationError
 from backstay.jobs.installation import open_installation
 from backstay.jobs.launch import stop
-from backstay.sites import find_site
+from backstay.platforms import find_site
 
 MOST_SHOWN: Final = 20
 

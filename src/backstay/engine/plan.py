@@ -16,9 +16,9 @@ from backstay.engine.names import archive_name, expand, variables
 from backstay.engine.platforms import with_platform_defaults
 from backstay.engine.progress import CHAINS
 from backstay.errors import ConfigurationError, NotFoundError
+from backstay.platforms import Site, find_site, read_address
+from backstay.platforms.hosts import host_of
 from backstay.profiles import SITE_DATABASE, ExtraDatabase, Filters, Settings, as_stored
-from backstay.sites import Site, find_site, read_address
-from backstay.sites.hosts import host_of
 
 MAIN_DUMP = "site.sql"
 ROOT_KEY = "akeeba.platform.newroot"

@@ -47,7 +47,7 @@ def with_platform_defaults(filters: Filters, platform: str, settings: Settings) 
 
     Args:
         filters: of the profile.
-        platform: what the site runs on, as ``sites.find_site`` names it; other platforms have no defaults.
+        platform: what the site runs on, as ``platforms.find_site`` names it; other platforms have no defaults.
         settings: which groups of defaults are on.
     """
     if not settings.platform_filters or platform not in ("joomla", "wordpress"):

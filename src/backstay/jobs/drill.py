@@ -20,9 +20,9 @@ from backstay.jobs.fetching import fetch_stored
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import get_backup
 from backstay.jobs.stored_backups import choose_copy, is_read_elsewhere, open_remote, remote_archive
+from backstay.platforms import find_site
 from backstay.profiles import Settings
 from backstay.restore import ArchiveElsewhere, DrillReport, RestoreProgress, drill
-from backstay.sites import find_site
 
 _SHOWN_PROBLEMS = 5
 

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from backstay.archives import ArchiveReader, EntryType
 from backstay.errors import UsageError
+from backstay.platforms import find_site
 from backstay.restore.layout import Layout, open_part
 from backstay.restore.plan import MAIN_DUMP, RestorePlan
 from backstay.restore.replacement import AddressMove, Place, Replacer
-from backstay.sites import find_site
 
 CONFIGURATION_FILES = ("configuration.php", "wp-config.php", ".env")
 LARGEST_CONFIGURATION = 1 << 20

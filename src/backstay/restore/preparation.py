@@ -11,6 +11,7 @@ from typing import Any
 
 from backstay.archives import open_archive
 from backstay.errors import BackstayError, NotFoundError, RestoreError
+from backstay.platforms import find_site
 from backstay.restore.arriving import Arrival
 from backstay.restore.background import BackgroundTask, Reporter
 from backstay.restore.checks import check_databases, is_wordpress, prefix_of
@@ -25,7 +26,6 @@ from backstay.restore.plan import MAIN_DUMP, RemoteArchive, RestorePlan, Restore
 from backstay.restore.read_ahead import ReadAhead
 from backstay.restore.stages import Stages
 from backstay.restore.staging import FilesRequest, stage_files
-from backstay.sites import find_site
 from backstay.steps import converted
 
 _DEFAULT_ROOT_MODE = 0o755

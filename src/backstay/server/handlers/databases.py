@@ -22,11 +22,11 @@ from backstay.databases.mysql.naming import Naming
 from backstay.engine import address_of
 from backstay.engine.filters import parse_regex
 from backstay.engine.platforms import with_platform_defaults
+from backstay.platforms import find_site
 from backstay.profiles import SITE_DATABASE
 from backstay.server.handlers.editing import change_filters, found_profile
 from backstay.server.handlers.model import Call, Handler
 from backstay.server.handlers.tables import list_entities
-from backstay.sites import find_site
 
 _PLAIN = ("tables", "tabledata")
 _REGEX = ("regextables", "regextabledata")

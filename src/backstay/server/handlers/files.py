@@ -22,10 +22,10 @@ from backstay.api.replies import FileEntity, FilterChange, FilterItem, FolderEnt
 from backstay.catalogue import Profile
 from backstay.engine.filters import FileRules, parse_regex
 from backstay.engine.platforms import with_platform_defaults
+from backstay.platforms import find_site
 from backstay.profiles import SITE_ROOT
 from backstay.server.handlers.editing import change_filters, found_profile
 from backstay.server.handlers.model import Call, Handler
-from backstay.sites import find_site
 
 _PLAIN = ("directories", "skipdirs", "skipfiles", "files")
 _REGEX = ("regexdirectories", "regexskipdirs", "regexskipfiles", "regexfiles")

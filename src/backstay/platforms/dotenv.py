@@ -9,9 +9,9 @@ from pathlib import Path
 
 from backstay.databases.address import DatabaseAddress, Kind
 from backstay.errors import UsageError
-from backstay.sites.hosts import host_of, split_host
-from backstay.sites.model import FoundDatabase, Site
-from backstay.sites.text import read_text
+from backstay.platforms.hosts import host_of, split_host
+from backstay.platforms.model import FoundDatabase, Site
+from backstay.platforms.text import read_text
 
 # Later files override earlier ones, as Symfony has it.
 SOURCES = (".env", ".env.local")

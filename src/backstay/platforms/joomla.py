@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from backstay.databases.address import DatabaseAddress, Kind
-from backstay.sites.hosts import host_of, split_host
-from backstay.sites.model import FoundDatabase, Site
-from backstay.sites.php import PhpValues, read_php
-from backstay.sites.text import read_text
+from backstay.platforms.hosts import host_of, split_host
+from backstay.platforms.model import FoundDatabase, Site
+from backstay.platforms.php import PhpValues, read_php
+from backstay.platforms.text import read_text
 
 SOURCE = "configuration.php"
 _KINDS: dict[str, Kind] = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from backstay.errors import NotFoundError
-from backstay.sites.dotenv import find_dotenv
-from backstay.sites.joomla import find_joomla
-from backstay.sites.model import Site
-from backstay.sites.wordpress import find_wordpress
+from backstay.platforms.dotenv import find_dotenv
+from backstay.platforms.joomla import find_joomla
+from backstay.platforms.model import Site
+from backstay.platforms.wordpress import find_wordpress
 
 
 def find_site(root: Path) -> Site:

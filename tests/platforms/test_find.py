@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.errors import NotFoundError
-from backstay.sites import find_site
-from backstay.sites.dotenv import read_dotenv
-from backstay.sites.php import read_php
+from backstay.platforms import find_site
+from backstay.platforms.dotenv import read_dotenv
+from backstay.platforms.php import read_php
 
 JOOMLA = r"""<?php
 // public $db = 'not this one';
