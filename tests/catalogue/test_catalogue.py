@@ -213,7 +213,8 @@ def test_a_catalogue_of_the_version_before_is_brought_up_to_date(opened_home: Ho
         backup = catalogue.backups.create(profile_id=1, backupstart=NOW, type="full", description="kept")
     with closing(sqlite3.connect(opened_home.catalogue)) as connection:
         later = ("copy_parts", "copies", "destinations", "runs", "schedules", "alarms", "deliveries", "recipients")
-        for table in (*later, "counts", "unproven", "observations"):
+        newest = ("passkeys", "sessions", "invitations", "users", "journal", "tasks")
+        for table in (*newest, *later, "counts", "unproven", "observations"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE jobs DROP COLUMN paused")
         connection.execute("DROP INDEX ix_backups_profile_id_status")

@@ -340,3 +340,95 @@ deliveries = Table(
     Index("ix_deliveries_next_attempt", "next_attempt"),
     sqlite_autoincrement=True,
 )
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("role", String(20), nullable=False),
+    Column("password", Text, nullable=False),
+    Column("second_factor", LargeBinary, nullable=False),
+    Column("factor_used", BigInteger, nullable=False),
+    Column("recovery_codes", JSON, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime),
+    sqlite_autoincrement=True,
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("user_id", _Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", ShownText, nullable=False),
+    Column("credential", LargeBinary, nullable=False, unique=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("signatures", BigInteger, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("last_used", UtcDateTime),
+    Index("ix_passkeys_user_id", "user_id"),
+    sqlite_autoincrement=True,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("user_id", _Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("created", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("expires", UtcDateTime, nullable=False),
+    Column("confirmed", UtcDateTime, nullable=False),
+    Column("address", ShownText, nullable=False),
+    Column("agent", ShownText, nullable=False),
+    Index("ix_sessions_user_id", "user_id"),
+    sqlite_autoincrement=True,
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("created", UtcDateTime, nullable=False),
+    Column("expires", UtcDateTime, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("who", ShownText, nullable=False),
+    Column("through", String(10), nullable=False),
+    Column("address", ShownText, nullable=False),
+    Column("action", String(60), nullable=False),
+    Column("subject", ShownText, nullable=False),
+    Column("details", JSON, nullable=False),
+    Index("ix_journal_at", "at"),
+    sqlite_autoincrement=True,
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("kind", String(20), nullable=False),
+    Column("title", ShownText, nullable=False),
+    Column("arguments", LargeBinary, nullable=False),
+    Column("profile_id", _Id),
+    Column("backup_id", _Id),
+    Column("state", String(10), nullable=False),
+    Column("started_by", ShownText, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("started", UtcDateTime),
+    Column("ended", UtcDateTime),
+    Column("message", ShownText, nullable=False),
+    Column("result", JSON, nullable=False),
+    Index("ix_tasks_state", "state"),
+    Index("ix_tasks_backup_id", "backup_id"),
+    sqlite_autoincrement=True,
+)

@@ -31,7 +31,7 @@ from backstay.catalogue.tokens import TokenTable
 from backstay.catalogue.vault import Vault
 from backstay.errors import BackstayError, ConfigurationError, DiskFullError
 
-REVISION = "0003"
+REVISION = "0004"
 _BUSY_MILLISECONDS = 30_000
 # SQLite reports a disk without space for a page as an error of input and output.
 _LEAST_SPACE = 1 << 16
