@@ -1,4 +1,4 @@
-"""Break a file line by line and see whether the tests notice: ``make mutants FILE=src/backstay/server/throttle.py``.
+"""Break a file line by line and see whether the tests notice: ``make mutants FILE=src/backstay/jobs/throttle.py``.
 
 Each change ("mutant") is made by mutmut in a copy of the tree, and the tests that reach the line are run. What survives
 is printed with its change: it needs a test, or is equivalent to the original. Left alone are the words of messages and
@@ -34,7 +34,7 @@ _PYTEST += ["-W", "default::pytest.PytestUnraisableExceptionWarning"]
 def main() -> int:
     """Run the mutants of one file; the exit code is 1 where fewer are noticed than asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, help="the file to break, such as src/backstay/server/throttle.py")
+    parser.add_argument("file", type=Path, help="the file to break, such as src/backstay/jobs/throttle.py")
     parser.add_argument("tests", nargs="*", help="test files or folders; without them those of the file's package")
     parser.add_argument("--least", type=float, default=90.0, help="percent of mutants that have to be noticed")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="functions and methods; without it all")

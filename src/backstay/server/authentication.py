@@ -20,7 +20,7 @@ from backstay.catalogue.tokens import PREFIX as TOKEN_PREFIX
 from backstay.errors import ConfigurationError
 from backstay.jobs.environment import SECRET_VARIABLE
 from backstay.jobs.installation import Installation, api_secret
-from backstay.server.throttle import Throttle
+from backstay.jobs.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 

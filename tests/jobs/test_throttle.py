@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backstay.server.throttle import FORGIVEN_AFTER, FREE_FAILURES, LONGEST_QUEUE, Throttle
+from backstay.jobs.throttle import FORGIVEN_AFTER, FREE_FAILURES, LONGEST_QUEUE, Throttle
 
 
 class Clock:
@@ -121,7 +121,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_the_address_that_has_been_quiet_longest_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backstay.server.throttle._MOST_ADDRESSES", 2)
+    monkeypatch.setattr("backstay.jobs.throttle._MOST_ADDRESSES", 2)
     throttle = Throttle(Clock())
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"):
         throttle.delay_after_failure(address)
