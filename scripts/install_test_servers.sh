@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the MariaDB server that the tests start for themselves, where it is missing, we are root and this is Debian.
+# Installs the MariaDB server and the browser that the tests start for themselves, where they are missing, we are root and this is Debian.
 # Only programs are installed (mariadb-server-core, mariadb-client-core): no service, nothing that starts by itself.
 # With CI=true the programs that some tests take as peers come too, promtool without its server, and Azurite from npm, which
 # goes into the virtual environment FOLDER: install_test_servers.sh FOLDER. Where nothing can be installed, it says so and
@@ -24,6 +24,13 @@ if [ -z "${BACKSTAY_TEST_MYSQL:-}" ] && ! is_there mariadbd && ! is_there mysqld
         packages="mariadb-server-core mariadb-client-core"
     else
         echo "No mariadbd on PATH: tests that need MariaDB will be skipped (install it, or name a server by BACKSTAY_TEST_MYSQL)."
+    fi
+fi
+if ! is_there chromium && ! is_there chromium-browser && ! is_there google-chrome; then
+    if can_install; then
+        packages="$packages chromium"
+    else
+        echo "No Chromium on PATH: tests of the pages in a browser will be skipped."
     fi
 fi
 if [ "${CI:-}" = true ] && can_install; then

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from backstay.jobs import throttle
 from backstay.jobs.installation import set_secret
-from backstay.server import throttle
 from server.driving import ALL, Driven, driven, json_reply
 
 WEAK = "abcdefghijklmnopqrst"

@@ -13,9 +13,9 @@ from starlette.datastructures import Headers
 from backstay.api.methods import Scope
 from backstay.catalogue.tokens import PREFIX
 from backstay.jobs.installation import Installation, open_installation, set_secret
+from backstay.jobs.throttle import FORGIVEN_AFTER, FREE_FAILURES, LONGEST_QUEUE
 from backstay.server import authentication
 from backstay.server.authentication import SECRET_HOLDER, Authenticator, Credentials, Identity
-from backstay.jobs.throttle import FORGIVEN_AFTER, FREE_FAILURES, LONGEST_QUEUE
 
 SECRET = "correct-Horse7-battery.Staple"
 GUESSER, OTHER = "192.0.2.1", "192.0.2.2"

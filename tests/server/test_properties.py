@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from backstay.api.methods import METHODS
 from backstay.api.methods.model import Method
+from backstay.jobs import throttle
 from backstay.jobs.installation import api_secret
-from backstay.server import throttle
 from server.driving import Driven, challenge, driven
 
 EXAMPLES = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -29,6 +29,7 @@ from backstay.catalogue.recipients import DeliveryTable, RecipientTable
 from backstay.catalogue.records import BackupTable
 from backstay.catalogue.schedules import RunTable, ScheduleTable
 from backstay.catalogue.tokens import TokenTable
+from backstay.catalogue.users import SessionTable, UserTable
 from backstay.catalogue.vault import Vault
 from backstay.errors import BackstayError, ConfigurationError, DiskFullError
 
@@ -61,6 +62,8 @@ class Catalogue:
         self.newest = NewestBackups(engine)
         self.observations = ObservationTable(engine)
         self.alarms = AlarmTable(engine)
+        self.users = UserTable(engine, vault)
+        self.sessions = SessionTable(engine)
 
     def close(self) -> None:
         """Close all connections."""

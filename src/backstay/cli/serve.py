@@ -12,8 +12,10 @@ import typer
 from backstay.cli import options
 from backstay.cli.output import console
 from backstay.errors import NotFoundError, UsageError
+from backstay.jobs.installation import Installation
 from backstay.jobs.process_log import LogFormat, set_up_log
 from backstay.jobs.supervision import supervisor
+from backstay.jobs.users import invite
 from backstay.jobs.waiting import resume_unfinished
 from backstay.server.certificate import Certificate
 from backstay.version import __version__
@@ -55,6 +57,7 @@ def serve(
     # Imported here because it is slow, and needed by this command only.
     from backstay.queue.executor import running as queued_work
     from backstay.server import running
+    from backstay.web import create_pages
 
     tls, watching = _certificate(certificate, key), supervisor()
     with options.opened(home) as installation:
@@ -75,15 +78,29 @@ def serve(
         url = running.url_of(listening, encrypted=tls is not None)
         works = configuration.worker and not no_worker
         with queued_work(installation) if works else contextlib.nullcontext():
-            running.run(installation, listening, tls, supervisor=watching, announce=lambda: _announce(url, shown))
+            running.run(
+                installation,
+                listening,
+                tls,
+                supervisor=watching,
+                pages=create_pages(installation),
+                announce=lambda: _announce(installation, url, shown),
+            )
 
 
-def _announce(url: str, log_format: LogFormat) -> None:
+def _announce(installation: Installation, url: str, log_format: LogFormat) -> None:
+    if not installation.catalogue.users.count():
+        url_of_first = f"{installation.configuration.server.public_url.rstrip('/') or url}/welcome/"
+        invitation = f"Make the first user of the page within a day: {url_of_first}{invite(installation, None)}"
+    else:
+        invitation = ""
     line = f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word."
     if log_format is LogFormat.JSON:
         _log.info(line, extra={"fields": {"url": url}})
         return
     console.print(line)
+    if invitation:
+        console.print(invitation, soft_wrap=True)
     console.file.flush()
 
 

@@ -39,9 +39,11 @@ class Application:
     Args:
         installation: what the calls are about.
         counts: of the requests, for the metrics.
+        pages: answers at paths that are none of the API's; None: nothing stands there.
     """
 
-    def __init__(self, installation: Installation, counts: RequestCounts) -> None:
+    def __init__(self, installation: Installation, counts: RequestCounts, pages: ASGIApp | None = None) -> None:
+        self._pages = pages
         self._configuration = installation.configuration.server
         self._reader = RequestReader(
             maximum_head=self._configuration.maximum_head, maximum_body=self._configuration.maximum_body
@@ -57,6 +59,10 @@ class Application:
         try:
             route = route_of(scope["path"])
             note_route(route.endpoint.value)
+            if self._pages is not None and _is_page(route, scope):
+                note_route("page")
+                await self._pages(scope, receive, send)
+                return
             if route.endpoint in _OPEN_PAGES:
                 answer = await self._open_page(route)
             else:
@@ -112,6 +118,13 @@ class Application:
         return start_page() if is_start else not_found()
 
 
+def _is_page(route: Route, scope: Scope) -> bool:
+    """Return whether a request is a browser's and not a client's: an address that the API leaves free."""
+    if route.endpoint is Endpoint.START:
+        return not route.base and not scope["query_string"] and scope["method"] in ("GET", "HEAD")
+    return route.endpoint is Endpoint.NOTHING
+
+
 def _is_ours(request: HttpRequest) -> bool:
     if (request.value("option") or "").lower() not in _OPTIONS:
         return False
@@ -121,14 +134,15 @@ def _is_ours(request: HttpRequest) -> bool:
     return True
 
 
-def create_application(installation: Installation) -> Starlette:
+def create_application(installation: Installation, pages: ASGIApp | None = None) -> Starlette:
     """Return the application that answers for one installation.
 
     Args:
         installation: opened by the caller, and closed by it after the server has ended.
+        pages: answers browsers, at paths that are none of the API's; None: nothing does.
     """
     counts = RequestCounts()
     return Starlette(
-        routes=[PathRoute("/{path:path}", Application(installation, counts))],
+        routes=[PathRoute("/{path:path}", Application(installation, counts, pages))],
         middleware=[Middleware(AccessLog, counts=counts)],
     )

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from backstay.api.strength import weakness
 from backstay.errors import BackstayError, ConfigurationError
@@ -108,7 +109,10 @@ class Server(uvicorn.Server):
 
 
 def make_server(
-    installation: Installation, certificate: Certificate | None = None, supervisor: Supervisor | None = None
+    installation: Installation,
+    certificate: Certificate | None = None,
+    supervisor: Supervisor | None = None,
+    pages: ASGIApp | None = None,
 ) -> Server:
     """Return the server of an installation, ready to be run on a socket.
 
@@ -116,6 +120,7 @@ def make_server(
         installation: what the calls are about.
         certificate: for TLS; None: HTTP.
         supervisor: hears how the server is; None: nobody.
+        pages: answers browsers; None: nothing does.
 
     Raises:
         ConfigurationError: the certificate can't be used.
@@ -125,7 +130,7 @@ def make_server(
     configuration = installation.configuration.server
     return Server(
         uvicorn.Config(
-            create_application(installation),
+            create_application(installation, pages),
             access_log=False,  # it would show queries, and with them secrets
             log_config=None,
             http=limited_protocol(configuration.maximum_head),
@@ -158,6 +163,7 @@ def run(
     certificate: Certificate | None = None,
     *,
     supervisor: Supervisor | None = None,
+    pages: ASGIApp | None = None,
     announce: Callable[[], None],
 ) -> None:
     """Serve until a signal says to end; then let what is under way finish for a while.
@@ -169,9 +175,10 @@ def run(
         listening: closed at the end.
         certificate: for TLS; None: HTTP.
         supervisor: hears how the server is; None: nobody.
+        pages: answers browsers; None: nothing does.
         announce: called once signals are listened to; who hears of the server may end it from then on.
     """
-    server = make_server(installation, certificate, supervisor)
+    server = make_server(installation, certificate, supervisor, pages)
 
     def end(number: int, frame: object) -> None:
         del number, frame

@@ -1,0 +1,11 @@
+"""The pages: a module for each part of the site, each with its rows of the table of routes."""
+
+from backstay.web.pages import first_steps, overview, sign_in, static
+from backstay.web.routes import PageRoute
+
+ROUTES: tuple[PageRoute, ...] = (
+    *static.ROUTES,
+    *sign_in.ROUTES,
+    *first_steps.ROUTES,
+    *overview.ROUTES,
+)

@@ -1,0 +1,65 @@
+"""The one-time link with which the first user is made, or an invited one sets a password."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from starlette.responses import Response
+
+from backstay.catalogue.users import User
+from backstay.errors import NotFoundError, UsageError
+from backstay.jobs.users import Role, create_user, hash_password
+from backstay.web.pages.sign_in import begin_session
+from backstay.web.routes import PageRoute
+from backstay.web.visit import Visit
+
+
+def _form(visit: Visit) -> Response:
+    return visit.page("welcome.html", user=_invited(visit), problem="", name="")
+
+
+def _set(visit: Visit) -> Response:
+    user, name = _invited(visit), visit.field("name").strip()
+    try:
+        hashed = hash_password(new_password(visit))
+        _invited(visit, use=True)
+        if user is None:
+            user = create_user(visit.installation, name, Role.ADMINISTRATOR, visit.field("password"))
+        else:
+            visit.installation.catalogue.users.update(user.id, password=hashed)
+            visit.installation.catalogue.sessions.revoke(user.id)
+    except UsageError as error:
+        return visit.page("welcome.html", 400, user=user, problem=str(error), name=name)
+    return begin_session(visit, user, "/", f"Welcome, {user.name}.")
+
+
+def new_password(visit: Visit) -> str:
+    """Return the password that a form has twice.
+
+    Raises:
+        UsageError: the two differ.
+    """
+    password = visit.field("password")
+    if password != visit.field("password_again"):
+        raise UsageError("The two passwords differ: type the same twice.")
+    return password
+
+
+def _invited(visit: Visit, *, use: bool = False) -> User | None:
+    """Return whom the link is for; None: the first user.
+
+    Raises:
+        NotFoundError: the link was used, or is too old.
+    """
+    catalogue = visit.installation.catalogue
+    is_good, user_id = catalogue.sessions.invited(visit.request.path_params["word"], datetime.now(UTC), use=use)
+    user = catalogue.users.of_id(user_id) if user_id is not None else None
+    if not is_good or (user_id is not None and user is None) or (user_id is None and catalogue.users.count()):
+        raise NotFoundError("This link was used already, or is too old: make a new one with 'backstay user invite'.")
+    return user
+
+
+ROUTES = (
+    PageRoute("GET", "/welcome/{word}", None, _form),
+    PageRoute("POST", "/welcome/{word}", None, _set),
+)

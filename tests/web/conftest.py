@@ -1,0 +1,41 @@
+"""A browser for each module, and pages without one for tests of single answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from backstay.jobs.installation import Installation, open_installation
+from web.browser import PageServer, chromium, page_server
+from web.driving import Visitor
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Run Chromium."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    """Serve a fresh home with a user of each role."""
+    with page_server(tmp_path_factory.mktemp("pages") / "home") as server:
+        yield server
+
+
+@pytest.fixture
+def installation(home: Path) -> Iterator[Installation]:
+    """Open a fresh home."""
+    with open_installation(home) as opened:
+        yield opened
+
+
+@pytest.fixture
+def visitor(installation: Installation) -> Iterator[Visitor]:
+    """Give a browser without a screen, nobody signed in, before the pages in this process."""
+    with Visitor(installation) as made:
+        yield made
