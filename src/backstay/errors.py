@@ -138,6 +138,20 @@ class DatabaseConnectionError(DatabaseError):
     exit_code = 21
 
 
+class CatalogueAwayError(DatabaseConnectionError):
+    """The database that holds the catalogue can't be reached at the moment.
+
+    Attributes:
+        lost: a connection broke that had been made before; a new one may well be had at once.
+    """
+
+    exit_code = 26
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message)
+        self.lost = lost
+
+
 class DumpError(DatabaseError):
     """A database could not be dumped."""
 

@@ -1,4 +1,4 @@
-"""A fresh home and its catalogue."""
+"""A fresh home and its catalogue, in each of the databases that may hold it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from pathlib import Path
 import pytest
 
 from backstay.catalogue import Catalogue, Home, open_catalogue, open_home
+from support.catalogues import use_database
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def opened_home(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A fresh home whose catalogue will be in its own file, or in a database of a server."""
+    if request.param == "postgresql":
+        use_database(monkeypatch, request.getfixturevalue("postgresql_database"))
+    return open_home(home)
 
 
 @pytest.fixture
-def opened_home(home: Path) -> Home:
-    """A fresh home."""
+def own_home(home: Path) -> Home:
+    """A fresh home whose catalogue will be in its own file."""
     return open_home(home)
 
 

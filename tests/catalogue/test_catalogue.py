@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ from backstay.catalogue import (
     Profile,
     open_catalogue,
 )
+from backstay.catalogue.location import catalogue_url
 from backstay.catalogue.schema import metadata
 from backstay.errors import ConfigurationError, NotFoundError, UsageError
 from backstay.profiles import SITE_ROOT, Filters
@@ -29,12 +31,30 @@ from backstay.profiles import SITE_ROOT, Filters
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
+@contextmanager
+def raw_connection(home: Home) -> Iterator[sqlalchemy.Connection]:
+    """Give a connection to the database of a home's catalogue that knows nothing of Backstay's customs."""
+    url = catalogue_url(home).replace("postgresql:", "postgresql+psycopg:") or f"sqlite:///{home.catalogue}"
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def raw_content(home: Home) -> str:
+    """Return everything that the tables of a catalogue hold, as text."""
+    with raw_connection(home) as connection:
+        tables = sqlalchemy.MetaData()
+        tables.reflect(connection)
+        rows = [row for table in tables.sorted_tables for row in connection.execute(sqlalchemy.select(table))]
+    file = home.catalogue.read_bytes() if home.catalogue.exists() else b""
+    return repr([[bytes(cell) if isinstance(cell, memoryview) else cell for cell in row] for row in rows]) + repr(file)
+
+
 def test_the_migrations_make_just_the_tables_of_the_schema(catalogue: Catalogue, opened_home: Home) -> None:
     assert catalogue.profiles.names()
-    engine = sqlalchemy.create_engine(f"sqlite:///{opened_home.catalogue}")
-    with engine.connect() as connection:
+    with raw_connection(opened_home) as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
-    engine.dispose()
     assert differences == []
 
 
@@ -60,8 +80,7 @@ def test_secrets_of_profiles_and_jobs_are_not_in_the_files(catalogue: Catalogue,
     catalogue.profiles.create(Profile(0, "x", {"backstay.site.database": "mysql://u:Geheim123@h/d"}))
     plan = catalogue.jobs.encrypted({"values": {"engine.archiver.jps.key": "Geheim456"}})
     backup = catalogue.backups.create(profile_id=1, backupstart=NOW, type="full", job=plan)
-    content = b"".join(path.read_bytes() for path in opened_home.path.glob("catalogue.sqlite*"))
-    assert b"Geheim" not in content
+    assert "Geheim" not in raw_content(opened_home)
     job = catalogue.jobs.get(backup.id)
     assert job is not None
     assert job.plan == {"values": {"engine.archiver.jps.key": "Geheim456"}}
@@ -77,26 +96,28 @@ def test_a_catalogue_with_another_key_says_so(catalogue: Catalogue, opened_home:
         opened.profiles.get(1)
 
 
-def test_a_damaged_key_or_catalogue_is_named(catalogue: Catalogue, opened_home: Home) -> None:
+def test_a_damaged_key_is_named(catalogue: Catalogue, opened_home: Home) -> None:
     catalogue.close()
-    key = opened_home.key.read_bytes()
     opened_home.key.write_bytes(b"short")
     with pytest.raises(ConfigurationError, match="key file"):
         open_catalogue(opened_home)
-    opened_home.key.write_bytes(key)
-    for path in opened_home.path.glob("catalogue.sqlite-*"):
+
+
+def test_a_damaged_file_is_named(own_home: Home) -> None:
+    open_catalogue(own_home).close()
+    for path in own_home.path.glob("catalogue.sqlite-*"):
         path.unlink()
-    opened_home.catalogue.write_bytes(b"not a database at all" * 100)
+    own_home.catalogue.write_bytes(b"not a database at all" * 100)
     with pytest.raises(ConfigurationError, match=r"catalogue\.sqlite is damaged"):
-        open_catalogue(opened_home)
+        open_catalogue(own_home)
 
 
 def test_a_catalogue_of_a_newer_version_is_left_alone(catalogue: Catalogue, opened_home: Home) -> None:
     catalogue.close()
-    with sqlite3.connect(opened_home.catalogue) as connection:
-        connection.execute("ALTER TABLE jobs DROP COLUMN paused")
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
+    with raw_connection(opened_home) as connection:
+        connection.exec_driver_sql("ALTER TABLE jobs DROP COLUMN paused")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
     with pytest.raises(ConfigurationError, match="newer version"):
         open_catalogue(opened_home)
 
@@ -178,7 +199,7 @@ def test_a_destination_comes_back_as_it_was_stored_and_its_secrets_are_encrypted
     stored = catalogue.destinations.create(_destination())
     assert catalogue.destinations.get("nas") == stored
     assert "Geheim" not in repr(stored)
-    assert b"Geheim" not in b"".join(path.read_bytes() for path in opened_home.path.glob("catalogue.sqlite*"))
+    assert "Geheim" not in raw_content(opened_home)
     with pytest.raises(UsageError, match="named nas already"):
         catalogue.destinations.create(_destination())
     catalogue.destinations.save(replace(stored, url="s3://other", options=DestinationOptions(bandwidth=5)))
@@ -208,10 +229,10 @@ def test_a_copy_is_kept_part_by_part_and_goes_with_its_record(catalogue: Catalog
     assert catalogue.copies.all() == []
 
 
-def test_a_catalogue_of_the_version_before_is_brought_up_to_date(opened_home: Home) -> None:
-    with open_catalogue(opened_home) as catalogue:
+def test_a_catalogue_of_the_version_before_is_brought_up_to_date(own_home: Home) -> None:
+    with open_catalogue(own_home) as catalogue:
         backup = catalogue.backups.create(profile_id=1, backupstart=NOW, type="full", description="kept")
-    with closing(sqlite3.connect(opened_home.catalogue)) as connection:
+    with closing(sqlite3.connect(own_home.catalogue)) as connection:
         later = ("copy_parts", "copies", "destinations", "runs", "schedules", "alarms", "deliveries", "recipients")
         newest = ("passkeys", "sessions", "invitations", "users", "journal", "tasks")
         for table in (*newest, *later, "counts", "unproven", "observations"):
@@ -220,6 +241,6 @@ def test_a_catalogue_of_the_version_before_is_brought_up_to_date(opened_home: Ho
         connection.execute("DROP INDEX ix_backups_profile_id_status")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
-    with open_catalogue(opened_home) as catalogue:
+    with open_catalogue(own_home) as catalogue:
         assert catalogue.backups.get(backup.id).description == "kept"  # type: ignore[union-attr]  # made above
         assert (catalogue.destinations.all(), catalogue.copies.all()) == ([], [])

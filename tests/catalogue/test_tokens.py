@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backstay.catalogue import Catalogue, Home
+from backstay.catalogue import Catalogue, Home, open_catalogue
 from backstay.catalogue.tokens import Token
 from backstay.errors import NotFoundError, UsageError
 
@@ -44,11 +44,13 @@ def test_a_token_opens_until_the_moment_it_expires(catalogue: Catalogue) -> None
         assert catalogue.tokens.authenticate(wrong, NOW) is None
 
 
-def test_tokens_cannot_be_guessed_and_are_kept_as_digests(catalogue: Catalogue, opened_home: Home) -> None:
+def test_tokens_cannot_be_guessed_and_are_kept_as_digests(own_home: Home) -> None:
+    catalogue = open_catalogue(own_home)
     made = [catalogue.tokens.create("a", [], NOW), catalogue.tokens.create("b", [], NOW)]
     made.append(catalogue.tokens.regenerate("a", NOW))
     assert len(set(made)) == 3
-    content = b"".join(path.read_bytes() for path in opened_home.path.glob("catalogue.sqlite*"))
+    content = b"".join(path.read_bytes() for path in own_home.path.glob("catalogue.sqlite*"))
+    catalogue.close()
     for token in made:
         assert re.fullmatch(r"bst_[\w-]{43}", token), "256 random bits"
         assert token.encode() not in content
@@ -99,8 +101,9 @@ def test_the_last_use_is_noted_once_a_minute_and_of_the_token_that_was_used(cata
 
 
 def test_whoever_makes_a_token_waits_for_who_writes_and_sees_what_was_written(
-    catalogue: Catalogue, opened_home: Home
+    own_home: Home,
 ) -> None:
+    catalogue = open_catalogue(own_home)
     refused: list[Exception] = []
 
     def second() -> None:
@@ -109,7 +112,7 @@ def test_whoever_makes_a_token_waits_for_who_writes_and_sees_what_was_written(
         except UsageError as error:
             refused.append(error)
 
-    with closing(sqlite3.connect(opened_home.catalogue, isolation_level=None)) as first:
+    with closing(sqlite3.connect(own_home.catalogue, isolation_level=None)) as first:
         first.execute("BEGIN IMMEDIATE")
         waiting = threading.Thread(target=second)
         waiting.start()
@@ -117,4 +120,5 @@ def test_whoever_makes_a_token_waits_for_who_writes_and_sees_what_was_written(
         first.execute("INSERT INTO tokens (name, digest, scopes, created) VALUES ('a', x'00', '', '2026-01-01 00:00')")
         first.execute("COMMIT")
     waiting.join(60)
+    catalogue.close()
     assert len(refused) == 1

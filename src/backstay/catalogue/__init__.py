@@ -12,12 +12,13 @@ from backstay.catalogue.profiles import Profile
 from backstay.catalogue.recipients import Delivery, Recipient, RecipientOptions
 from backstay.catalogue.records import Backup, Status
 from backstay.catalogue.schedules import ProofOptions, Run, Schedule
-from backstay.catalogue.store import Catalogue, open_catalogue
+from backstay.catalogue.store import PATIENT_SECONDS, Catalogue, open_catalogue
 from backstay.catalogue.tokens import Token
 from backstay.catalogue.vault import Vault, write_private
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
+    "PATIENT_SECONDS",
     "Alarm",
     "AlarmChange",
     "Backup",

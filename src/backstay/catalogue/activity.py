@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, or_, select
+from sqlalchemy import Connection, Engine, Select, Text, cast, func, or_, select
 
 from backstay.catalogue.schema import alarms, backups, copies, copy_parts, destinations, profiles
 
@@ -109,8 +109,10 @@ def _counted(connection: Connection, since: datetime, until: datetime) -> dict[i
 
 def _proofs(connection: Connection, since: datetime, until: datetime) -> Iterator[tuple[int, bool]]:
     """Give the profile of each drill and verification, and whether it passed; the latest of each backup and place."""
-    later = (backups.c.proof["drill"].as_string(), backups.c.proof["verifications"].as_string())
-    query = select(backups.c.profile_id, backups.c.proof).where(or_(*(one.is_not(None) for one in later)))
+    # Looked for as text: PostgreSQL's functions of JSON refuse what names of files may hold.
+    kept = cast(backups.c.proof, Text)
+    later = or_(kept.contains('"drill"', autoescape=True), kept.contains('"verifications"', autoescape=True))
+    query = select(backups.c.profile_id, backups.c.proof).where(later)
     for profile_id, proof in connection.execute(query):
         for one in (proof.get("drill"), *proof.get("verifications", {}).values()):
             if one and since <= _moment(one.get("at")) < until:
@@ -139,5 +141,5 @@ def _stored(connection: Connection) -> list[tuple[int, str, int]]:
         .where(copies.c.state == "stored")
         .group_by(backups.c.profile_id, destinations.c.name)
     )
-    found = [(row[0], "", row[1]) for row in connection.execute(here.group_by(backups.c.profile_id))]
-    return [*found, *((row[0], row[1], row[2]) for row in connection.execute(there))]
+    found = [(row[0], "", int(row[1])) for row in connection.execute(here.group_by(backups.c.profile_id))]
+    return [*found, *((row[0], row[1], int(row[2])) for row in connection.execute(there))]

@@ -82,6 +82,7 @@ class CopyTable:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
+        self._beside = engine.execution_options(writes=True, beside=True)
 
     def of(self, backup_id: int) -> list[Copy]:
         """Return the copies of a backup, oldest first."""
@@ -159,7 +160,7 @@ class CopyTable:
 
     def update(self, copy_id: int, **values: Any) -> None:
         """Change columns of a copy, on disk when the call returns."""
-        with self._writer.begin() as connection:
+        with self._beside.begin() as connection:
             connection.execute(update(copies).where(copies.c.id == copy_id).values(**values))
 
     def set_parts(self, copy_id: int, parts: Sequence[CopyPart]) -> None:
@@ -171,7 +172,7 @@ class CopyTable:
     def update_part(self, copy_id: int, name: str, **values: Any) -> None:
         """Change columns of one part of a copy, on disk when the call returns."""
         query = update(copy_parts).where(copy_parts.c.copy_id == copy_id, copy_parts.c.name == name)
-        with self._writer.begin() as connection:
+        with self._beside.begin() as connection:
             connection.execute(query.values(**values))
 
     def delete(self, copy_id: int) -> None:

@@ -54,7 +54,7 @@ class JobTable:
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
-        self._writer = engine.execution_options(writes=True)
+        self._writer = engine.execution_options(writes=True, beside=True)
         self._vault = vault
 
     def encrypted(self, plan: dict[str, Any]) -> bytes:

@@ -122,7 +122,7 @@ def _newest(status: str) -> ScalarSelect[int]:
     inner = backups.alias("newest")
     return (
         select(inner.c.id)
-        .where(inner.c.profile_id == profiles.c.id, inner.c.status == status)
+        .where(inner.c.profile_id == profiles.c.id, inner.c.status == status, inner.c.backupend.is_not(None))
         .order_by(inner.c.backupend.desc(), inner.c.id.desc())
         .limit(1)
         .correlate(profiles)

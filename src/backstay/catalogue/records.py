@@ -172,7 +172,7 @@ class BackupTable:
         if profile_id is not None:
             query = query.where(backups.c.profile_id == profile_id)
         query = query.offset(offset) if offset else query
-        query = query.limit(limit) if limit is not None else query.limit(-1) if offset else query
+        query = query.limit(limit) if limit is not None else query
         with self._engine.connect() as connection:
             return [_backup(row) for row in connection.execute(query)]
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.types import JSON
@@ -173,7 +174,7 @@ jobs = Table(
     Column("warnings_told", Integer, key="warnings_reported", nullable=False),
     Column("warnings_sent", Integer, nullable=False),
     Column("domain_told", String(30), key="domain_reported", nullable=False),
-    Column("paused", Boolean, nullable=False, server_default=text("0")),
+    Column("paused", Boolean, nullable=False, server_default=false()),
 )
 
 tokens = Table(
@@ -293,7 +294,7 @@ alarms = Table(
         "subject",
         unique=True,
         sqlite_where=text("closed IS NULL"),
-        postgresql_where=text("closed IS NULL"),
+        # Of PostgreSQL the migration knows: said here, it would load that dialect at each start.
     ),
     Index("ix_alarms_profile_id", "profile_id"),
     Index("ix_alarms_untold", "untold"),

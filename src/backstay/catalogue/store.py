@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
 
-import sqlalchemy
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError as SqlError
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from backstay.catalogue import sqlite
 from backstay.catalogue.activity import ActivityTable
 from backstay.catalogue.alarms import AlarmTable
 from backstay.catalogue.copies import CopyTable
@@ -22,6 +19,7 @@ from backstay.catalogue.destinations import DestinationTable
 from backstay.catalogue.figures import FigureTable
 from backstay.catalogue.home import Home
 from backstay.catalogue.jobs import JobTable
+from backstay.catalogue.location import catalogue_url
 from backstay.catalogue.newest import NewestBackups
 from backstay.catalogue.observations import ObservationTable
 from backstay.catalogue.profiles import ProfileTable
@@ -31,39 +29,54 @@ from backstay.catalogue.schedules import RunTable, ScheduleTable
 from backstay.catalogue.tokens import TokenTable
 from backstay.catalogue.users import SessionTable, UserTable
 from backstay.catalogue.vault import Vault
-from backstay.errors import BackstayError, ConfigurationError, DiskFullError
+from backstay.errors import ConfigurationError
 
 REVISION = "0004"
-_BUSY_MILLISECONDS = 30_000
-# SQLite reports a disk without space for a page as an error of input and output.
-_LEAST_SPACE = 1 << 16
+PATIENT_SECONDS = 3600.0
+"""For so long work that nobody watches waits for a database that is away."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_Table = TypeVar("_Table")
 
 
 class Catalogue:
-    """The tables of one home; safe to use from several threads and processes."""
+    """The tables of one home, or of several that share a database; safe to use from several threads and processes.
 
-    def __init__(self, engine: Engine, vault: Vault) -> None:
+    Attributes:
+        place: where it is, for people.
+    """
+
+    def __init__(self, engine: Engine, vault: Vault, place: str, patience: float = 0.0) -> None:
         self._engine = engine
         self.vault = vault
-        self.backups = BackupTable(engine)
-        self.profiles = ProfileTable(engine, vault)
-        self.jobs = JobTable(engine, vault)
-        self.tokens = TokenTable(engine)
-        self.destinations = DestinationTable(engine, vault)
-        self.copies = CopyTable(engine)
-        self.schedules = ScheduleTable(engine)
-        self.runs = RunTable(engine)
-        self.recipients = RecipientTable(engine, vault)
-        self.deliveries = DeliveryTable(engine)
-        self.figures = FigureTable(engine)
-        self.activity = ActivityTable(engine)
-        self.counts = CountTable(engine)
-        self.newest = NewestBackups(engine)
-        self.observations = ObservationTable(engine)
-        self.alarms = AlarmTable(engine)
-        self.users = UserTable(engine, vault)
-        self.sessions = SessionTable(engine)
+        self.place = place
+        self._patience = patience
+        self.backups = self._opened(BackupTable(engine))
+        self.profiles = self._opened(ProfileTable(engine, vault))
+        self.jobs = self._opened(JobTable(engine, vault))
+        self.tokens = self._opened(TokenTable(engine))
+        self.destinations = self._opened(DestinationTable(engine, vault))
+        self.copies = self._opened(CopyTable(engine))
+        self.schedules = self._opened(ScheduleTable(engine))
+        self.runs = self._opened(RunTable(engine))
+        self.recipients = self._opened(RecipientTable(engine, vault))
+        self.deliveries = self._opened(DeliveryTable(engine))
+        self.figures = self._opened(FigureTable(engine))
+        self.activity = self._opened(ActivityTable(engine))
+        self.counts = self._opened(CountTable(engine))
+        self.newest = self._opened(NewestBackups(engine))
+        self.observations = self._opened(ObservationTable(engine))
+        self.alarms = self._opened(AlarmTable(engine))
+        self.users = self._opened(UserTable(engine, vault))
+        self.sessions = self._opened(SessionTable(engine))
+
+    def patient(self, seconds: float) -> Catalogue:
+        """Return this catalogue for work that waits so long for a database that is away; it shares the connections."""
+        return Catalogue(self._engine, self.vault, self.place, seconds)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines may work with it."""
+        return self._engine.dialect.name == "postgresql"
 
     def close(self) -> None:
         """Close all connections."""
@@ -77,116 +90,69 @@ class Catalogue:
     ) -> None:
         self.close()
 
+    def _opened(self, table: _Table) -> _Table:
+        if not self.is_shared:
+            return table
+        from backstay.catalogue.retrying import persistent
 
-def open_catalogue(home: Home) -> Catalogue:
+        return persistent(table, self._patience)
+
+
+def open_catalogue(home: Home, *, patience: float = 0.0) -> Catalogue:
     """Open the catalogue of a home, made or brought up to date where needed; profile 1 always exists.
+
+    Args:
+        home: whose; its settings say where the catalogue is.
+        patience: seconds for which this, and all that is asked of the catalogue, waits for a database that is away.
 
     Raises:
         ConfigurationError: the database is damaged, newer than this version, or not to be opened.
+        DatabaseConnectionError: the database's server can't be reached.
     """
-    made = not home.catalogue.exists()
-    if made:
-        home.catalogue.touch(mode=0o600)
-    engine = sqlalchemy.create_engine(
-        f"sqlite:///{home.catalogue}", connect_args={"timeout": _BUSY_MILLISECONDS / 1000}
-    )
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    event.listen(engine, "handle_error", lambda context: _translate(context, home))
+    url = catalogue_url(home)
+    return _open_shared(home, url, patience) if url else _open_own(home)
+
+
+def _open_own(home: Home) -> Catalogue:
+    engine = sqlite.make_engine(home)
     try:
-        _migrate(engine, home)
-        catalogue = Catalogue(engine, Vault(home.key))
+        _migrate(engine, sqlite.revision, str(home.catalogue))
+        catalogue = Catalogue(engine, Vault(home.key), str(home.catalogue))
         catalogue.profiles.create_first()
     except SqlError as error:
         engine.dispose()
-        raise _problem(home, error.orig) from error
+        raise sqlite.problem(home, error.orig) from error
     except BaseException:
         engine.dispose()
         raise
     return catalogue
 
 
-def _translate(context: sqlalchemy.ExceptionContext, home: Home) -> BackstayError | None:
-    """Turn what SQLite refuses, whenever it does, into an error that a user can read; bugs stay what they are."""
-    if isinstance(context.original_exception, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
-        context.original_exception, sqlite3.IntegrityError | sqlite3.ProgrammingError
-    ):
-        return _problem(home, context.original_exception)
-    return None
+def _open_shared(home: Home, url: str, patience: float) -> Catalogue:
+    # Imported here: a home with a catalogue of its own starts without the driver.
+    from backstay.catalogue import postgresql, retrying
 
-
-def _problem(home: Home, original: BaseException | None) -> BackstayError:
-    """Return what a user is shown of a catalogue that cannot be used.
-
-    Only a catalogue that is damaged itself is to be replaced: on a full disk that advice would lose a good one.
-    """
-    code = getattr(original, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return ConfigurationError(
-            f"The catalogue {home.catalogue} is damaged ({original}): put a good copy in its place."
-        )
-    if code == sqlite3.SQLITE_FULL or _free_bytes(home.path) < _LEAST_SPACE:
-        return DiskFullError(
-            f"There is no space left for the catalogue in {home.path}: free some space there and try again."
-        )
-    if code == sqlite3.SQLITE_BUSY:
-        return ConfigurationError(
-            f"The catalogue {home.catalogue} is locked since {_BUSY_MILLISECONDS // 1000} seconds: find what holds it."
-        )
-    return ConfigurationError(f"The catalogue {home.catalogue} can't be used: {original}.")
-
-
-def _free_bytes(folder: Path) -> int:
-    """Return the bytes free on a folder's disk; plenty where that is not known."""
+    engine, place = postgresql.make_engine(url), postgresql.shown(url)
     try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return 1 << 60
+        retried = retrying.retried
+        retried(lambda: _migrate(engine, postgresql.revision, f"in {place}"), patience)
+        catalogue = Catalogue(engine, Vault(home.key), place, patience)
+        catalogue.profiles.create_first()
+    except BaseException:
+        engine.dispose()
+        raise
+    return catalogue
 
 
-def _prepare(connection: Any, record: ConnectionPoolEntry) -> None:
-    del record
-    # SQLAlchemy sends BEGIN itself (below), so that a transaction that writes holds the lock from its start on
-    # and waits for its turn instead of failing in the middle.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-    _write_ahead(cursor)
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _write_ahead(cursor: sqlite3.Cursor) -> None:
-    """Switch to WAL mode; SQLite refuses that at once, without waiting, while another process makes the same switch."""
-    patience = time.monotonic() + _BUSY_MILLISECONDS / 1000
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
-                raise
-        time.sleep(0.01)
-
-
-def _begin(connection: sqlalchemy.Connection) -> None:
-    options = connection.get_execution_options()
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")
-
-
-def _migrate(engine: Engine, home: Home) -> None:
+def _migrate(engine: Engine, revision: Callable[[Connection], str | None], place: str) -> None:
     """Bring the tables to this version's form; costs one small query where they are in it already."""
     with engine.connect() as connection:
-        there = connection.execute(
-            text("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'")
-        ).scalar_one()
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if there else None
+        found = revision(connection)
     if found == REVISION:
         return
     if found is not None and found > REVISION:
         raise ConfigurationError(
-            f"The catalogue {home.catalogue} was written by a newer version of Backstay: install that version."
+            f"The catalogue {place} was written by a newer version of Backstay: install that version."
         )
     # Imported here because it is slow, and needed only when the version of Backstay changes.
     from alembic import command

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from backstay.catalogue import Catalogue, Home, open_catalogue
+from backstay.catalogue import PATIENT_SECONDS, Catalogue, Home, open_catalogue
 from backstay.engine.sending import send_part
 from backstay.errors import BackstayError
 from backstay.processes import BackgroundThread, has_message, receive, send
@@ -65,7 +65,7 @@ class EarlySending:
     def _serve(self, channel: socket.socket) -> None:
         waiting: deque[Path] = deque()
         try:
-            with open_catalogue(self._home) as catalogue:
+            with open_catalogue(self._home, patience=PATIENT_SECONDS) as catalogue:
                 while True:
                     while not waiting or has_message(channel, 0):
                         waiting.extend(Path(path) for path in receive(channel))

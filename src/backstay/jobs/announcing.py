@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from backstay.catalogue import PATIENT_SECONDS
 from backstay.jobs.environment import child_environment
 from backstay.jobs.installation import Installation, open_installation
 
@@ -72,7 +73,7 @@ def send(home: str) -> None:
     from backstay.jobs.alarms import check
     from backstay.jobs.notifications import deliver_due, retry_for_a_while
 
-    with open_installation(Path(home)) as installation:
+    with open_installation(Path(home), patience=PATIENT_SECONDS) as installation:
         check(installation, datetime.now(UTC))
         deliver_due(installation)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

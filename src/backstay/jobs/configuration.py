@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backstay.errors import ConfigurationError
 from backstay.jobs.server_configuration import ServerConfiguration
@@ -42,6 +43,19 @@ class JobsConfiguration(BaseModel):
     )
 
 
+class CatalogueConfiguration(BaseModel):
+    """The table ``[catalogue]``: where profiles, records and all the rest are kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(
+        default="",
+        description="URL of a PostgreSQL database that holds the catalogue, for example "
+        "postgresql://backstay:password@db.example.com/backstay. Empty: the catalogue is a SQLite file in the home. "
+        "The variable BACKSTAY_CATALOGUE says the same and counts more.",
+    )
+
+
 class Configuration(BaseSettings):
     """All settings of one installation."""
 
@@ -55,6 +69,16 @@ class Configuration(BaseSettings):
 
     server: ServerConfiguration = Field(default_factory=ServerConfiguration, description="How the server answers.")
     jobs: JobsConfiguration = Field(default_factory=JobsConfiguration, description="How backups are run.")
+
+    catalogue: Annotated[CatalogueConfiguration, NoDecode] = Field(
+        default_factory=CatalogueConfiguration, description="Where the catalogue is kept."
+    )
+
+    @field_validator("catalogue", mode="before")
+    @classmethod
+    def _of_its_variable(cls, value: object) -> object:
+        """Take the URL that stands in ``BACKSTAY_CATALOGUE`` itself (see ``backstay.catalogue.location``)."""
+        return {"url": value} if isinstance(value, str) else value
 
     @classmethod
     def settings_customise_sources(

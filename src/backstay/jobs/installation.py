@@ -64,17 +64,19 @@ class Installation:
         self.catalogue.close()
 
 
-def open_installation(path: Path | None = None) -> Installation:
+def open_installation(path: Path | None = None, *, patience: float = 0.0) -> Installation:
     """Open a home, made where it is missing.
 
     Args:
         path: the folder; None: ``BACKSTAY_HOME``, or the platform's place for such state.
+        patience: seconds for which the work waits for a catalogue whose database is away (``open_catalogue``).
 
     Raises:
         ConfigurationError: the home or its catalogue cannot be used.
+        DatabaseConnectionError: the server of the catalogue's database can't be reached.
     """
     home = open_home(path)
-    return Installation(home, open_catalogue(home))
+    return Installation(home, open_catalogue(home, patience=patience))
 
 
 def api_secret(installation: Installation) -> str:

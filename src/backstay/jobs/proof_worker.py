@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from backstay.catalogue import PATIENT_SECONDS
 from backstay.errors import BackstayError
 from backstay.jobs.drill import drill_backup, drill_error
 from backstay.jobs.installation import Installation, open_installation
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _end)
     end_with_parent(int(parent))
     try:
-        with open_installation(Path(home)) as installation:
+        with open_installation(Path(home), patience=PATIENT_SECONDS) as installation:
             os.nice(installation.configuration.jobs.niceness)
             (_drill if work == "drill" else _verify)(installation, int(backup_id), storage)
     except (BackstayError, OSError) as error:

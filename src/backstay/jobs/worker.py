@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from backstay.catalogue import Job
+from backstay.catalogue import PATIENT_SECONDS, Job
 from backstay.engine import BackupRun, Plan, Progress, log_header, open_log
 from backstay.errors import BackstayError
 from backstay.jobs import lock, report
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     os.set_inheritable(descriptor, False)
     stopped = _listen_for_stop()
     lock.note_process(descriptor)
-    with open_installation(home) as installation, contextlib.suppress(BackstayError):
+    with open_installation(home, patience=PATIENT_SECONDS) as installation, contextlib.suppress(BackstayError):
         os.nice(installation.configuration.jobs.niceness)
         run_job(installation, backup_id, lambda: bool(stopped))
         return 0

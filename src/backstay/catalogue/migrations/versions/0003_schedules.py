@@ -13,7 +13,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Make the tables of backups that run by themselves."""
-    op.add_column("jobs", sa.Column("paused", sa.Boolean(), nullable=False, server_default=sa.text("0")))
+    op.add_column("jobs", sa.Column("paused", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
         "alarms",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
