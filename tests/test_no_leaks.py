@@ -14,7 +14,7 @@ LARGEST_FILE = 1024 * 1024
 
 # The brackets keep this file from finding itself.
 MACHINE_PATH = re.compile(
-    rb"(?<![\w.*}])/(?:[w]ork/(?:main|shared)|[r]oot/\w|[h]ome/(?!user/|www|example)[a-z]\w*/|[U]sers/\w+/)"
+    rb"(?<![\w.*}])/(?:[w]ork/(?:main|shared)|[r]oot/[\w.]|[h]ome/(?!user/|www|example)[a-z]\w*/|[U]sers/\w+/)"
 )
 
 
@@ -36,7 +36,7 @@ def test_no_file_names_a_place_on_a_machine() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("text", ["{}work/main/src", "in {}root/x", "{}home/joe/site", "file://{}Users/joe/site"])
+@pytest.mark.parametrize("text", ["{}work/main/src", "in {}root/x", "{}root/.profile", "{}home/joe/site", "file://{}Users/joe/site"])
 def test_a_place_on_a_machine_is_recognised(text: str) -> None:
     assert MACHINE_PATH.search(text.format("/").encode()) is not None
 
