@@ -36,7 +36,9 @@ def test_no_file_names_a_place_on_a_machine() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("text", ["{}work/main/src", "in {}root/x", "{}root/.profile", "{}home/joe/site", "file://{}Users/joe/site"])
+@pytest.mark.parametrize(
+    "text", ["{}work/main/src", "in {}root/x", "{}root/.profile", "{}home/joe/site", "file://{}Users/joe/site"]
+)
 def test_a_place_on_a_machine_is_recognised(text: str) -> None:
     assert MACHINE_PATH.search(text.format("/").encode()) is not None
 
