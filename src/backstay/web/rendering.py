@@ -85,7 +85,7 @@ def ago(when: datetime | None) -> Markup:
     utc = when.astimezone(UTC)
     seconds = (datetime.now(UTC) - utc).total_seconds()
     text = f"{span(abs(seconds))} ago" if seconds >= 0 else f"in {span(-seconds)}"
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
+    return Markup('<time class="ago" datetime="{}" title="{} UTC">{}</time>').format(
         utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%Y-%m-%d %H:%M"), text
     )
 
@@ -141,7 +141,7 @@ def _environment() -> jinja2.Environment:
         finalize=_finalized,
     )
     environment.filters.update(size=size, moment=moment, ago=ago, span=span, counted=counted, name=name, quoted=quoted)
-    environment.globals.update(asset=asset, forgery_field=FORGERY_FIELD, navigation=NAVIGATION, here=_is_here)
+    environment.globals.update(asset=asset, forgery_field=FORGERY_FIELD, main_pages=NAVIGATION, here=_is_here)
     environment.globals["m"] = environment.get_template("macros.html").module
     return environment
 
