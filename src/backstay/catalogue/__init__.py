@@ -6,6 +6,7 @@ from backstay.catalogue.counts import Counts, Earlier, Emptied, Usual
 from backstay.catalogue.destinations import DestinationOptions, NamedDestination
 from backstay.catalogue.home import ENVIRONMENT_VARIABLE, Home, default_home, open_home
 from backstay.catalogue.jobs import Job
+from backstay.catalogue.journal import JournalEntry, JournalSearch
 from backstay.catalogue.newest import CompleteBackup, FailedBackup
 from backstay.catalogue.observations import Observation
 from backstay.catalogue.profiles import Profile
@@ -36,6 +37,8 @@ __all__ = [
     "Finding",
     "Home",
     "Job",
+    "JournalEntry",
+    "JournalSearch",
     "NamedDestination",
     "Observation",
     "Profile",

@@ -19,6 +19,7 @@ from backstay.catalogue.destinations import DestinationTable
 from backstay.catalogue.figures import FigureTable
 from backstay.catalogue.home import Home
 from backstay.catalogue.jobs import JobTable
+from backstay.catalogue.journal import JournalTable
 from backstay.catalogue.location import catalogue_url
 from backstay.catalogue.newest import NewestBackups
 from backstay.catalogue.observations import ObservationTable
@@ -68,6 +69,7 @@ class Catalogue:
         self.alarms = self._opened(AlarmTable(engine))
         self.users = self._opened(UserTable(engine, vault))
         self.sessions = self._opened(SessionTable(engine))
+        self.journal = self._opened(JournalTable(engine))
 
     def patient(self, seconds: float) -> Catalogue:
         """Return this catalogue for work that waits so long for a database that is away; it shares the connections."""

@@ -56,6 +56,17 @@ class CatalogueConfiguration(BaseModel):
     )
 
 
+class JournalConfiguration(BaseModel):
+    """The table ``[journal]``: how long it is remembered who did what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keep_days: int = Field(default=1095, ge=1, le=36500, description="Days after which an entry is forgotten.")
+    keep_entries: int = Field(
+        default=200_000, ge=1000, description="Entries that are kept at most; the oldest are forgotten first."
+    )
+
+
 class Configuration(BaseSettings):
     """All settings of one installation."""
 
@@ -69,6 +80,9 @@ class Configuration(BaseSettings):
 
     server: ServerConfiguration = Field(default_factory=ServerConfiguration, description="How the server answers.")
     jobs: JobsConfiguration = Field(default_factory=JobsConfiguration, description="How backups are run.")
+    journal: JournalConfiguration = Field(
+        default_factory=JournalConfiguration, description="How long the journal remembers who did what."
+    )
 
     catalogue: Annotated[CatalogueConfiguration, NoDecode] = Field(
         default_factory=CatalogueConfiguration, description="Where the catalogue is kept."

@@ -107,7 +107,7 @@ class Pages:
     def _answer(self, route: PageRoute, request: Request, form: FormData) -> Response:
         visit, visitor = self._visit(request, form)
         try:
-            response = _refusal(route, visit) or route.handler(visit)
+            response = _refusal(route, visit) or _answered(route, visit)
         except BackstayError as error:
             response = visit.page("problem.html", _status(error), sentence=str(error))
         except Exception:  # noqa: BLE001 - the boundary of the process: a bug is written to the log
@@ -131,6 +131,14 @@ class Pages:
         new = "" if known else secrets.token_urlsafe(32)
         visit.token = form_token(known or new)
         return visit, new
+
+
+def _answered(route: PageRoute, visit: Visit) -> Response:
+    """Return a page's answer; what it changed is written into the journal, where its handler did not do so."""
+    response = route.handler(visit)
+    if route.verb == "POST" and route.needs is not None and response.status_code < 400 and not visit.noted:
+        visit.note(route.path.strip("/"), visit.request.url.path)
+    return response
 
 
 def _refusal(route: PageRoute, visit: Visit) -> Response | None:

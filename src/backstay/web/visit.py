@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from backstay.catalogue.users import Session, User
+from backstay.jobs import journal
 from backstay.jobs.installation import Installation
 from backstay.jobs.users import Role
 from backstay.web.rendering import html
@@ -32,6 +33,7 @@ class Visit:
         form: fields of a POST, the token against forgery among them, already checked.
         token: to be put into each form, against forgery.
         notice: a sentence to be shown once, of the request before.
+        noted: whether what was done stands in the journal.
     """
 
     installation: Installation
@@ -41,6 +43,7 @@ class Visit:
     form: FormData = field(default_factory=FormData)
     token: str = field(default="", repr=False)
     notice: str = ""
+    noted: bool = False
 
     @property
     def who(self) -> User:
@@ -86,6 +89,18 @@ class Visit:
         if self.notice:
             response.delete_cookie(NOTICE_COOKIE, secure=True, path="/")
         return response
+
+    def note(self, action: str, subject: str, /, **details: object) -> None:
+        """Write into the journal what was done by this request.
+
+        Args:
+            action: in a few words: ``backup deleted``.
+            subject: what it was done to: ``backup 12``.
+            details: what else is to be known: texts, numbers, truths; never a secret.
+        """
+        who = self.user.name if self.user is not None else ""
+        journal.note(self.installation, who, journal.PAGE, action, subject, details, self.address)
+        self.noted = True
 
     def redirect(self, path: str, notice: str = "") -> Response:
         """Return an answer that leads on to a page of ours, where a sentence is shown once."""
