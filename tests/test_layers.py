@@ -47,6 +47,11 @@ def test_every_room_imports_only_from_the_rooms_below_it() -> None:
         ("jobs/breach.py", "import backstay.server", "each package imports only from those below it"),
         ("surplus.py", "", "each package imports only from those below it"),
         ("databases/breach.py", "import backstay.archives", "archives, databases and storage stand on their own"),
+        (
+            "repository/breach.py",
+            "import backstay.catalogue",
+            "the repository knows destinations and the data of archives",
+        ),
         ("client/breach.py", "import backstay.catalogue", "the client does not know the server's side"),
         ("engine/breach.py", "import starlette", "the engine and restore do not know HTTP"),
     ],

@@ -188,6 +188,18 @@ class DiskFullError(StorageError):
     exit_code = 31
 
 
+class RepositoryError(BackstayError):
+    """A repository cannot be used, or does not allow what was asked."""
+
+    exit_code = 32
+
+
+class DamagedRepositoryError(DamagedArchiveError):
+    """A file of a repository is missing, cut short, or not what was written."""
+
+    exit_code = 33
+
+
 class BackupFailedError(BackstayError):
     """A backup was started and did not come to a good end."""
 

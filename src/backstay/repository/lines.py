@@ -1,0 +1,161 @@
+"""The lines of a snapshot: what the manifest of an archive says of each path, and the chunks of its content.
+
+Lines are kept in chunks like everything else. Where one ends and the next begins depends on the paths alone, so that a
+change of one file changes one chunk of lines; and so it is with the lists of those chunks.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from backstay.archives.entries import EntryType, ManifestLine
+from backstay.archives.manifest import pack_line, parse_line
+from backstay.archives.names import path_bytes
+from backstay.errors import DamagedArchiveError, DamagedRepositoryError
+from backstay.repository.layout import LINES, LIST, ChunkRef, Snapshot, pack_refs, parse_refs
+from backstay.repository.opened import Repository
+
+_LINES_MASK = 31
+_MOST_LINES = 256
+_MOST_BYTES = 256 << 10
+_LIST_MASK = 127
+_MOST_LIST = 1024
+_OWN = b',"crc":'
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One path of a snapshot.
+
+    Attributes:
+        line: what the manifest says of it.
+        text: that, as the manifest has it, without a place in an archive.
+        crc: CRC-32 of a file's content.
+        chunks: the pieces of a file's content, in order.
+    """
+
+    line: ManifestLine
+    text: bytes
+    crc: int
+    chunks: tuple[ChunkRef, ...]
+
+    @property
+    def deflated(self) -> int:
+        """Bytes of the content as one deflate stream."""
+        return sum(ref.deflated for ref in self.chunks) + 2
+
+
+def file_line(line: ManifestLine, crc: int, chunks: tuple[ChunkRef, ...]) -> Line:
+    """Make the line of a file."""
+    return Line(line, pack_line(line), crc, chunks)
+
+
+def other_line(line: ManifestLine) -> Line:
+    """Make the line of a folder or a link."""
+    return Line(line, pack_line(line), 0, ())
+
+
+def pack(line: Line) -> bytes:
+    """Write a line as the repository keeps it."""
+    if line.line.type is not EntryType.FILE:
+        return line.text
+    chunks = base64.b64encode(pack_refs(list(line.chunks)))
+    return line.text[:-2] + b',"crc":%d,"chunks":"%s"}\n' % (line.crc, chunks)
+
+
+def parse(text: bytes) -> Line:
+    """Read what `pack` wrote.
+
+    Raises:
+        DamagedRepositoryError: it makes no sense.
+    """
+    try:
+        line = parse_line(text)
+        if line.type is not EntryType.FILE:
+            return Line(line, text, 0, ())
+        cut = text.rindex(_OWN)
+        own = json.loads(b"{" + text[cut + 1 :])
+        chunks = tuple(parse_refs(base64.b64decode(own["chunks"], validate=True)))
+        if type(own["crc"]) is not int or sum(ref.size for ref in chunks) != line.size:
+            raise ValueError(line.path)  # noqa: TRY301 - one error is made of all
+        return Line(line, text[:cut] + b"}\n", own["crc"], chunks)
+    except (DamagedArchiveError, ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise DamagedRepositoryError("A line of a backup's list of files makes no sense.") from error
+
+
+class LineWriter:
+    """Cuts lines into chunks, and what refers to them likewise.
+
+    Args:
+        store: stores a chunk of a kind.
+    """
+
+    def __init__(self, store: Callable[[bytes, int], ChunkRef]) -> None:
+        self._store = store
+        self._lines: list[bytes] = []
+        self._bytes = 0
+        self._refs: list[ChunkRef] = []
+        self._lists: list[ChunkRef] = []
+
+    def add(self, line: Line) -> None:
+        """Add a line behind those before."""
+        text = pack(line)
+        self._lines.append(text)
+        self._bytes += len(text)
+        ends = not zlib.crc32(path_bytes(line.line.path)) & _LINES_MASK
+        if ends or len(self._lines) >= _MOST_LINES or self._bytes >= _MOST_BYTES:
+            self._end_lines()
+
+    def _end_lines(self) -> None:
+        ref = self._store(b"".join(self._lines), LINES)
+        self._lines.clear()
+        self._bytes = 0
+        self._refs.append(ref)
+        if not ref.identity[0] & _LIST_MASK or len(self._refs) >= _MOST_LIST:
+            self._end_list()
+
+    def _end_list(self) -> None:
+        self._lists.append(self._store(pack_refs(self._refs), LIST))
+        self._refs.clear()
+
+    def finish(self) -> list[ChunkRef]:
+        """End the last chunks; give the references to the lists."""
+        if self._lines:
+            self._end_lines()
+        if self._refs:
+            self._end_list()
+        return self._lists
+
+
+def segments(repository: Repository, snapshot: Snapshot) -> Iterator[ChunkRef]:
+    """Give the chunks with the lines of a snapshot, in order.
+
+    Raises:
+        DamagedRepositoryError: a list of them is missing or damaged.
+    """
+    for content in repository.contents(snapshot.lists):
+        yield from parse_refs(content)
+
+
+def lines_of(content: bytes) -> list[Line]:
+    """Give the lines of a chunk of lines.
+
+    Raises:
+        DamagedRepositoryError: one makes no sense.
+    """
+    return [parse(text) for text in content.splitlines(keepends=True)]
+
+
+def lines(repository: Repository, snapshot: Snapshot) -> Iterator[Line]:
+    """Give the lines of a snapshot.
+
+    Raises:
+        DamagedRepositoryError: some are missing or damaged.
+    """
+    for content in repository.contents(list(segments(repository, snapshot))):
+        yield from lines_of(content)

@@ -1,0 +1,392 @@
+"""A repository that is open: its chunks and its snapshots."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from backstay.archives.codec import EMPTY_STREAM, inflate_pieces
+from backstay.archives.parts import disk_errors
+from backstay.errors import (
+    ConfigurationError,
+    DamagedArchiveError,
+    DamagedRepositoryError,
+    NotFoundError,
+    RepositoryError,
+    UsageError,
+)
+from backstay.repository import marks
+from backstay.repository.index import Index, Place
+from backstay.repository.keys import (
+    AVERAGE,
+    Description,
+    Keys,
+    describe,
+    pack_description,
+    parse_description,
+    unlock,
+)
+from backstay.repository.layout import (
+    ChunkRef,
+    Snapshot,
+    form_of,
+    pack_snapshot,
+    parse_snapshot_body,
+    snapshot_body,
+    unpack_snapshot,
+)
+from backstay.repository.packs import FOLDER, is_pack_name, pack_name, read_table
+from backstay.repository.store import Found, Store
+
+DESCRIPTION = "backstay-repository.json"
+COPY = "backstay-repository-copy.json"
+SNAPSHOTS = "snapshots"
+_SNAPSHOT = b"snapshot"
+_READERS = 4
+_MOST_AT_ONCE = 4 << 20
+_GAP = 16 << 10
+
+
+class Repository:
+    """Made by `create_repository` and `open_repository`. Close it, or use it in a ``with`` statement.
+
+    Attributes:
+        description: what it says of itself.
+        keys: what opens it.
+        store: its files.
+        index: where its chunks are.
+        state: the folder of this machine where the index lies, and packs while they are made.
+    """
+
+    def __init__(self, store: Store, description: Description, keys: Keys, state: Path) -> None:
+        self.description = description
+        self.keys = keys
+        self.store = store
+        self.state = state
+        with disk_errors(state):
+            self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.index = Index(state / "index.sqlite", description.id)
+        self.unreadable: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"Repository({self.store.url!r}, encrypted={self.description.encrypted})"
+
+    @property
+    def work(self) -> Path:
+        """Where packs are made."""
+        return self.state / "work"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the index and the destination."""
+        self.index.close()
+        self.store.close()
+
+    # ------------------------------------------------------------------ the index
+
+    def refresh(self) -> list[marks.Mark]:
+        """Bring the index in line with the packs that are there, and with what is not to be used any more.
+
+        Returns:
+            The marks that are there. Packs whose tables are unreadable are named in ``unreadable``.
+        """
+        found_marks = marks.marks(self.store)
+        there = {file.name: file for file in self.store.list(FOLDER) if is_pack_name(file.name)}
+        known = self.index.packs()
+        gone = [name for name, size in known.items() if name not in there or there[name].size != size]
+        new = [file for name, file in there.items() if name not in known or known[name] != file.size]
+        if gone:
+            self.index.drop_packs(gone)
+        self.unreadable = []
+        with ThreadPoolExecutor(_READERS, "backstay-tables") as pool:
+            for file, problem in zip(new, pool.map(self._add_pack, new), strict=True):
+                if problem:
+                    self.unreadable.append(file.name)
+        self.index.set_marks(
+            {name for mark in found_marks for name in mark.packs},
+            {pair for mark in found_marks for pair in mark.damaged},
+        )
+        return found_marks
+
+    def _add_pack(self, file: Found) -> bool:
+        """Note a pack in the index; return whether its tables are unreadable."""
+        try:
+            rows = read_table(self.store, self.keys, file)
+        except DamagedRepositoryError:
+            return True
+        except NotFoundError:
+            return False
+        self.index.add_pack(file.name, file.size, rows)
+        return False
+
+    # ------------------------------------------------------------------ chunks
+
+    def deflated(self, refs: Sequence[ChunkRef]) -> Iterator[bytes]:
+        """Give the deflated bytes of chunks, in order, each held to its form.
+
+        Raises:
+            DamagedRepositoryError: one of them is not there, or not what was written.
+        """
+        places = [self._places(ref) for ref in refs]
+        start = 0
+        while start < len(refs):
+            end = _side_by_side(places, start, self.keys.seal_size)
+            first, last = places[start][0], places[end - 1][0]
+            data = b""
+            with contextlib.suppress(NotFoundError):
+                length = last.offset + last.ref.deflated + self.keys.seal_size - first.offset
+                data = self.store.read(pack_name(first.pack), first.offset, length)
+            for number in range(start, end):
+                place = places[number][0]
+                offset = place.offset - first.offset
+                stored = data[offset : offset + place.ref.deflated + self.keys.seal_size]
+                opened = self._opened(refs[number], stored)
+                yield self._elsewhere(refs[number]) if opened is None else opened
+            start = end
+
+    def _places(self, ref: ChunkRef) -> list[Place]:
+        found = [place for place in self.index.places(ref.identity) if place.ref == ref]
+        if not found:
+            # Another process may have moved it, or stored it since the index was read.
+            self.refresh()
+            found = [place for place in self.index.places(ref.identity) if place.ref == ref]
+        if not found:
+            raise DamagedRepositoryError(f"The chunk {ref.identity.hex()} of the repository is missing.")
+        return found
+
+    def _opened(self, ref: ChunkRef, stored: bytes) -> bytes | None:
+        """Give the deflated bytes of a chunk from what a pack holds; None where that is not what was written."""
+        opened = self.keys.open(stored, ref.identity)
+        if opened is None or len(opened) != ref.deflated or form_of(opened) != ref.form:
+            return None
+        return opened
+
+    def _elsewhere(self, ref: ChunkRef) -> bytes:
+        """Read a chunk from wherever it is whole, with an index that was read anew."""
+        self.refresh()
+        for place in self.index.places(ref.identity):
+            if place.ref == ref and (found := self.read_place(place)) is not None:
+                return found
+        raise DamagedRepositoryError(f"The chunk {ref.identity.hex()} of the repository is damaged or missing.")
+
+    def read_place(self, place: Place) -> bytes | None:
+        """Read the deflated bytes of a chunk at one place; None where they are not what was written."""
+        return self._opened(place.ref, self.stored(place))
+
+    def stored(self, place: Place) -> bytes:
+        """Read what a pack holds at a place, whatever that is; nothing where the pack is gone."""
+        try:
+            return self.store.read(pack_name(place.pack), place.offset, place.ref.deflated + self.keys.seal_size)
+        except NotFoundError:
+            return b""
+
+    def is_whole(self, ref: ChunkRef, stored: bytes) -> bool:
+        """Say whether what a pack holds of a chunk is what was written, by its content."""
+        opened = self._opened(ref, stored)
+        return opened is not None and self.inflated(ref, opened) is not None
+
+    def contents(self, refs: Sequence[ChunkRef]) -> Iterator[bytes]:
+        """Give the content of chunks, in order, each held to its identity.
+
+        Raises:
+            DamagedRepositoryError: one of them is not there, or not what was written.
+        """
+        for ref, deflated in zip(refs, self.deflated(refs), strict=True):
+            content = self.inflated(ref, deflated)
+            if content is None:
+                raise DamagedRepositoryError(f"The chunk {ref.identity.hex()} of the repository is damaged.")
+            yield content
+
+    def inflated(self, ref: ChunkRef, deflated: bytes) -> bytes | None:
+        """Give the content of a chunk; None where it is not what the chunk's identity says."""
+        try:
+            content = b"".join(inflate_pieces((deflated, EMPTY_STREAM), ref.size))
+        except DamagedArchiveError:
+            return None
+        return content if self.keys.identity(content) == ref.identity else None
+
+    # ------------------------------------------------------------------ snapshots
+
+    def snapshot_ids(self) -> list[str]:
+        """List the identities of the snapshots."""
+        return [file.name for file in self.store.list(SNAPSHOTS) if _is_id(file.name)]
+
+    def snapshot(self, identity: str) -> Snapshot:
+        """Read a snapshot.
+
+        Raises:
+            NotFoundError: there is none.
+            DamagedRepositoryError: it is not what was written.
+        """
+        try:
+            data = self.store.read_all(f"{SNAPSHOTS}/{identity}")
+        except NotFoundError as error:
+            raise NotFoundError(f"The repository has no backup {identity}: see them with 'repository show'.") from error
+        sealed = unpack_snapshot(identity, data)
+        body = self.keys.open(sealed, _SNAPSHOT + bytes.fromhex(identity))
+        if body is None:
+            raise DamagedRepositoryError(f"The backup {identity} of the repository is damaged: it can't be decrypted.")
+        return parse_snapshot_body(identity, body)
+
+    def snapshots(self) -> tuple[list[Snapshot], list[str]]:
+        """Read all snapshots.
+
+        Returns:
+            Those that are whole, oldest first, and the identities of those that are damaged.
+        """
+        whole, damaged = [], []
+        for identity in self.snapshot_ids():
+            try:
+                whole.append(self.snapshot(identity))
+            except DamagedRepositoryError:
+                damaged.append(identity)
+            except NotFoundError:
+                continue
+        return sorted(whole, key=lambda snapshot: (snapshot.created, snapshot.id)), damaged
+
+    def find(self, prefix: str) -> str:
+        """Give the identity of the snapshot that begins so.
+
+        Raises:
+            NotFoundError: none does.
+            UsageError: several do.
+        """
+        found = [identity for identity in self.snapshot_ids() if identity.startswith(prefix.lower())]
+        if not found or not prefix:
+            raise NotFoundError(f"The repository has no backup {prefix[:40]!r}: see them with 'repository show'.")
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} backups of the repository begin with {prefix}: give more digits.")
+        return found[0]
+
+    def put_snapshot(self, snapshot: Snapshot) -> None:
+        """Write a snapshot: from now on the backup is there."""
+        purpose = _SNAPSHOT + bytes.fromhex(snapshot.id)
+        data = pack_snapshot(snapshot.id, self.keys.seal(snapshot_body(snapshot), purpose))
+        self.store.put(f"{SNAPSHOTS}/{snapshot.id}", data, locked=True)
+
+    def remove_snapshot(self, identity: str) -> None:
+        """Let go of a snapshot; `prune` gives back the space of what nothing else needs.
+
+        Raises:
+            NotFoundError: there is none.
+            StorageError: the service refuses, as it does while it is locked.
+        """
+        if identity not in self.snapshot_ids():
+            raise NotFoundError(f"The repository has no backup {identity[:40]}: see them with 'repository show'.")
+        self.store.delete(f"{SNAPSHOTS}/{identity}")
+
+
+def _is_id(name: str) -> bool:
+    return len(name) == 16 and all(letter in "0123456789abcdef" for letter in name)
+
+
+def _side_by_side(places: list[list[Place]], start: int, seal: int) -> int:
+    """Give the end of the chunks from one on that are read at once: near each other, in order, in one pack."""
+    first = places[start][0]
+    before = first
+    end = start + 1
+    while end < len(places):
+        place = places[end][0]
+        behind = before.offset + before.ref.deflated + seal
+        if place.pack != first.pack or not behind <= place.offset <= behind + _GAP:
+            break
+        if place.offset + place.ref.deflated - first.offset > _MOST_AT_ONCE:
+            break
+        before = place
+        end += 1
+    return end
+
+
+def create_repository(
+    store: Store, state: Path, *, passphrase: str | None = None, average: int = AVERAGE
+) -> Repository:
+    """Make a repository.
+
+    Args:
+        store: where; its folder must be empty.
+        state: a folder of this machine for its index.
+        passphrase: encrypts it; None: it is not encrypted.
+        average: bytes of a piece of a large file.
+
+    Raises:
+        UsageError: there is something there already.
+        BackstayError: it cannot be written there.
+    """
+    if next(store.names(), None) is not None:
+        raise UsageError(f"There is something at {store.url} already: choose another name or place.")
+    description, keys = describe(passphrase, average=average)
+    data = pack_description(description)
+    store.put(COPY, data, locked=True)
+    store.put(DESCRIPTION, data, locked=True)
+    return Repository(store, description, keys, state)
+
+
+def open_repository(
+    store: Store, state: Path, *, passphrase: str | None = None, secret: bytes | None = None
+) -> Repository:
+    """Open a repository.
+
+    Args:
+        store: where it lies.
+        state: a folder of this machine for its index.
+        passphrase: that it was made with, where it is encrypted.
+        secret: instead, what ``keys.secret`` was.
+
+    Raises:
+        NotFoundError: there is none.
+        WrongPasswordError: it is encrypted, and what was given does not open it.
+        DamagedRepositoryError: both copies of its description are damaged.
+    """
+    description = read_description(store)
+    return Repository(store, description, unlock(description, passphrase=passphrase, secret=secret), state)
+
+
+def read_description(store: Store) -> Description:
+    """Read the description of a repository, from its first copy that is whole.
+
+    Raises:
+        NotFoundError: there is none.
+        DamagedRepositoryError: it is damaged.
+    """
+    problem: DamagedRepositoryError | None = None
+    for name in (DESCRIPTION, COPY):
+        try:
+            return parse_description(store.read_all(name))
+        except NotFoundError:
+            continue
+        except DamagedRepositoryError as error:
+            problem = error
+        except ConfigurationError:
+            raise
+    if problem is not None:
+        raise problem
+    raise NotFoundError(f"There is no repository at {store.url}: make one with 'backstay repository create'.")
+
+
+def remove_repository(repository: Repository) -> None:
+    """Delete a repository with everything in it, and close it.
+
+    Raises:
+        RepositoryError: somebody writes to it.
+        StorageError: the service refuses, as it does while files are locked.
+    """
+    if marks.writers(repository.store):
+        raise RepositoryError("Somebody writes to the repository: wait for the end of that, then remove it.")
+    names = sorted(repository.store.names(), key=lambda name: (name in {DESCRIPTION, COPY}, name))
+    for name in names:
+        repository.store.delete(name)
+    state = repository.state
+    repository.close()
+    shutil.rmtree(state, ignore_errors=True)

@@ -1,0 +1,251 @@
+"""Giving back the space of what no snapshot needs any more, while others write.
+
+What is condemned stays condemned: a chunk of such a pack that turns out to be needed, because a writer that did not
+know has referred to it, is copied into another pack before the pack is deleted. So whatever several of these do at
+once, and wherever one of them stops, nothing that a snapshot needs is lost (`backstay.repository.marks`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from backstay.errors import RepositoryError, StorageError
+from backstay.repository import marks
+from backstay.repository.index import Place
+from backstay.repository.layout import ChunkRef, Row
+from backstay.repository.marks import Mark
+from backstay.repository.opened import Repository
+from backstay.repository.packs import FOLDER, PACK_SIZE, PackBuilder, pack_name
+from backstay.repository.reachable import Reachable
+from backstay.repository.work import WorkFolder, is_dead, remove_folder
+
+_HALF = 0.5
+_SMALL = PACK_SIZE // 4
+_MANY_SMALL = 16
+_CLOCKS = 300.0
+"""Seconds by which clocks may differ; where they differ by more, packs are copied that need not be."""
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What was done.
+
+    Attributes:
+        deleted: packs that were deleted.
+        freed: their bytes.
+        rewritten: packs of which the rest was copied into others.
+        copied: bytes that were copied.
+        waiting: packs that are deleted once the writers that run now have ended.
+        locked: packs that the service does not let go of yet.
+        kept: packs with damaged chunks that are needed and lie nowhere else, or with unreadable tables.
+    """
+
+    deleted: int = 0
+    freed: int = 0
+    rewritten: int = 0
+    copied: int = 0
+    waiting: int = 0
+    locked: int = 0
+    kept: list[str] = field(default_factory=list)
+
+
+def prune(repository: Repository, *, on_step: Callable[[str], None] = lambda _: None) -> Pruned:
+    """Delete what no snapshot needs.
+
+    Args:
+        repository: whose.
+        on_step: called with what is being done.
+
+    Raises:
+        RepositoryError: somebody else prunes it, or a snapshot cannot be read.
+        BackstayError: something could not be read or written; nothing that is needed is lost.
+    """
+    identity = marks.new_id()
+    folder = WorkFolder(repository.work, identity)
+    marks.register(repository.store, marks.Writer(identity, "prune", time.time()))
+    try:
+        others = [writer for writer in _living(repository) if writer.id != identity]
+        if any(writer.task == "prune" for writer in others):
+            raise RepositoryError("Somebody else prunes the repository: wait for the end of that.")
+        return _Prune(repository, folder, identity, on_step).run()
+    finally:
+        folder.remove()
+        marks.deregister(repository.store, identity)
+
+
+def _living(repository: Repository) -> list[marks.Writer]:
+    """List the writers, with those taken off that are dead."""
+    living = []
+    for writer in marks.writers(repository.store):
+        if is_dead(repository.work, writer.id) or writer.is_stale(time.time()):
+            marks.deregister(repository.store, writer.id)
+            remove_folder(repository.work, writer.id)
+        else:
+            living.append(writer)
+    return living
+
+
+class _Prune:
+    def __init__(
+        self, repository: Repository, folder: WorkFolder, identity: str, on_step: Callable[[str], None]
+    ) -> None:
+        self._repository = repository
+        self._folder = folder
+        self._identity = identity
+        self._on_step = on_step
+        self._reachable = Reachable(repository)
+        self._done = Pruned()
+        self._builder: PackBuilder | None = None
+
+    def run(self) -> Pruned:
+        repository = self._repository
+        self._on_step("looking for what is needed")
+        repository.refresh()
+        needed = self._reachable.all()
+        condemned = self._condemn(needed)
+        if condemned:
+            marks.put_mark(repository.store, Mark(marks.new_id(), tuple(condemned)))
+        self._delete_condemned()
+        self._done.kept += repository.unreadable
+        return self._done
+
+    # ------------------------------------------------------------------ what goes
+
+    def _condemn(self, needed: set[ChunkRef]) -> list[str]:
+        """Choose the packs that go; copy what is needed of them into others."""
+        index = self._repository.index
+        condemned_before, damaged = index.marked()
+        homes: set[ChunkRef] = set()
+        gone: list[str] = []
+        rewritten: list[tuple[str, list[Row]]] = []
+        small: list[tuple[str, list[Row]]] = []
+        young = self._young()
+        for name, size in index.packs().items():
+            if name in condemned_before or name in young:
+                continue
+            rows = index.rows(name)
+            good = [row for row in rows if row.ref in needed and (name, row.ref.identity) not in damaged]
+            mine = [row for row in good if row.ref not in homes]
+            homes.update(row.ref for row in mine)
+            bad = [row for row in rows if (name, row.ref.identity) in damaged and row.ref in needed]
+            if any(not self._is_elsewhere(row.ref) for row in bad):
+                self._done.kept.append(name)
+                continue
+            live = sum(row.ref.deflated for row in mine)
+            if not mine:
+                gone.append(name)
+            elif bad or live < _HALF * sum(row.ref.deflated for row in rows):
+                rewritten.append((name, mine))
+            elif size < _SMALL:
+                small.append((name, mine))
+        if len(small) >= _MANY_SMALL:
+            rewritten += small
+        return gone + self._copied(rewritten)
+
+    def _young(self) -> set[str]:
+        """Give the packs that writers which run now may have made: they are likely to be needed soon."""
+        begun = [writer.started for writer in self._others()]
+        if not begun:
+            return set()
+        since = datetime.fromtimestamp(min(begun) - _CLOCKS, UTC)
+        found = self._repository.store.list(FOLDER)
+        return {file.name for file in found if file.modified is None or file.modified >= since}
+
+    def _is_elsewhere(self, ref: ChunkRef) -> bool:
+        return ref in self._repository.index.usable([ref.identity]).get(ref.identity, ())
+
+    def _copied(self, packs: Iterable[tuple[str, list[Row]]]) -> list[str]:
+        """Copy chunks of packs into others; give the packs of which all of them arrived."""
+        done = []
+        for name, rows in packs:
+            self._on_step(f"rewriting the pack {name}")
+            if self._copy(Place(name, row.offset, row.ref, row.kind) for row in rows):
+                done.append(name)
+            else:
+                self._done.kept.append(name)
+        self._send()
+        self._done.rewritten += len(done)
+        return done
+
+    def _copy(self, places: Iterable[Place]) -> bool:
+        """Copy chunks that are whole; give whether all were."""
+        whole = True
+        for place in places:
+            stored = self._repository.stored(place)
+            if not self._repository.is_whole(place.ref, stored):
+                whole = False
+                continue
+            if self._builder is None:
+                self._builder = PackBuilder(self._folder.path, self._repository.keys)
+            self._builder.add(place.ref, stored, place.kind)
+            self._done.copied += len(stored)
+            if self._builder.is_full:
+                self._send()
+        return whole
+
+    def _send(self) -> None:
+        if self._builder is None:
+            return
+        pack = self._builder.finish()
+        self._builder = None
+        self._repository.store.put_file(pack_name(pack.id), pack.path, pack.digest, locked=True)
+        pack.path.unlink()
+        self._repository.index.add_pack(pack.id, pack.size, pack.rows)
+        marks.beat(self._repository.store, self._identity)
+
+    # ------------------------------------------------------------------ what was condemned, now or before
+
+    def _delete_condemned(self) -> None:
+        repository = self._repository
+        # In this order: marks, writers, marks and packs again, snapshots. See `backstay.repository.marks`.
+        found = [marks.waiting(repository.store, mark, self._others()) for mark in marks.marks(repository.store)]
+        living = {writer.id for writer in self._others()}
+        repository.refresh()
+        needed = self._reachable.all()
+        there = repository.index.packs()
+        matured = [mark for mark in found if not living.intersection(mark.waits_for or ())]
+        self._done.waiting = sum(name in there for mark in found if mark not in matured for name in mark.packs)
+        left = {name for mark in matured for name in mark.packs if name in there and not self._delete(name, needed)}
+        there = repository.index.packs()
+        for mark in matured:
+            packs = tuple(name for name in mark.packs if name in left)
+            damaged = tuple(pair for pair in mark.damaged if pair[0] in there)
+            if not packs and not damaged:
+                marks.delete_mark(repository.store, mark)
+            elif (packs, damaged) != (mark.packs, mark.damaged):
+                marks.put_mark(repository.store, replace(mark, packs=packs, damaged=damaged))
+
+    def _others(self) -> list[marks.Writer]:
+        return [writer for writer in _living(self._repository) if writer.id != self._identity]
+
+    def _delete(self, name: str, needed: set[ChunkRef]) -> bool:
+        """Delete a condemned pack, with what is needed of it copied before; give whether it is gone."""
+        repository = self._repository
+        self._on_step(f"deleting the pack {name}")
+        saved = [
+            Place(name, row.offset, row.ref, row.kind)
+            for row in repository.index.rows(name)
+            if row.ref in needed and not self._is_elsewhere(row.ref)
+        ]
+        if saved:
+            whole = self._copy(saved)
+            self._send()
+            if not whole:
+                self._done.kept.append(name)
+                return False
+        size = repository.index.packs().get(name)
+        if size is None:
+            # It is in two marks.
+            return True
+        try:
+            repository.store.delete(pack_name(name))
+        except StorageError:
+            self._done.locked += 1
+            return False
+        repository.index.drop_packs([name])
+        self._done.deleted += 1
+        self._done.freed += size
+        return True
