@@ -390,3 +390,47 @@ def test_special_modes_come_back_where_they_are_asked_for(tmp_path: Path) -> Non
     run("restore", number, "--to", str(tmp_path / "back"), "--special-modes")
     assert (tmp_path / "plain/tool").stat().st_mode & 0o7777 == 0o755
     assert (tmp_path / "back/tool").stat().st_mode & 0o7777 == 0o4755
+
+
+@pytest.mark.usefixtures("home")
+def test_the_sites_own_database_comes_back_with_its_own_place_and_never_otherwise(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    site, copy = tmp_path / "blog", tmp_path / "copy"
+    make_wordpress(site, mysql_server, mysql_database)
+    number = str(read_json("backup", str(site))["id"])
+
+    def nickname(*, changed: bool = False) -> str:
+        if changed:
+            mysql_server.execute(
+                "UPDATE wp_usermeta SET meta_value = 'since' WHERE meta_key = 'nickname'", mysql_database.name
+            )
+        row = mysql_server.execute(
+            "SELECT meta_value FROM wp_usermeta WHERE meta_key = 'nickname'", mysql_database.name
+        )
+        return str(row[0][0])
+
+    nickname(changed=True)
+    left = run("restore", number, "--to", str(copy), "--yes").stderr
+    assert "does not load site.sql: no database is given for it" in left
+    assert read_json("restore", number, "--yes", "--only", "wp-content")["not_restored"] == ["site.sql"]
+    assert read_json("restore", number, "--yes", "--database", "none")["not_restored"] == ["site.sql"]
+    assert nickname() == "since"
+    assert "of mysql://" in run("restore", number, "--to", str(site), code=2).stderr
+    report = read_json("restore", number, "--to", f"{site.parent}/./blog", "--yes")
+    assert (list(report["databases"]), report["not_restored"]) == (["site.sql"], [])
+    assert nickname() == "wp_fan"
+    nickname(changed=True)
+    report = read_json("restore", number, "--yes", "--no-files", "--only-tables", "#__usermeta")
+    assert (report["files"], report["databases"]["site.sql"]["tables"], nickname()) == (0, 1, "wp_fan")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_backup_without_a_dump_leaves_the_sites_database_alone(
+    mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path
+) -> None:
+    site = tmp_path / "blog"
+    make_wordpress(site, mysql_server, mysql_database)
+    number = str(read_json("backup", str(site), "--type", "fileonly")["id"])
+    assert read_json("restore", number, "--yes")["databases"] == {}
+    assert len(mysql_server.execute("SELECT * FROM wp_options", mysql_database.name)) == 7

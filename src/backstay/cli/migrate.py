@@ -12,11 +12,11 @@ from backstay.cli import options, restore_options
 from backstay.cli.output import bar, say
 from backstay.cli.remote_connection import read_secret
 from backstay.cli.restore import ask, begin, run
-from backstay.cli.restore_options import RestoreOptions
-from backstay.cli.restore_plan import make_plan, preview
 from backstay.client import Client
 from backstay.jobs.migrate import backup_remotely
 from backstay.jobs.restore import RestoreSource, confirm_overdue, source_of_server
+from backstay.jobs.restore_plan import RestoreOptions, make_plan
+from backstay.jobs.restore_preview import preview
 from backstay.restore import RemoteArchive
 
 if TYPE_CHECKING:

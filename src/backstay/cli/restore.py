@@ -13,8 +13,7 @@ from rich.text import Text
 
 from backstay.cli import options, restore_options
 from backstay.cli.output import bar, console, moment, print_json, say, shown, table, warn
-from backstay.cli.restore_options import RestoreOptions, SourceOptions
-from backstay.cli.restore_plan import make_plan, preview, resolve_source
+from backstay.cli.restore_options import SourceOptions, resolve_source
 from backstay.cli.restore_report import report_preview, report_result
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
@@ -29,6 +28,8 @@ from backstay.jobs.restore import (
     run_restore,
     undo_restore,
 )
+from backstay.jobs.restore_plan import RestoreOptions, make_plan
+from backstay.jobs.restore_preview import preview
 from backstay.restore import RestorePlan, RestoreProgress, RestoreReport, RestoreRun
 
 if TYPE_CHECKING:
@@ -171,7 +172,9 @@ def begin(installation: Installation, plan: RestorePlan, *, existing: str, yes: 
     looked.check(existing)
     if looked.replaces and not yes:
         ask(looked.question(), json_output=json_output)
-    restoring = begin_restore(installation, looked.decided(plan, existing, asked=looked.replaces))
+    elif left := looked.not_loaded():
+        say(f"This restore is not all of the backup. {left}")
+    restoring = begin_restore(installation, looked.decided(existing, asked=looked.replaces))
     restoring.layout = looked.layout
     return restoring
 

@@ -1,19 +1,16 @@
-"""The options of ``restore``, which ``migrate`` shares: each declared once, and what was given as plain data."""
+"""The options of ``restore``, which ``migrate`` shares: each declared once; and the archive that they name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
-from backstay.databases import DatabaseAddress, ExistingTables
 from backstay.errors import UsageError
-from backstay.restore import MAIN_DUMP, Place
-
-POLICIES = {"refuse": ExistingTables.REFUSE, "replace": ExistingTables.REPLACE, "backup": ExistingTables.BACK_UP}
+from backstay.jobs.installation import Installation
+from backstay.jobs.restore import RestoreSource, source_of_archive, source_of_backup, source_of_server
 
 Source = Annotated[
     str | None,
@@ -36,7 +33,8 @@ Database = Annotated[
         "--database",
         metavar="[DUMP=]URL",
         help="Database to load the site's dump into, for example mysql://user:password@localhost/new?prefix=new_. "
-        "For another dump of the archive put its name before it: forum.sql=mysql://…",
+        "For another dump of the archive put its name before it: forum.sql=mysql://…. With none nothing is loaded.",
+        show_default="the site's own, where all of it goes back to its place",
     ),
 ]
 Existing = Annotated[
@@ -153,82 +151,18 @@ class SourceOptions:
     storage: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreOptions:
-    """What becomes of an archive, as it was given."""
+def resolve_source(installation: Installation, options: SourceOptions) -> RestoreSource:
+    """Return the archive that a number, a path or an address names; what lies elsewhere is not downloaded yet."""
+    source = options.source
+    if source.isdigit():
+        return source_of_backup(installation, int(source), options.password, options.storage)
+    if options.storage:
+        raise UsageError("--storage chooses among the copies of a backup: give its number.")
+    if source.startswith(("http://", "https://")):
+        from backstay.cli.remote_connection import read_secret
+        from backstay.client import Client
 
-    to: Path | None = None
-    databases: tuple[str, ...] = field(default=(), repr=False)
-    existing: str = "ask"
-    replacements: tuple[str, ...] = ()
-    address: str | None = None
-    old_addresses: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    only_tables: tuple[str, ...] = ()
-    files: bool = True
-    merge: bool = False
-    configuration: bool = True
-    rename_server_files: bool = False
-    special_modes: bool = False
-    owner: str | None = None
-    keep_days: float = 7.0
-
-    def check(self) -> None:
-        """Refuse what makes no sense, before anything is downloaded.
-
-        Raises:
-            UsageError: an option cannot be used.
-        """
-        if self.existing not in (*POLICIES, "ask"):
-            raise UsageError(f"--existing-tables takes ask, refuse, replace or backup, not {self.existing!r}.")
-        if self.address is not None and not _is_whole_address(self.address):
-            raise UsageError(f"--address takes a whole address such as https://example.com, not {self.address!r}.")
-        if self.old_addresses and self.address is None:
-            raise UsageError("--old-address is replaced by the new one: give that with --address.")
-        for old in self.old_addresses:
-            Place.parse(old)
-        pairs(self.replacements)
-        named_databases(self.databases)
-
-
-def _is_whole_address(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        Place.parse(address)
-    except (ValueError, UsageError):
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and not parts.query and not parts.fragment
-
-
-def named_databases(values: tuple[str, ...]) -> dict[str, str]:
-    """Return the URL for each dump; one without a name is for the site's own.
-
-    Raises:
-        UsageError: a URL makes no sense, or a dump is given two.
-    """
-    found: dict[str, str] = {}
-    for value in values:
-        before, separator, after = value.partition("=")
-        named = bool(separator) and before.endswith(".sql")
-        name = before if named else MAIN_DUMP
-        if name in found:
-            raise UsageError(f"--database is given twice for {name}: give one.")
-        found[name] = DatabaseAddress.parse(after if named else value).url()
-    return found
-
-
-def pairs(values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Return old and new texts of ``OLD=NEW``; the first equals sign parts them.
-
-    Raises:
-        UsageError: one has no equals sign, or no old text.
-    """
-    found = []
-    for value in values:
-        old, separator, new = value.partition("=")
-        if not separator or not old:
-            raise UsageError(
-                f"--replace takes OLD=NEW, such as https://old.example=https://new.example, not {value!r}."
-            )
-        found.append((old, new))
-    return tuple(found)
+        word = read_secret(options.secret, options.secret_file)
+        with Client(source, word) as client:
+            return source_of_server(client, (source, word), options.backup, options.password, options.connections)
+    return source_of_archive(Path(source), options.password)

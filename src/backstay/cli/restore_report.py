@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backstay.cli.output import console, counted, print_json, say, shown, size, warn
-from backstay.cli.restore_plan import Preview, total
+from backstay.jobs.restore_preview import Preview
 from backstay.restore import MAIN_DUMP, RestoreReport, Rewritten
 
 _LISTED = 10
@@ -97,7 +97,8 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
         return
     if plan.files:
         what = "some of " if plan.only else ""
-        _line(f"Would write {what}{total(found)}, to {plan.target}.")
+        total = f"{counted(found.files, 'entry', 'entries')}, {size(found.bytes)}"
+        _line(f"Would write {what}{total}, to {plan.target}.")
         if found.occupied and plan.strategy == "whole" and not plan.only:
             _line(f"{plan.target} holds something: it would be set aside as a whole, and kept {plan.keep_days:g} days.")
         elif found.occupied:

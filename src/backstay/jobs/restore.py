@@ -18,6 +18,8 @@ from backstay.jobs.fetching import fetch_stored
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, get_backup
 from backstay.jobs.stored_backups import choose_copy, remote_archive
+from backstay.platforms import find_site
+from backstay.profiles import Settings
 from backstay.restore import (
     Arrival,
     RemoteArchive,
@@ -109,15 +111,49 @@ def source_of_backup(
         settings = installation.catalogue.profiles.get(backup.profile_id).settings()
     except BackstayError:
         return RestoreSource(path, password, remote=remote, is_own=is_own)
-    database = settings.database.get_secret_value()
     return RestoreSource(
         path,
         password or settings.archive_password.get_secret_value() or None,
         Path(settings.root) if settings.root else None,
-        "" if database == "none" else database,
+        _database_of(settings),
         remote,
         is_own,
     )
+
+
+def _database_of(settings: Settings) -> str:
+    """Return the URL of the database that a site uses today: the profile's, else what its configuration names."""
+    given = settings.database.get_secret_value()
+    if given or not settings.root:
+        return "" if given == "none" else given
+    try:
+        found = find_site(Path(settings.root)).databases
+    except (BackstayError, OSError):
+        return ""
+    return next((one.address.url() for one in found if one.address.kind != "sqlite"), "")
+
+
+def source_of_archive(path: Path, password: str | None = None) -> RestoreSource:
+    """Return what a file gives to restore.
+
+    Args:
+        path: main file of an archive.
+        password: of the archive.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: it is a dump and no archive.
+    """
+    if path.is_file() and path.suffix.lower() == ".sql":
+        raise UsageError(
+            f"{path} is a dump and no archive: load it with the database's own client, such as mariadb, psql "
+            "or sqlite3."
+        )
+    if not path.is_file():
+        raise NotFoundError(
+            f"There is no archive {path}: give the path of its main file, a backup's number, or an address."
+        )
+    return RestoreSource(path.resolve(), password)
 
 
 def source_of_server(

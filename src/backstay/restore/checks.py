@@ -30,7 +30,7 @@ def check_databases(layout: Layout, plan: RestorePlan) -> None:
     """
     known = {database.dump_file for database in layout.databases}
     for dump_file in plan.databases:
-        if dump_file not in known:
+        if dump_file not in known and not plan.own_database:
             held = f"it holds {', '.join(sorted(known))}" if known else "it holds none, so leave --database out"
             raise NotFoundError(f"The archive has no database dump {dump_file}: {held}.")
     places = [replace(address, prefix="") for name in plan.databases if (address := plan.database(name))]

@@ -93,6 +93,8 @@ class RestorePlan:
         moved_from: address of the server that the site moves from, whose texts are found out and replaced; empty for
             a site that does not move.
         old_addresses: of a site that gets a new one; empty: found in the archive.
+        own_database: nobody named the databases, they are the site's own: those of which the archive holds no dump are
+            left out.
         xattrs: which extended attributes files are given: ``all`` only of an archive that was made and kept here, for
             some give rights to programs.
     """
@@ -118,6 +120,7 @@ class RestorePlan:
     old_addresses: tuple[str, ...] = ()
     owners_of_archive: bool = False
     xattrs: WhichXattrs = "harmless"
+    own_database: bool = False
 
     @property
     def policy(self) -> ExistingTables:

@@ -1,20 +1,16 @@
-"""What ``backstay restore`` was asked for, made into a plan, and what that plan would change."""
+"""What the plan of a restore would change; nothing is changed to find out."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backstay.archives import ArchiveReader, open_archive
-from backstay.cli.output import counted, shown, size
-from backstay.cli.restore_options import POLICIES, RestoreOptions, SourceOptions, named_databases, pairs
 from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
-from backstay.errors import NotFoundError, TablesExistError, UsageError
-from backstay.jobs.installation import Installation
-from backstay.jobs.restore import RestoreSource, source_of_backup, source_of_server
+from backstay.errors import TablesExistError, UsageError
+from backstay.jobs.restore_plan import POLICIES
 from backstay.jobs.stored_backups import open_remote
 from backstay.restore import (
     MAIN_DUMP,
@@ -37,7 +33,7 @@ class Preview:
     """What a restore would change.
 
     Attributes:
-        plan: the restore.
+        plan: the restore, without databases of the site that the archive holds no dump of.
         occupied: the target holds something.
         in_the_way: dump file → tables that would be replaced; None: not known before the dump is read.
         files: entries that would be written.
@@ -75,10 +71,13 @@ class Preview:
                 if self.layout is None:
                     which = f"what the backup holds too of {which}"
                 found.append(f"{which} of {address.redacted()}")
-        left = ", ".join(self.not_restored)
+        return f"The restore replaces {' and '.join(found)}. {self.not_loaded()}".rstrip()
+
+    def not_loaded(self) -> str:
+        """Return a sentence that names the dumps that are not loaded; empty where all are."""
         # Old files beside a database of today are seldom what is meant.
-        stays = f" It does not load {left}: no database is given for it." if left else ""
-        return f"The restore replaces {' and '.join(found)}.{stays}"
+        left = ", ".join(self.not_restored)
+        return f"It does not load {left}: no database is given for it." if left else ""
 
     def check(self, existing: str) -> None:
         """Refuse at once what would be refused after much work.
@@ -93,79 +92,13 @@ class Preview:
                     "--existing-tables replace or backup what becomes of it."
                 )
 
-    def decided(self, plan: RestorePlan, existing: str, *, asked: bool) -> RestorePlan:
+    def decided(self, existing: str, *, asked: bool) -> RestorePlan:
         """Return the plan with what becomes of existing tables: what nobody was asked about is not replaced."""
         if existing != "ask":
-            return replace(plan, existing=POLICIES[existing].value)
+            return replace(self.plan, existing=POLICIES[existing].value)
         known = self.layout is not None and all(tables is not None for tables in self.in_the_way.values())
         policy = ExistingTables.REPLACE if asked or known else ExistingTables.REFUSE
-        return replace(plan, existing=policy.value)
-
-
-def resolve_source(installation: Installation, options: SourceOptions) -> RestoreSource:
-    """Return the archive that a number, a path or an address names; what lies elsewhere is not downloaded yet."""
-    source = options.source
-    if source.isdigit():
-        return source_of_backup(installation, int(source), options.password, options.storage)
-    if options.storage:
-        raise UsageError("--storage chooses among the copies of a backup: give its number.")
-    if source.startswith(("http://", "https://")):
-        from backstay.cli.remote_connection import read_secret
-        from backstay.client import Client
-
-        word = read_secret(options.secret, options.secret_file)
-        with Client(source, word) as client:
-            return source_of_server(client, (source, word), options.backup, options.password, options.connections)
-    path = Path(source)
-    if path.is_file() and path.suffix.lower() == ".sql":
-        raise UsageError(
-            f"{shown(source)} is a dump and no archive: load it with the database's own client, such as "
-            "mariadb, psql or sqlite3."
-        )
-    if not path.is_file():
-        raise NotFoundError(
-            f"There is no archive {shown(source)}: give the path of its main file, a backup's number, or an address."
-        )
-    return RestoreSource(path.resolve(), options.password)
-
-
-def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
-    """Return the plan of a restore; to the old place where no other is given.
-
-    Raises:
-        UsageError: no place is given and none is known.
-    """
-    target = options.to
-    databases = named_databases(options.databases)
-    if target is None:
-        if source.root is None:
-            raise UsageError("Say where the files go with --to DIR: the archive does not say.")
-        target = source.root
-        if not databases and source.database:
-            databases = {MAIN_DUMP: source.database}
-    target = target.absolute()
-    remote = source.remote
-    return RestorePlan(
-        archive=remote.place if remote else str(source.path),
-        target=str(target),
-        databases=databases,
-        password=source.password,
-        files=options.files,
-        strategy="merge" if options.merge else "whole",
-        only=options.only,
-        only_tables=options.only_tables,
-        replacements=pairs(options.replacements),
-        configuration=options.configuration,
-        address=options.address.rstrip("/") if options.address else None,
-        old_addresses=options.old_addresses,
-        rename_server_files=options.rename_server_files,
-        owner=_owner(options.owner, target),
-        owners_of_archive=not options.owner,
-        xattrs="all" if source.is_own else "harmless",
-        keep_days=options.keep_days,
-        special_modes=options.special_modes,
-        remote=remote,
-    )
+        return replace(self.plan, existing=policy.value)
 
 
 def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
@@ -184,15 +117,19 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
         occupied = target.is_dir() and any(target.iterdir())
     except PermissionError as error:
         raise UsageError(
-            f"{shown(plan.target)} cannot be looked into: run the restore as its owner, or choose another place."
+            f"{plan.target} cannot be looked into: run the restore as its owner, or choose another place."
         ) from error
-    addresses = {name: address for name in plan.databases if (address := plan.database(name)) is not None}
     if plan.remote is not None and not plan.remote.storage:
+        addresses = _addresses(plan)
         there = {name: _present(address) for name, address in addresses.items()}
         return Preview(plan, occupied, there, files=0, bytes=0, configuration=(), not_restored=())
     at_storage = plan.remote is not None and open_remote(plan.remote, plan.password)
     with at_storage or open_archive(plan.archive, password=plan.password) as archive:
         layout = read_layout(archive)
+        if plan.own_database:
+            held = {one.dump_file for one in layout.databases}
+            plan = replace(plan, databases={name: url for name, url in plan.databases.items() if name in held})
+        addresses = _addresses(plan)
         in_the_way = {
             database.dump_file: _in_the_way(database, addresses[database.dump_file], plan.only_tables)
             for database in layout.databases
@@ -212,6 +149,10 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
         layout=layout,
         move=move,
     )
+
+
+def _addresses(plan: RestorePlan) -> dict[str, DatabaseAddress]:
+    return {name: address for name in plan.databases if (address := plan.database(name)) is not None}
 
 
 def _present(address: DatabaseAddress) -> list[str]:
@@ -267,27 +208,3 @@ def _configuration(archive: ArchiveReader, layout: Layout, plan: RestorePlan) ->
             plan.address,
         )
         return tuple(rewrite_configuration(Path(folder), move, on_warning=lambda _message: None))
-
-
-def _owner(given: str | None, target: Path) -> tuple[int, int] | None:
-    if given:
-        import grp
-        import pwd
-
-        user, _, group = given.partition(":")
-        try:
-            entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
-            number = (int(group) if group.isdigit() else grp.getgrnam(group).gr_gid) if group else entry.pw_gid
-        except KeyError:
-            raise UsageError(f"There is no user or group {given!r} on this machine.") from None
-        return entry.pw_uid, number
-    if os.geteuid() != 0 or not target.is_dir():
-        return None
-    status = target.stat()
-    # What root restores over somebody's site stays theirs; a server that can't read its site is no site.
-    return (status.st_uid, status.st_gid) if status.st_uid != 0 else None
-
-
-def total(found: Preview) -> str:
-    """Return how much a restore would write, for a person."""
-    return f"{counted(found.files, 'entry', 'entries')}, {size(found.bytes)}"
