@@ -14,6 +14,7 @@ from backstay.catalogue.recipients import Delivery, Recipient, RecipientOptions
 from backstay.catalogue.records import Backup, Status
 from backstay.catalogue.schedules import ProofOptions, Run, Schedule
 from backstay.catalogue.store import PATIENT_SECONDS, Catalogue, open_catalogue
+from backstay.catalogue.tasks import Task, TaskState
 from backstay.catalogue.tokens import Token
 from backstay.catalogue.vault import Vault, write_private
 
@@ -48,6 +49,8 @@ __all__ = [
     "Run",
     "Schedule",
     "Status",
+    "Task",
+    "TaskState",
     "Token",
     "Usual",
     "Vault",

@@ -70,6 +70,10 @@ class Home:
         """Return the folder of the job that takes the backup with this record number."""
         return self.jobs / str(backup_id)
 
+    def task(self, task_id: int) -> Path:
+        """Return the folder of the process that does a task."""
+        return self.path / "tasks" / str(task_id)
+
     def log(self, tag: str, backupid: str) -> Path:
         """Return the path of a backup's log."""
         return self.logs / f"backstay.{tag}.{backupid}.log"

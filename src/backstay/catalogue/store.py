@@ -27,6 +27,7 @@ from backstay.catalogue.profiles import ProfileTable
 from backstay.catalogue.recipients import DeliveryTable, RecipientTable
 from backstay.catalogue.records import BackupTable
 from backstay.catalogue.schedules import RunTable, ScheduleTable
+from backstay.catalogue.tasks import TaskTable
 from backstay.catalogue.tokens import TokenTable
 from backstay.catalogue.users import SessionTable, UserTable
 from backstay.catalogue.vault import Vault
@@ -70,6 +71,7 @@ class Catalogue:
         self.users = self._opened(UserTable(engine, vault))
         self.sessions = self._opened(SessionTable(engine))
         self.journal = self._opened(JournalTable(engine))
+        self.tasks = self._opened(TaskTable(engine, vault))
 
     def patient(self, seconds: float) -> Catalogue:
         """Return this catalogue for work that waits so long for a database that is away; it shares the connections."""

@@ -96,6 +96,9 @@ _COMMANDS = {
         "drill",
         "Restore a backup into a scratch folder and a scratch database, compare everything, and remove them again.",
     ),
+    "task": _Command(
+        "task", "app", "List, show and stop long work that goes on by itself: proofs, copies, restores.", group=True
+    ),
     "alarms": _Command(
         "alarms",
         "app",

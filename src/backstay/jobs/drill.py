@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def drill_backup(
     password: str | None = None,
     settings: Settings | None = None,
     storage: str = "",
-) -> Iterator[RestoreProgress | DrillReport]:
+) -> Generator[RestoreProgress | DrillReport, None, None]:
     """Prove a backup by restoring it where nobody needs it; the verdict goes into its record.
 
     Args:

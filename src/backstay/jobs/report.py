@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from backstay.engine import Progress
 from backstay.jobs import lock
@@ -19,17 +21,31 @@ _NAME = "progress.json"
 
 def publish(folder: Path, progress: Progress) -> None:
     """Replace the report; its modification time is the job's heartbeat."""
+    replace(folder, asdict(progress))
+
+
+def replace(folder: Path, values: Mapping[str, Any]) -> None:
+    """Replace a report by these values."""
     temporary = folder / f".{_NAME}"
-    temporary.write_text(json.dumps(asdict(progress)))
+    temporary.write_text(json.dumps(values))
     temporary.replace(folder / _NAME)
 
 
 def read(folder: Path) -> Progress | None:
-    """Return the latest report, or None before the first."""
+    """Return the latest report of a backup, or None before the first."""
     try:
-        return Progress(**json.loads((folder / _NAME).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        return Progress(**values(folder))
+    except TypeError:
         return None
+
+
+def values(folder: Path) -> dict[str, Any]:
+    """Return the values of the latest report; none before the first."""
+    try:
+        found = json.loads((folder / _NAME).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def silence(folder: Path) -> float:
