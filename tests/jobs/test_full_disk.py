@@ -25,7 +25,7 @@ from support.backups import (
     make_files_and_noise,
     take,
 )
-from support.disks import small_disk
+from support.disks import fill, small_disk
 from support.jobs import prepare
 from support.mysql import MySQLServer
 
@@ -40,19 +40,6 @@ def site(tmp_path: Path) -> Path:
 def database(tmp_path: Path) -> str:
     """The URL of a database whose dump takes a moment."""
     return make_database(tmp_path / "data.db", rows=60_000)
-
-
-def fill(disk: Path) -> Path:
-    """Take all that is left of a disk."""
-    filler = disk / "filler"
-    with filler.open("ab", buffering=0) as file:
-        for size in (1 << 20, 1 << 12, 1):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError:
-                continue
-    return filler
 
 
 def take_until_full(installation: Installation, backup_id: int, domain: str, disk: Path, filler: list[Path]) -> None:

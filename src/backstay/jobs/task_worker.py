@@ -27,7 +27,7 @@ from backstay.jobs.process_log import set_up_log
 from backstay.jobs.tasks import KINDS, STOP_FILE, TaskProgress
 
 _REPORT_SECONDS: Final = 0.2
-_POLITE_SECONDS: Final = 5.0
+_POLITE_SECONDS: Final = 2.0
 """For so long a task that is to stop may go on to its next report; then it is interrupted wherever it is."""
 _LAST_SECONDS: Final = 60.0
 """After so many more the system ends its process."""

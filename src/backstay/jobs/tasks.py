@@ -108,7 +108,9 @@ def begin_task(
         except (OSError, BackstayError) as error:
             with contextlib.suppress(DiskFullError):
                 table.end(task.id, "failed", datetime.now(UTC), "Its process could not be started.")
-            raise error if isinstance(error, BackstayError) else StorageError(
+            if isinstance(error, BackstayError):
+                raise
+            raise StorageError(
                 f"The process of a task can't be started ({error.strerror}): see the system's log."
             ) from error
     return table.get(task.id)
@@ -123,9 +125,9 @@ def _start(installation: Installation, task: Task) -> None:
         installation.catalogue.tasks.begin(task.id, datetime.now(UTC))
         with (folder / "output").open("wb") as output:
             # -P: the folder the caller stands in must not be searched for code.
+            command = [sys.executable, "-P", "-m", "backstay.jobs.task_worker"]
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "backstay.jobs.task_worker"]
-                + [str(installation.home.path), str(task.id), str(descriptor)],
+                [*command, str(installation.home.path), str(task.id), str(descriptor)],
                 cwd="/",
                 env=child_environment(),
                 stdin=subprocess.DEVNULL,

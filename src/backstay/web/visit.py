@@ -65,6 +65,11 @@ class Visit:
         """Return a number of the path."""
         return int(self.request.path_params[name])
 
+    def page_number(self) -> int:
+        """Return which page of a list is asked for: 1 where nothing, or no number, was given."""
+        given = self.asked("page", "1")
+        return max(1, int(given)) if given.isascii() and given.isdigit() and len(given) < 7 else 1
+
     def asked(self, name: str, otherwise: str = "") -> str:
         """Return a parameter of the query."""
         return self.request.query_params.get(name, otherwise)

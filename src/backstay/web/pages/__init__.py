@@ -1,6 +1,6 @@
 """The pages: a module for each part of the site, each with its rows of the table of routes."""
 
-from backstay.web.pages import first_steps, overview, sign_in, static
+from backstay.web.pages import first_steps, overview, sign_in, static, tasks
 from backstay.web.routes import PageRoute
 
 ROUTES: tuple[PageRoute, ...] = (
@@ -8,4 +8,5 @@ ROUTES: tuple[PageRoute, ...] = (
     *sign_in.ROUTES,
     *first_steps.ROUTES,
     *overview.ROUTES,
+    *tasks.ROUTES,
 )
