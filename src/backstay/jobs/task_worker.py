@@ -1,7 +1,7 @@
 """The process of a task: ``python -m backstay.jobs.task_worker HOME TASK LOCK``.
 
-It is started by ``tasks.begin_task`` with the lock of the task's folder already taken, does the work, and notes how that
-ended.
+It is started by ``tasks.begin_task`` with the lock of the task's folder already taken, does the work, and notes how
+that ended.
 """
 
 from __future__ import annotations
