@@ -212,6 +212,12 @@ class BackupRunningError(BackstayError):
     exit_code = 41
 
 
+class ChangedMeanwhileError(BackstayError):
+    """Somebody else changed the same thing after it was read."""
+
+    exit_code = 42
+
+
 class RestoreError(BackstayError):
     """A restore was started and did not come to a good end."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from sqlalchemy import Engine, Row, delete, insert, select, update
 from backstay.catalogue.alarms import close_of_profile
 from backstay.catalogue.schema import profiles
 from backstay.catalogue.vault import Vault
-from backstay.errors import NotFoundError
+from backstay.errors import ChangedMeanwhileError, NotFoundError
 from backstay.profiles import Filters
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Profile:
         configuration: values by dotted key, as strings; what is not in it has its default. May hold secrets.
         filters: what is left out and taken in.
         quickicon: whether a client shows it as a button.
+        revision: a word that is another one after each save; empty in a profile that was not read from the catalogue.
     """
 
     id: int
@@ -37,6 +39,7 @@ class Profile:
     configuration: Mapping[str, str] = field(default_factory=dict, repr=False)
     filters: Filters = field(default_factory=Filters, repr=False)
     quickicon: bool = True
+    revision: str = field(default="", repr=False, compare=False)
 
     def settings(self, overrides: Mapping[str, object] | None = None) -> Settings:
         """Return the typed settings, with a call's overrides on top."""
@@ -104,18 +107,25 @@ class ProfileTable:
                     insert(profiles).values(**self._values(Profile(id=1, description="Default Backup Profile")))
                 )
 
-    def save(self, profile: Profile) -> None:
+    def save(self, profile: Profile, *, revision: str = "") -> None:
         """Store a profile that exists already.
+
+        Args:
+            profile: what is stored.
+            revision: of the profile that was read and changed; empty: whatever is stored is replaced.
 
         Raises:
             NotFoundError: there is none with this number.
+            ChangedMeanwhileError: another one was stored since.
         """
+        query = select(profiles).where(profiles.c.id == profile.id).with_for_update()
         with self._writer.begin() as connection:
-            changed = connection.execute(
-                update(profiles).where(profiles.c.id == profile.id).values(**self._values(profile))
-            )
-            if changed.rowcount == 0:
+            row = connection.execute(query).one_or_none()
+            if row is None:
                 raise NotFoundError(f"There is no backup profile {profile.id}: see them with 'backstay profile list'.")
+            if revision and revision != _revision(row):
+                raise ChangedMeanwhileError(f"Profile {profile.id} was changed by somebody else meanwhile: try again.")
+            connection.execute(update(profiles).where(profiles.c.id == profile.id).values(**self._values(profile)))
 
     def delete(self, profile_id: int) -> bool:
         """Remove a profile and close its alarms; return whether it was there. Its records stay."""
@@ -138,4 +148,12 @@ class ProfileTable:
             configuration=json.loads(self._vault.decrypt(row.configuration)),
             filters=Filters.from_stored(json.loads(self._vault.decrypt(row.filters))),
             quickicon=row.quickicon,
+            revision=_revision(row),
         )
+
+
+def _revision(row: Row[Any]) -> str:
+    # What is stored is encrypted anew at each save, so that its hash changes even where the content is the same, and
+    # tells nothing of the content.
+    named = f"{row.description}\n{row.quickicon}\n".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(b"".join((named, row.configuration, row.filters))).hexdigest()[:32]

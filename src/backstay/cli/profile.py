@@ -11,9 +11,10 @@ import typer
 from rich.text import Text
 
 from backstay.catalogue import Profile, write_private
-from backstay.cli import options
+from backstay.cli import options, profile_settings
 from backstay.cli.output import console, print_json, say, shown, table, warn
 from backstay.errors import UsageError
+from backstay.jobs.encrypted_settings import decrypted_settings
 from backstay.jobs.profiles import (
     DATABASE_KEY,
     ROOT_KEY,
@@ -24,7 +25,6 @@ from backstay.jobs.profiles import (
     import_profile,
 )
 from backstay.profiles import SettingFact, setting_facts
-from backstay.server.encrypted_settings import decrypted_settings
 
 app = typer.Typer(help="Make and change profiles: one for each site.", no_args_is_help=True)
 
@@ -221,6 +221,12 @@ def import_command(
             say(f"Its backups go to {storage.name}: try it with 'backstay storage test {storage.name}'.")
         if not profile.configuration.get(ROOT_KEY):
             say(f"Say which folder it backs up: backstay profile edit {profile.id} --root PATH.")
+
+
+app.command()(profile_settings.settings)
+app.command("set")(profile_settings.set_command)
+app.command()(profile_settings.look)
+app.command("copy")(profile_settings.copy_command)
 
 
 @app.command()

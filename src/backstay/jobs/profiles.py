@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backstay.catalogue import Profile
-from backstay.errors import ConfigurationError, NotFoundError, UsageError
+from backstay.errors import ChangedMeanwhileError, ConfigurationError, NotFoundError, UsageError
 from backstay.jobs.installation import Installation
 from backstay.profiles import Settings, as_stored, setting_facts
 from backstay.profiles.transfer import (
@@ -21,6 +21,7 @@ from backstay.profiles.transfer import (
 ROOT_KEY = "akeeba.platform.newroot"
 DATABASE_KEY = "backstay.site.database"
 FIRST_PROFILE = 1
+_MOST_ATTEMPTS = 100
 
 
 def site_root(path: Path) -> Path:
@@ -99,11 +100,48 @@ def edit_profile(
         NotFoundError: there is no such profile.
         ConfigurationError: a value cannot be used.
     """
-    profile = installation.catalogue.profiles.get(profile_id)
-    merged = {**profile.configuration, **(values or {})}
-    edited = replace(profile, description=name or profile.description, configuration=checked_values(merged))
-    installation.catalogue.profiles.save(edited)
-    return edited
+
+    def edited(profile: Profile) -> Profile:
+        merged = {**profile.configuration, **(values or {})}
+        return replace(profile, description=name or profile.description, configuration=checked_values(merged))
+
+    return change_profile(installation, profile_id, edited)
+
+
+def change_profile(installation: Installation, profile_id: int, change: Callable[[Profile], Profile]) -> Profile:
+    """Change a profile whatever others do to it at the same time: two that each set one filter do not undo each other.
+
+    Args:
+        installation: whose.
+        profile_id: number of the profile.
+        change: returns the profile as it shall be; called again where another change came first.
+
+    Raises:
+        NotFoundError: there is no such profile.
+        ChangedMeanwhileError: others change it all the time.
+    """
+    for attempt in range(_MOST_ATTEMPTS):
+        found = installation.catalogue.profiles.get(profile_id)
+        changed = change(found)
+        try:
+            installation.catalogue.profiles.save(changed, revision=found.revision)
+        except ChangedMeanwhileError:
+            if attempt == _MOST_ATTEMPTS - 1:
+                raise
+            continue
+        return changed
+    raise AssertionError  # the last attempt returns or raises
+
+
+def copy_profile(installation: Installation, profile_id: int, name: str = "") -> Profile:
+    """Store a profile's settings and filters under another name, as a new one; its schedules are not copied.
+
+    Raises:
+        NotFoundError: there is no such profile.
+    """
+    source = installation.catalogue.profiles.get(profile_id)
+    named = name.strip() or f"Copy of {source.description}"
+    return installation.catalogue.profiles.create(replace(source, id=0, description=named))
 
 
 def delete_profile(installation: Installation, profile_id: int) -> None:

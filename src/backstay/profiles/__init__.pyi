@@ -1,15 +1,14 @@
 # The public names of this package; each module is loaded when a name of it is first used.
 
+from .facts import SettingFact, as_stored, setting_facts, setting_groups
 from .filters import SITE_DATABASE, SITE_ROOT, ExtraDatabase, ExtraDirectory, Filters, virtual_folder
 from .settings import (
     ArchiveFormat,
     BackupType,
     CompressionProfile,
-    SettingFact,
     Settings,
     VerificationLevel,
-    as_stored,
-    setting_facts,
+    setting_problems,
 )
 
 __all__ = [
@@ -26,5 +25,7 @@ __all__ = [
     "VerificationLevel",
     "as_stored",
     "setting_facts",
+    "setting_groups",
+    "setting_problems",
     "virtual_folder",
 ]

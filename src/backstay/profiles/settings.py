@@ -7,7 +7,6 @@ The keys, defaults and ranges are those of the reference engine where they mean 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -404,9 +403,22 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
-            key = ".".join(str(piece) for piece in first["loc"])
-            raise ConfigurationError(f"The setting {key} can't be used: {_because(first)}.") from None
+            key, reason = next(iter(_reasons(error).items()))
+            raise ConfigurationError(f"The setting {key} can't be used: {reason}.") from None
+
+
+def setting_problems(values: Mapping[str, object]) -> dict[str, str]:
+    """Return why settings can't be used: a sentence for each key whose value is not of its setting's type or range."""
+    try:
+        Settings.model_validate(dict(values))
+    except ValidationError as error:
+        return {key: f"This can't be used: {reason}." for key, reason in _reasons(error).items()}
+    return {}
+
+
+def _reasons(error: ValidationError) -> dict[str, str]:
+    found = error.errors(include_url=False, include_context=False)
+    return {".".join(str(piece) for piece in one["loc"]): _because(one) for one in found}
 
 
 def _because(error: Mapping[str, Any]) -> str:
@@ -419,63 +431,3 @@ def _because(error: Mapping[str, Any]) -> str:
         return f"{shown}is neither 1 nor 0"
     message = str(error["msg"])
     return f"it {message.removeprefix('Input ')}" if message.startswith("Input ") else message
-
-
-@dataclass(frozen=True, slots=True)
-class SettingFact:
-    """What is known of one setting, for the reference page and the forms of a client.
-
-    Attributes:
-        name: the setting's name in the code and in ``backstay.toml``.
-        key: its dotted key in the API and in stored profiles.
-        kind: ``bool``, ``int``, ``str``, ``enum`` or ``secret``.
-        default: as a string, the form in which profiles store it.
-        choices: of an ``enum``.
-        minimum, maximum: of an ``int``, where there are any.
-        description: one sentence for a person.
-    """
-
-    name: str
-    key: str
-    kind: Literal["bool", "int", "str", "enum", "secret"]
-    default: str
-    description: str
-    choices: tuple[str, ...] = ()
-    minimum: int | None = None
-    maximum: int | None = None
-
-
-def as_stored(value: object) -> str:
-    """Return a setting's value as profiles store it: booleans as 0 and 1, secrets in clear, all else as text."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    return str(value)
-
-
-def setting_facts() -> list[SettingFact]:
-    """Return every setting in the order of the table."""
-    return [_fact(name, field) for name, field in Settings.model_fields.items()]
-
-
-def _fact(name: str, field: Any) -> SettingFact:
-    annotation = field.annotation
-    choices: tuple[str, ...] = tuple(getattr(annotation, "__args__", ()))
-    kinds: dict[object, Literal["bool", "int", "str", "secret"]] = {
-        bool: "bool",
-        int: "int",
-        str: "str",
-        SecretStr: "secret",
-    }
-    limits = {type(limit).__name__: limit for limit in field.metadata}
-    return SettingFact(
-        name=name,
-        key=field.alias or name,
-        kind="enum" if choices else kinds[annotation],
-        default=as_stored(field.default),
-        description=field.description or "",
-        choices=choices,
-        minimum=getattr(limits.get("Ge"), "ge", None),
-        maximum=getattr(limits.get("Le"), "le", None),
-    )

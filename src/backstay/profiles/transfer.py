@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backstay.errors import ConfigurationError
+from backstay.profiles.facts import as_stored, setting_facts
 from backstay.profiles.filters import Filters
 from backstay.profiles.serialized import read_serialized
-from backstay.profiles.settings import as_stored, setting_facts
 
 ENCRYPTED = ("###AES128###", "###CTR128###")
 """How a configuration begins that is encrypted at rest."""

@@ -100,7 +100,10 @@ class Pages:
     def _endpoint(self, route: PageRoute) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             form = await request.form(max_fields=MOST_FIELDS) if route.verb == "POST" else FormData()
-            return await anyio.to_thread.run_sync(self._answer, route, request, form, limiter=self._limiter)
+            try:
+                return await anyio.to_thread.run_sync(self._answer, route, request, form, limiter=self._limiter)
+            finally:
+                await form.close()
 
         return answer
 

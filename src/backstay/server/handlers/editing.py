@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 from backstay.api.methods.profiles import INVALID_PROFILE
 from backstay.catalogue import Profile
 from backstay.errors import NotFoundError
+from backstay.jobs import profiles
 from backstay.profiles import Filters
 from backstay.server.handlers.model import Call
-
-# A change is read, made and stored: two calls that each set one filter must not undo each other.
-_one_at_a_time = threading.Lock()
 
 
 def found_profile(call: Call, number: int) -> Profile:
@@ -34,8 +31,10 @@ def change_profile(call: Call, number: int, change: Callable[[Profile], Profile]
     Raises:
         ApiError: status 404, there is none with this number.
     """
-    with _one_at_a_time:
-        call.installation.catalogue.profiles.save(change(found_profile(call, number)))
+    try:
+        profiles.change_profile(call.installation, number, change)
+    except NotFoundError as error:
+        raise INVALID_PROFILE.error() from error
 
 
 def change_filters(call: Call, number: int, change: Callable[[Filters], Filters]) -> None:

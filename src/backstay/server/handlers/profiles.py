@@ -16,6 +16,7 @@ from backstay.api.methods.profiles import (
 )
 from backstay.api.replies import ProfileExport
 from backstay.catalogue import Profile
+from backstay.jobs.encrypted_settings import decrypted_settings
 from backstay.profiles.transfer import (
     configuration_text,
     filters_text,
@@ -23,7 +24,6 @@ from backstay.profiles.transfer import (
     read_filters,
     with_retention,
 )
-from backstay.server.encrypted_settings import decrypted_settings
 from backstay.server.handlers.editing import change_profile, found_profile
 from backstay.server.handlers.model import Call, Handler
 

@@ -1,6 +1,6 @@
 """The pages: a module for each part of the site, each with its rows of the table of routes."""
 
-from backstay.web.pages import first_steps, overview, sign_in, static, tasks
+from backstay.web.pages import first_steps, overview, settings, sign_in, static, tasks
 from backstay.web.routes import PageRoute
 
 ROUTES: tuple[PageRoute, ...] = (
@@ -9,4 +9,5 @@ ROUTES: tuple[PageRoute, ...] = (
     *first_steps.ROUTES,
     *overview.ROUTES,
     *tasks.ROUTES,
+    *settings.ROUTES,
 )

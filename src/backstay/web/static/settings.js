@@ -1,0 +1,32 @@
+// The form of settings: filters it while its search is typed, and says how much was changed.
+
+const search = document.querySelector("#q");
+const settings = [...document.querySelectorAll(".setting")];
+
+function filter() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const setting of settings) {
+    const text = setting.dataset.search.toLowerCase();
+    setting.hidden = !words.every((word) => text.includes(word));
+  }
+  for (const group of document.querySelectorAll(".group")) {
+    group.hidden = !group.querySelector(".setting:not([hidden])");
+  }
+}
+
+if (search && settings.length) {
+  search.addEventListener("input", filter);
+}
+
+const form = document.querySelector("form.settings");
+const counter = document.querySelector("#changed");
+if (form && counter) {
+  const state = () => new Map([...form.elements].filter((one) => one.name).map((one) => [one, one.type === "checkbox" ? one.checked : one.value]));
+  const before = state();
+  const show = () => {
+    const changed = [...state()].filter(([one, value]) => before.get(one) !== value).length;
+    counter.textContent = changed ? `Not saved yet: ${changed} changed` : "";
+  };
+  form.addEventListener("input", show);
+  form.addEventListener("change", show);
+}
