@@ -234,7 +234,7 @@ def test_a_catalogue_of_the_version_before_is_brought_up_to_date(own_home: Home)
         backup = catalogue.backups.create(profile_id=1, backupstart=NOW, type="full", description="kept")
     with closing(sqlite3.connect(own_home.catalogue)) as connection:
         later = ("copy_parts", "copies", "destinations", "runs", "schedules", "alarms", "deliveries", "recipients")
-        newest = ("passkeys", "sessions", "invitations", "users", "journal", "tasks")
+        newest = ("repositories", "passkeys", "sessions", "invitations", "users", "journal", "tasks")
         for table in (*newest, *later, "counts", "unproven", "observations"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE jobs DROP COLUMN paused")

@@ -12,6 +12,7 @@ from backstay.catalogue.observations import Observation
 from backstay.catalogue.profiles import Profile
 from backstay.catalogue.recipients import Delivery, Recipient, RecipientOptions
 from backstay.catalogue.records import Backup, Status
+from backstay.catalogue.repositories import NamedRepository
 from backstay.catalogue.schedules import ProofOptions, Run, Schedule
 from backstay.catalogue.store import PATIENT_SECONDS, Catalogue, open_catalogue
 from backstay.catalogue.tasks import Task, TaskState
@@ -41,6 +42,7 @@ __all__ = [
     "JournalEntry",
     "JournalSearch",
     "NamedDestination",
+    "NamedRepository",
     "Observation",
     "Profile",
     "ProofOptions",

@@ -66,6 +66,11 @@ class Home:
         """What waits to be done by itself: the queue's database, and a lock of each process that works on it."""
         return self.path / "queue"
 
+    @property
+    def repositories(self) -> Path:
+        """One folder for each repository: those of this machine themselves, and the index of each."""
+        return self.path / "repositories"
+
     def job(self, backup_id: int) -> Path:
         """Return the folder of the job that takes the backup with this record number."""
         return self.jobs / str(backup_id)

@@ -202,6 +202,18 @@ destinations = Table(
     sqlite_autoincrement=True,
 )
 
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("destination_id", _Id, ForeignKey("destinations.id")),
+    Column("folder", Text, nullable=False),
+    Column("secrets", LargeBinary, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 copies = Table(
     "copies",
     metadata,

@@ -26,6 +26,7 @@ from backstay.catalogue.observations import ObservationTable
 from backstay.catalogue.profiles import ProfileTable
 from backstay.catalogue.recipients import DeliveryTable, RecipientTable
 from backstay.catalogue.records import BackupTable
+from backstay.catalogue.repositories import RepositoryTable
 from backstay.catalogue.schedules import RunTable, ScheduleTable
 from backstay.catalogue.tasks import TaskTable
 from backstay.catalogue.tokens import TokenTable
@@ -33,7 +34,7 @@ from backstay.catalogue.users import SessionTable, UserTable
 from backstay.catalogue.vault import Vault
 from backstay.errors import ConfigurationError
 
-REVISION = "0004"
+REVISION = "0005"
 PATIENT_SECONDS = 3600.0
 """For so long work that nobody watches waits for a database that is away."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -57,6 +58,7 @@ class Catalogue:
         self.jobs = self._opened(JobTable(engine, vault))
         self.tokens = self._opened(TokenTable(engine))
         self.destinations = self._opened(DestinationTable(engine, vault))
+        self.repositories = self._opened(RepositoryTable(engine, vault))
         self.copies = self._opened(CopyTable(engine))
         self.schedules = self._opened(ScheduleTable(engine))
         self.runs = self._opened(RunTable(engine))

@@ -125,6 +125,12 @@ _COMMANDS = {
     "storage": _Command(
         "storage", "app", "Name the places that backups are sent to: folders, S3, SFTP, WebDAV …", group=True
     ),
+    "repository": _Command(
+        "repository",
+        "app",
+        "Keep many backups in one place, where what is the same in them is stored once.",
+        group=True,
+    ),
     "notify": _Command(
         "notify",
         "app",

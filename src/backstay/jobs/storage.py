@@ -132,6 +132,11 @@ def remove_destination(installation: Installation, name: str, *, forget: bool = 
     """
     catalogue = installation.catalogue
     catalogue.destinations.get(name)
+    if held := catalogue.repositories.at(name):
+        raise UsageError(
+            f"The repository {held[0].name} lies at {name}: forget it first with "
+            f"'backstay repository remove {held[0].name} --forget'."
+        )
     copies = [copy for copy in catalogue.copies.at(name) if copy.state != "failed"]
     profiles = [str(profile.id) for profile in catalogue.profiles.all() if name in profile.settings().destination_names]
     if profiles and not forget:
