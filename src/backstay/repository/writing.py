@@ -279,7 +279,7 @@ class SnapshotWriter:
         self._end_pack()
         while self._sent:
             self._arrived(self._sent.popleft().result())
-        created = datetime.now(UTC).replace(microsecond=0)
+        created = datetime.now(UTC)
         snapshot = Snapshot(marks.new_id(), created, record, self.entries, self.size, self._deflated, self.added, lists)
         self._require_registration()
         self._repository.put_snapshot(snapshot)
