@@ -64,7 +64,7 @@ def test_archives_are_kept_and_come_back(home: Path, tmp_path: Path) -> None:
             assert opened.verify().ok
     assert "already" in run("export", "sites", first["id"], "--to", str(tmp_path / "jpa"), code=10).stderr
     assert "format rar" in run("export", "sites", first["id"], "--to", "x", "--format", "rar", code=2).stderr
-    assert "no backup 'zz'" in run("export", "sites", "zz", "--to", str(out), code=3).stderr
+    assert "no backup 'zz'" in run("export", "sites", "zz", "--to", "x", code=3).stderr
     assert [one["name"] for one in json.loads(run("list", "--json").stdout)] == ["sites"]
 
 
