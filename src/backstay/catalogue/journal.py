@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -78,7 +78,7 @@ class JournalTable:
             )
             return made.inserted_primary_key[0] if made.inserted_primary_key else 0
 
-    def newest(self, search: JournalSearch, limit: int, offset: int = 0) -> Sequence[JournalEntry]:
+    def newest(self, search: JournalSearch, limit: int, offset: int = 0) -> list[JournalEntry]:
         """Return the entries that a search finds, newest first.
 
         Args:

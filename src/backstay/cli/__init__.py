@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import typer
 
+from backstay.cli.noting import note_changes
 from backstay.cli.output import stderr
 from backstay.errors import BackstayError, UsageError
 from backstay.version import __version__
@@ -141,6 +142,9 @@ _COMMANDS = {
     "token": _Command(
         "token", "app", "Make, list and revoke tokens: credentials that may do some things and not others.", group=True
     ),
+    "journal": _Command(
+        "journal", "journal", "Show who did what, newest first: through the page, the API and the command line."
+    ),
     "remote": _Command(
         "remote",
         "app",
@@ -194,6 +198,7 @@ def main() -> None:
             if _takes_backup(sys.argv[1:]):
                 _prepare_worker()
             command = application(_needed(sys.argv[1:]))
+            note_changes(command)
             gc.enable()
             command()
         finally:

@@ -13,6 +13,7 @@ from backstay.jobs.installation import Installation
 PAGE: Final = "page"
 API: Final = "api"
 COMMAND: Final = "command"
+DOORS: Final = (PAGE, API, COMMAND)
 
 _LONGEST = {"who": 200, "action": 60, "subject": 500, "detail": 500}
 # Old entries are looked for once for so many new ones.
@@ -38,10 +39,10 @@ def note(
         through: `PAGE`, `API` or `COMMAND`.
         action: what was done, in a few words: ``backup deleted``.
         subject: what it was done to: ``backup 12``.
-        details: what else is to be known: texts, numbers, truths; never a secret.
+        details: what else is to be known: texts, numbers, truths; never a secret. What is empty is left out.
         address: where it came from.
     """
-    kept = {name: _kept(value) for name, value in (details or {}).items()}
+    kept = {name: _kept(value) for name, value in (details or {}).items() if value not in ("", None)}
     try:
         number = installation.catalogue.journal.add(
             datetime.now(UTC),
@@ -59,7 +60,7 @@ def note(
 
 
 def _kept(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float):
         return value
     return str(value).encode("utf-8", "backslashreplace").decode()[: _LONGEST["detail"]]
 

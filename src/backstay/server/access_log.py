@@ -33,6 +33,7 @@ class CallNote:
 _LONGEST_PATH = 200
 _call: ContextVar[CallNote | None] = ContextVar("call", default=None)
 _route: ContextVar[str] = ContextVar("route", default="")
+_address: ContextVar[str] = ContextVar("address", default="")
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,11 @@ def note_call(call: CallNote) -> None:
 def note_route(name: str) -> None:
     """Say what kind of page a request asked for; one of a few names."""
     _route.set(name)
+
+
+def caller_address() -> str:
+    """Return the address that the request in hand came from."""
+    return _address.get()
 
 
 class AccessLog:
@@ -68,6 +74,8 @@ class AccessLog:
         status = 0
         _call.set(None)
         _route.set("unknown")
+        client = scope.get("client")
+        _address.set(client[0] if client else "")
 
         async def noting_send(message: Message) -> None:
             nonlocal status

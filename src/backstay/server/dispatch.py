@@ -14,11 +14,12 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from backstay.api.methods import Method, Parameters, find_method
+from backstay.api.methods import Method, Parameters, Scope, find_method
 from backstay.api.status import NOT_ALLOWED, ApiError, Status, not_supported, unknown_method
 from backstay.errors import BackstayError, NotFoundError
+from backstay.jobs import journal
 from backstay.jobs.installation import Installation
-from backstay.server.access_log import CallNote, note_call
+from backstay.server.access_log import CallNote, caller_address, note_call
 from backstay.server.answer import Answer
 from backstay.server.authentication import Identity
 from backstay.server.handlers import HANDLERS, Call, Handler, PartOfArchive, Scheduling, StoredPartOfArchive
@@ -34,6 +35,12 @@ _SHORT_THREADS = 20
 """Other calls that may be worked on at once."""
 _LARGE_THREADS = 4
 """Calls with large replies that may be worked on at once: each holds its reply in memory."""
+
+_CHANGING = frozenset({Scope.BACKUP, Scope.DELETE, Scope.CONFIGURE})
+_READING = ("get", "export", "browse", "test", "step")
+"""Methods of these scopes that only tell, or, as stepBackup, drive on what another call began."""
+_TOLD = ("description", "source", "root", "table", "path", "type", "regex", "status", "uuid", "virtual_folder", "name")
+"""Parameters that the journal tells: none of them is a secret."""
 
 UNEXPECTED = "An unexpected error occurred: see the log of the server."
 
@@ -102,8 +109,9 @@ class Dispatcher:
             raise ApiError(Status.NOT_ALLOWED, NOT_ALLOWED)
         handler = HANDLERS[method.name]
         call = Call(self._installation, request.version)
+        noted = partial(self._note, method, parameters, request.identity, caller_address()) if changes(method) else None
         try:
-            return await self._run(handler.scheduling, partial(_encoded, handler, call, parameters, encode))
+            return await self._run(handler.scheduling, partial(_encoded, handler, call, parameters, encode, noted))
         except ApiError:
             raise
         except BackstayError as error:
@@ -118,9 +126,34 @@ class Dispatcher:
             return function()
         return await anyio.to_thread.run_sync(function, limiter=self._limiters[scheduling])
 
+    def _note(
+        self, method: Method[Any, Any], parameters: Parameters, identity: Identity, address: str, value: object
+    ) -> None:
+        """Write into the journal what a call has changed."""
+        given = parameters.model_dump(include=set(_TOLD) | {"profile", "backup_id"}, exclude_unset=True)
+        kind = "backup" if "backup_id" in type(parameters).model_fields else "profile"
+        number = getattr(parameters, "backup_id" if kind == "backup" else "profile", None)
+        details = {name: value for name, value in given.items() if name in _TOLD and value not in ("", None)}
+        if backup := getattr(value, "backup_id", None):
+            details["backup"] = backup
+        journal.note(self._installation, identity.name, journal.API, method.name, f"{kind} {number}", details, address)
 
-def _encoded(handler: Handler, call: Call, parameters: Parameters, encode: Callable[[Any], bytes]) -> Answer:
+
+def changes(method: Method[Any, Any]) -> bool:
+    """Return whether a method changes something that stays, so that it stands in the journal who called it."""
+    return method.scope in _CHANGING and not method.name.startswith(_READING)
+
+
+def _encoded(
+    handler: Handler,
+    call: Call,
+    parameters: Parameters,
+    encode: Callable[[Any], bytes],
+    noted: Callable[[object], None] | None,
+) -> Answer:
     value = handler.function(call, parameters)
+    if noted is not None:
+        noted(value)
     if isinstance(value, PartOfArchive | StoredPartOfArchive):
         return Answer(part=value)
     return Answer(body=encode(value), when_sent=call.when_sent)

@@ -1,12 +1,21 @@
 """The pages: a module for each part of the site, each with its rows of the table of routes."""
 
-from backstay.web.pages import first_steps, overview, settings, sign_in, static, tasks
+from backstay.web.pages import (
+    first_steps,
+    journal,
+    overview,
+    settings,
+    sign_in,
+    static,
+    tasks,
+)
 from backstay.web.routes import PageRoute
 
 ROUTES: tuple[PageRoute, ...] = (
     *static.ROUTES,
     *sign_in.ROUTES,
     *first_steps.ROUTES,
+    *journal.ROUTES,
     *overview.ROUTES,
     *tasks.ROUTES,
     *settings.ROUTES,
