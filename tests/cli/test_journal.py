@@ -34,6 +34,8 @@ READING = {
     "storage list",
     "storage show",
     "storage test",
+    "task list",
+    "task show",
     "token list",
 }
 ELSEWHERE = {"conformance", "remote", "serve", "service", "worker"}

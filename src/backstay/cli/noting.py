@@ -47,6 +47,7 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "notify remove": ("name",),
     "secret show": (),
     "secret rotate": (),
+    "task stop": ("number",),
     "token create": ("name", "scope"),
     "token regenerate": ("name",),
     "token revoke": ("name",),
