@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -434,3 +435,30 @@ def test_a_backup_without_a_dump_leaves_the_sites_database_alone(
     number = str(read_json("backup", str(site), "--type", "fileonly")["id"])
     assert read_json("restore", number, "--yes")["databases"] == {}
     assert len(mysql_server.execute("SELECT * FROM wp_options", mysql_database.name)) == 7
+
+
+@pytest.mark.usefixtures("home")
+def test_a_restore_in_the_background_is_done_and_taken_back_by_tasks(site: Path) -> None:
+    number = backed_up(site)
+    (site / "added.txt").write_text("since")
+    (site / "folder 1/file-1.txt").write_text("changed")
+    looked = read_json("restore", number, "--dry-run")["difference"]
+    assert (looked["removed"]["examples"], looked["replaced"]["examples"]) == (["added.txt"], ["folder 1/file-1.txt"])
+    assert looked["added"]["count"] == 0
+    assert looked["same"]["count"] > 30
+    begun = read_json("restore", number, "--background", "--yes")
+    done = wait_for_task(begun["task"])
+    assert (done["state"], done["result"]["restore"], done["backup"]) == ("done", begun["name"], int(number))
+    assert not (site / "added.txt").exists()
+    assert wait_for_task(read_json("restore", "--undo", "--background")["task"])["state"] == "done"
+    assert (site / "added.txt").read_text() == "since"
+    assert read_json("restore", "--pending") == []
+
+
+def wait_for_task(number: int) -> Any:
+    """Wait for the end of a task."""
+    until = time.monotonic() + 60
+    while (task := read_json("task", "show", str(number)))["state"] == "running":
+        assert time.monotonic() < until, task
+        time.sleep(0.1)
+    return task

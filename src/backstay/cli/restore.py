@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+import getpass
 import sys
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import typer
 from rich.text import Text
@@ -23,6 +25,7 @@ from backstay.jobs.restore import (
     confirm_overdue,
     confirm_restore,
     fetched,
+    name_of_restore,
     pending_restores,
     resume_restore,
     run_restore,
@@ -30,6 +33,7 @@ from backstay.jobs.restore import (
 )
 from backstay.jobs.restore_plan import RestoreOptions, make_plan
 from backstay.jobs.restore_preview import preview
+from backstay.jobs.restore_tasks import work_in_background
 from backstay.restore import RestorePlan, RestoreProgress, RestoreReport, RestoreRun
 
 if TYPE_CHECKING:
@@ -58,6 +62,7 @@ def restore(
     secret_file: options.SecretFile = None,
     connections: restore_options.Connections = 1,
     storage: options.Storage = "",
+    background: restore_options.Background = False,
     dry_run: restore_options.DryRun = False,
     resume: restore_options.Resume = False,
     undo: restore_options.Undo = False,
@@ -105,7 +110,10 @@ def restore(
         for name in confirm_overdue(installation, warn):
             say(f"What the restore {name} replaced was kept long enough and is removed now.")
         if action is _Action.BEGIN:
-            _restore(installation, given, wanted, dry_run=dry_run, yes=yes, json_output=json_output)
+            how = _How(dry_run, background, yes, json_output)
+            _restore(installation, given, wanted, how)
+        elif action is not _Action.LIST and background:
+            _in_background(installation, given.source, action, json_output=json_output)
         elif action is _Action.RESUME:
             run(resume_restore(installation, given.source), json_output=json_output)
         elif action is _Action.LIST:
@@ -124,6 +132,14 @@ class _Action(enum.Enum):
     LIST = enum.auto()
 
 
+_TASKS: dict[_Action, Literal["restore", "undo", "confirm"]] = {
+    _Action.BEGIN: "restore",
+    _Action.RESUME: "restore",
+    _Action.UNDO: "undo",
+    _Action.CONFIRM: "confirm",
+}
+
+
 def _action(*, resume: bool, undo: bool, confirm: bool, pending: bool) -> _Action:
     flags = {_Action.RESUME: resume, _Action.UNDO: undo, _Action.CONFIRM: confirm, _Action.LIST: pending}
     chosen = [action for action, given in flags.items() if given]
@@ -132,25 +148,45 @@ def _action(*, resume: bool, undo: bool, confirm: bool, pending: bool) -> _Actio
     return chosen[0] if chosen else _Action.BEGIN
 
 
-def _restore(
-    installation: Installation,
-    given: SourceOptions,
-    wanted: RestoreOptions,
-    *,
-    dry_run: bool,
-    yes: bool,
-    json_output: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How a restore is done, as it was given."""
+
+    dry_run: bool
+    background: bool
+    yes: bool
+    json_output: bool
+
+
+def _restore(installation: Installation, given: SourceOptions, wanted: RestoreOptions, how: _How) -> None:
     """Restore an archive, or say what that would change."""
     if not given.source:
         raise UsageError("Say what to restore: the number of a backup, an archive's main file, or an address.")
     wanted.check()
     source = resolve_source(installation, given)
-    if dry_run:
-        _report_preview(installation, source, wanted, json_output=json_output)
+    if how.dry_run:
+        _report_preview(installation, source, wanted, json_output=how.json_output)
         return
     plan = make_plan(source, wanted)
-    run(begin(installation, plan, existing=wanted.existing, yes=yes, json_output=json_output), json_output=json_output)
+    begun = begin(installation, plan, existing=wanted.existing, yes=how.yes, json_output=how.json_output)
+    if not how.background:
+        run(begun, json_output=how.json_output)
+        return
+    begun.journal.close()
+    backup_id = int(given.source) if given.source.isdigit() else None
+    _in_background(installation, begun.journal.name, _Action.BEGIN, backup_id, json_output=how.json_output)
+
+
+def _in_background(
+    installation: Installation, name: str, action: _Action, backup_id: int | None = None, *, json_output: bool
+) -> None:
+    """Let a task go on with a restore, take it back or confirm it, and print its number."""
+    name = name_of_restore(installation, name)
+    task = work_in_background(installation, name, _TASKS[action], started_by=getpass.getuser(), backup_id=backup_id)
+    if json_output:
+        print_json({"name": name, "task": task.id})
+        return
+    console.print(f"Task {task.id} does it: see 'backstay task show {task.id}'. The restore is called {name}.")
 
 
 def _report_preview(
@@ -163,7 +199,9 @@ def _report_preview(
                 progress.update(arrived.name, arrived.done, arrived.total)
 
             here = stack.enter_context(fetched(installation, source, report))
-        report_preview(preview(make_plan(here, wanted), in_detail=True), json_output=json_output)
+        report_preview(
+            preview(make_plan(here, wanted), in_detail=True, home=installation.home.path), json_output=json_output
+        )
 
 
 def begin(installation: Installation, plan: RestorePlan, *, existing: str, yes: bool, json_output: bool) -> RestoreRun:

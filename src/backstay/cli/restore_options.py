@@ -120,6 +120,13 @@ Connections = Annotated[
         "more.",
     ),
 ]
+Background = Annotated[
+    bool,
+    typer.Option(
+        "--background",
+        help="Let a process of its own do it, and print its number: 'backstay task show' tells how far it is.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Finish a restore that was interrupted.")]
 Undo = Annotated[bool, typer.Option("--undo", help="Take a restore back: what was there before is again.")]

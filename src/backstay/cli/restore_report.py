@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from backstay.cli.output import console, counted, print_json, say, shown, size, warn
 from backstay.jobs.restore_preview import Preview
+from backstay.jobs.restore_report import configuration_json, report_json
 from backstay.restore import MAIN_DUMP, RestoreReport, Rewritten
 
 _LISTED = 10
@@ -15,7 +13,7 @@ _LISTED = 10
 def report_result(report: RestoreReport, warnings: list[str], seconds: float, *, json_output: bool) -> None:
     """Print what came of a restore."""
     if json_output:
-        print_json({**as_json(report), "seconds": round(seconds, 3), "warnings": [shown(one) for one in warnings]})
+        print_json({**report_json(report), "seconds": round(seconds, 3), "warnings": [shown(one) for one in warnings]})
         return
     for warning in warnings:
         warn(warning)
@@ -50,29 +48,6 @@ def _print_replaced(report: RestoreReport) -> None:
             _line(f"Texts replaced in {name}, {column}: {_rows(count)}")
 
 
-def as_json(report: RestoreReport) -> dict[str, Any]:
-    """Return a report as the commands print it with ``--json``."""
-    return {
-        "target": shown(str(report.target)),
-        "files": report.files,
-        "bytes": report.bytes,
-        "databases": {
-            name: {"tables": len(summary.tables), "rows": summary.rows, "backups": dict(summary.backups)}
-            for name, summary in report.databases.items()
-        },
-        "not_restored": list(report.not_restored),
-        "configuration": _configuration_json(report.configuration),
-        "addresses": [list(pair) for pair in report.addresses],
-        "replaced": {
-            "files": {shown(path): count for path, count in report.replaced_in_files.items()},
-            "databases": _plain(report.replaced_in_databases),
-        },
-        "window": report.window,
-        "name": report.name,
-        "kept_until": report.kept_until,
-    }
-
-
 def report_preview(found: Preview, *, json_output: bool) -> None:
     """Print what a restore would change."""
     plan = found.plan
@@ -89,7 +64,9 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
                     if (address := plan.database(name))
                 },
                 "not_restored": list(found.not_restored),
-                "configuration": _configuration_json(found.configuration),
+                "difference": found.difference.to_json() if found.difference else None,
+                "space": [{"folder": one.folder, "needed": one.needed, "free": one.free} for one in found.space],
+                "configuration": configuration_json(found.configuration),
                 "replacements": [list(pair) for pair in found.move.texts],
                 "addresses": [[str(move.old), move.new] for move in found.move.addresses],
             }
@@ -103,6 +80,7 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
             _line(f"{plan.target} holds something: it would be set aside as a whole, and kept {plan.keep_days:g} days.")
         elif found.occupied:
             _line("Files of the same names would be set aside; others stay as they are.")
+    _print_difference(found)
     for name, tables in found.in_the_way.items():
         if (address := plan.database(name)) is None:
             continue
@@ -117,8 +95,29 @@ def report_preview(found: Preview, *, json_output: bool) -> None:
     _print_move(found)
     for name in found.not_restored:
         _line(f"Would not load the database dump {name}: no database is given for it.")
+    for space in found.space:
+        if space.needed > space.free:
+            _line(f"It needs {size(space.needed)} beside {space.folder}, where {size(space.free)} are free.")
     kept = " What a restore replaces is kept, and --undo brings it back." if found.replaces else ""
     console.print(f"Nothing was changed.{kept}")
+
+
+def _print_difference(found: Preview) -> None:
+    if found.difference is None or not found.plan.files or not found.occupied:
+        return
+    groups = (
+        ("are not there and would come", found.difference.added),
+        ("are there in another size or of another time", found.difference.replaced),
+        ("are there in this size and of this time", found.difference.same),
+        ("are not in the backup and would be set aside", found.difference.removed),
+        ("are not in the backup and would stay", found.difference.left),
+    )
+    for what, group in groups:
+        if group.count:
+            some = ", ".join(group.examples[:3]) + (" …" if group.count > 3 else "")
+            _line(f"{counted(group.count, 'file')} ({size(group.bytes)}) {what}: {some}")
+    if not found.difference.is_whole:
+        _line("There are more: the folder and the archive were not looked at to their ends.")
 
 
 def _print_move(found: Preview) -> None:
@@ -137,14 +136,6 @@ def _print_move(found: Preview) -> None:
 def _print_configuration(rewritten: tuple[Rewritten, ...], verb: str) -> None:
     for item in rewritten:
         _line(f"{item.path} {verb} {', '.join(item.names)}.")
-
-
-def _configuration_json(rewritten: tuple[Rewritten, ...]) -> dict[str, list[str]]:
-    return {item.path: list(item.names) for item in rewritten}
-
-
-def _plain(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
-    return {name: dict(columns) for name, columns in counts.items()}
 
 
 def _rows(count: int) -> str:

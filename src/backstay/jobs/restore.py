@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -29,6 +29,7 @@ from backstay.restore import (
     RestoreReport,
     RestoreRun,
     begin,
+    is_held,
     open_journals,
     read_lines,
     reopen_journal,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     # The client's library takes its time to load, and most restores need none.
     from backstay.client import Client, DownloadProgress
 
+_TASK = "task"
 State = Literal["staging", "swapping", "in place", "going back", "confirmed"]
 
 
@@ -74,6 +76,8 @@ class PendingRestore:
         begun: moment, ISO 8601.
         kept_until: until when what was replaced is kept; None before the swap.
         databases: what it loads into, passwords blanked.
+        running: a process works on it at this moment.
+        task_id: number of the task that did or does it; None: it was done by a command.
     """
 
     name: str
@@ -83,6 +87,8 @@ class PendingRestore:
     begun: str
     kept_until: datetime | None
     databases: tuple[str, ...] = ()
+    running: bool = False
+    task_id: int | None = None
 
 
 def source_of_backup(
@@ -260,7 +266,9 @@ def begin_restore(installation: Installation, plan: RestorePlan) -> RestoreRun:
     return begin(_restores(installation), _vault(installation), plan)
 
 
-def run_restore(run: RestoreRun, on_warning: Callable[[str], None]) -> Iterator[RestoreProgress | RestoreReport]:
+def run_restore(
+    run: RestoreRun, on_warning: Callable[[str], None]
+) -> Generator[RestoreProgress | RestoreReport, None, None]:
     """Do a restore, from wherever it is; see ``RestoreRun.run``."""
     run.fetch = _fetch
     with run.journal:
@@ -279,21 +287,30 @@ def resume_restore(installation: Installation, name: str = "") -> RestoreRun:
         UsageError: there are several of different sites.
         RestoreError: it is running.
     """
-    folder = _restores(installation)
-    if not name:
-        found = pending_restores(installation)
-        if not found:
-            raise NotFoundError("There is no restore to resume: all are over.")
-        if len({one.target for one in found}) > 1:
-            listed = ", ".join(f"{one.name} of {one.target}" for one in found)
-            raise UsageError(f"There are restores of several sites, so name the one that is meant: {listed}.")
-        name = found[-1].name
-    journal = reopen_journal(folder, name)
+    journal = reopen_journal(_restores(installation), name_of_restore(installation, name))
     try:
         return RestoreRun(journal, _vault(installation))
     except BaseException:
         journal.close()
         raise
+
+
+def name_of_restore(installation: Installation, name: str = "") -> str:
+    """Return the name of a restore that is not over: the given one, or the newest, where all are of one site.
+
+    Raises:
+        NotFoundError: there is none.
+        UsageError: there are several of different sites.
+    """
+    if name:
+        return name
+    found = pending_restores(installation)
+    if not found:
+        raise NotFoundError("There is no restore to resume: all are over.")
+    if len({one.target for one in found}) > 1:
+        listed = ", ".join(f"{one.name} of {one.target}" for one in found)
+        raise UsageError(f"There are restores of several sites, so name the one that is meant: {listed}.")
+    return found[-1].name
 
 
 def undo_restore(installation: Installation, run: RestoreRun, on_warning: Callable[[str], None]) -> None:
@@ -341,9 +358,36 @@ def pending_restores(installation: Installation) -> list[PendingRestore]:
                 first["at"],
                 until,
                 tuple(first.get("databases", ())),
+                is_held(folder),
+                _task_of(folder),
             )
         )
     return sorted(found, key=lambda one: one.begun)
+
+
+def pending_restore(installation: Installation, name: str) -> PendingRestore:
+    """Return a restore that is not over.
+
+    Raises:
+        NotFoundError: there is none of that name.
+    """
+    found = next((one for one in pending_restores(installation) if one.name == name), None)
+    if found is None:
+        raise NotFoundError(f"There is no restore {name} to finish or to take back: it is over.")
+    return found
+
+
+def note_task(installation: Installation, name: str, task_id: int) -> None:
+    """Note which task works on a restore; nothing depends on it."""
+    with suppress(OSError):
+        (_restores(installation) / name / _TASK).write_text(str(task_id))
+
+
+def _task_of(folder: Path) -> int | None:
+    try:
+        return int((folder / _TASK).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def confirm_overdue(installation: Installation, on_warning: Callable[[str], None]) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from backstay.databases import DatabaseAddress, ExistingTables
@@ -37,6 +39,16 @@ class RestoreOptions:
     special_modes: bool = False
     owner: str | None = None
     keep_days: float = 7.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as plain JSON, secrets in them."""
+        return {**asdict(self), "to": os.fspath(self.to) if self.to else None}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` gave."""
+        lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
+        return cls(**{**stored, **lists, "to": Path(stored["to"]) if stored["to"] else None})
 
     def check(self) -> None:
         """Refuse what makes no sense, before anything is downloaded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from backstay.archives import ArchiveReader, open_archive
 from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
 from backstay.errors import TablesExistError, UsageError
+from backstay.jobs.restore_difference import Difference, compare_with_folder
 from backstay.jobs.restore_plan import POLICIES
 from backstay.jobs.stored_backups import open_remote
 from backstay.restore import (
@@ -29,6 +31,21 @@ from backstay.restore import (
 
 
 @dataclass(frozen=True, slots=True)
+class Space:
+    """What a restore needs on one disk.
+
+    Attributes:
+        folder: on the disk.
+        needed: bytes: until it is confirmed, what is new lies beside what it replaces.
+        free: bytes.
+    """
+
+    folder: str
+    needed: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What a restore would change.
 
@@ -42,6 +59,8 @@ class Preview:
         not_restored: dumps for which no database is given.
         move: what would be replaced of a site that moves.
         layout: of the archive; None where it is not here yet, and nothing of it is known.
+        difference: what becomes of the target's files; None where that was not asked for, or is not known.
+        space: what the restore needs on disks, and what is free there.
     """
 
     plan: RestorePlan
@@ -53,6 +72,8 @@ class Preview:
     not_restored: tuple[str, ...]
     layout: Layout | None = field(default=None, repr=False)
     move: SiteMove = field(default_factory=SiteMove)
+    difference: Difference | None = None
+    space: tuple[Space, ...] = ()
 
     @property
     def replaces(self) -> bool:
@@ -101,12 +122,13 @@ class Preview:
         return replace(self.plan, existing=policy.value)
 
 
-def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
+def preview(plan: RestorePlan, *, in_detail: bool = False, home: Path | None = None) -> Preview:
     """Look what a restore would change; nothing is changed.
 
     Args:
         plan: of the restore. Of an archive that is not here yet nothing is known: all it could replace is reported.
-        in_detail: find out what of the site's configuration would change, too.
+        in_detail: find out what of the site's files and of its configuration would change, too.
+        home: where an archive that lies elsewhere is downloaded to, to know the space there.
 
     Raises:
         ArchiveError: the archive cannot be read.
@@ -122,7 +144,8 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
     if plan.remote is not None and not plan.remote.storage:
         addresses = _addresses(plan)
         there = {name: _present(address) for name, address in addresses.items()}
-        return Preview(plan, occupied, there, files=0, bytes=0, configuration=(), not_restored=())
+        space = _space(plan, 0, home)
+        return Preview(plan, occupied, there, 0, 0, configuration=(), not_restored=(), space=space)
     at_storage = plan.remote is not None and open_remote(plan.remote, plan.password)
     with at_storage or open_archive(plan.archive, password=plan.password) as archive:
         layout = read_layout(archive)
@@ -138,6 +161,7 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
         wanted = in_detail and plan.files and plan.configuration
         configuration = _configuration(archive, layout, plan) if wanted else ()
         move = find_move(archive, layout, plan) if in_detail else SiteMove()
+        difference = compare_with_folder(archive, layout, plan) if in_detail else None
     return Preview(
         plan=plan,
         occupied=occupied,
@@ -148,7 +172,28 @@ def preview(plan: RestorePlan, *, in_detail: bool = False) -> Preview:
         not_restored=tuple(one.dump_file for one in layout.databases if one.dump_file not in plan.databases),
         layout=layout,
         move=move,
+        difference=difference,
+        space=_space(plan, _coming(layout, plan, difference), home),
     )
+
+
+def _coming(layout: Layout, plan: RestorePlan, difference: Difference | None) -> int:
+    """Return how many bytes of files come in."""
+    if not plan.files:
+        return 0
+    if difference is None or not difference.is_whole:
+        return layout.size
+    return sum(group.bytes for group in (difference.added, difference.replaced, difference.same))
+
+
+def _space(plan: RestorePlan, coming: int, home: Path | None) -> tuple[Space, ...]:
+    needs = [(Path(plan.target), coming)] if coming else []
+    needs += [(home, plan.remote.size)] if home is not None and plan.remote is not None and plan.remote.size else []
+    found = []
+    for folder, needed in needs:
+        there = next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))
+        found.append(Space(str(there), needed, shutil.disk_usage(there).free))
+    return tuple(found)
 
 
 def _addresses(plan: RestorePlan) -> dict[str, DatabaseAddress]:

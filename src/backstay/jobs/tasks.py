@@ -29,6 +29,10 @@ KINDS: Final[dict[str, str]] = {
     "verify": "backstay.jobs.task_kinds:verify",
     "drill": "backstay.jobs.task_kinds:drill",
     "copy": "backstay.jobs.task_kinds:copy",
+    "restore": "backstay.jobs.restore_tasks:restore",
+    "undo": "backstay.jobs.restore_tasks:undo",
+    "confirm": "backstay.jobs.restore_tasks:confirm",
+    "migrate": "backstay.jobs.restore_tasks:migrate",
 }
 """Where the function of each kind is, as ``module:name``; it is imported by the task's process alone.
 

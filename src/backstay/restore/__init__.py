@@ -5,7 +5,7 @@ from backstay.restore.background import Reporter
 from backstay.restore.configuration import Move, Rewritten, rewrite_configuration
 from backstay.restore.databases import present_tables, scratch_database
 from backstay.restore.drill import ArchiveElsewhere, DrillReport, drill
-from backstay.restore.journal import Journal, open_journals, read_lines, reopen_journal
+from backstay.restore.journal import Journal, is_held, open_journals, read_lines, reopen_journal
 from backstay.restore.layout import ArchivedDatabase, Layout, open_part, read_layout
 from backstay.restore.moving import SiteMove, extract_configuration, find_move
 from backstay.restore.plan import MAIN_DUMP, RemoteArchive, RestorePlan, RestoreProgress, RestoreReport
@@ -36,6 +36,7 @@ __all__ = [
     "drill",
     "extract_configuration",
     "find_move",
+    "is_held",
     "open_journals",
     "open_part",
     "present_tables",

@@ -170,6 +170,21 @@ def open_journals(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if (path / _JOURNAL).is_file())
 
 
+def is_held(folder: Path) -> bool:
+    """Return whether a process works on the restore whose journal lies in a folder."""
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def reopen_journal(folder: Path, name: str) -> Journal:
     """Open the journal of a restore that is not over yet.
 

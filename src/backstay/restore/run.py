@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.catalogue.vault import Vault
-from backstay.errors import BackstayError, RestoreError
+from backstay.errors import BackstayError, RestoreError, StoppedError
 from backstay.restore.checks import check_places
 from backstay.restore.configuration import Rewritten
 from backstay.restore.journal import Journal, new_journal
@@ -113,7 +113,7 @@ class RestoreRun:
         """Whether the restore is being taken back."""
         return self.journal.last("undo") is not None
 
-    def run(self, on_warning: OnWarning) -> Iterator[RestoreProgress | RestoreReport]:
+    def run(self, on_warning: OnWarning) -> Generator[RestoreProgress | RestoreReport, None, None]:
         """Restore, from wherever an earlier process came to.
 
         A restore that fails takes itself back; one that is interrupted, or whose download broke off, waits for another
@@ -132,7 +132,7 @@ class RestoreRun:
         if self.is_being_undone:
             raise RestoreError(f"The restore {self.journal.name} is being taken back: finish that with --undo.")
         if self.journal.last("confirmed"):
-            yield self._report()
+            yield self.report()
             self._finish()
             return
         try:
@@ -147,7 +147,9 @@ class RestoreRun:
                 "it was, --undo ends it."
             ) from error
         except (BackstayError, OSError) as error:
-            self._take_back_after(error, on_warning)
+            # One that was told to stop can go on later, but not with half of it in place.
+            if not isinstance(error, StoppedError) or self.journal.last("swap"):
+                self._take_back_after(error, on_warning)
             raise
         yield self._end()
 
@@ -236,7 +238,7 @@ class RestoreRun:
     def _end(self) -> RestoreReport:
         # What was downloaded is needed no more.
         shutil.rmtree(self.journal.folder / "archive", ignore_errors=True)
-        report = self._report()
+        report = self.report()
         if not report.kept_until:
             # Nothing was there before: there is nothing to keep, and nothing to go back to.
             self.journal.append("confirmed")
@@ -256,7 +258,8 @@ class RestoreRun:
 
     # Reporting.
 
-    def _report(self) -> RestoreReport:
+    def report(self) -> RestoreReport:
+        """Return what the restore gave back, as far as it is."""
         files = self.journal.last("files ready") or {}
         ready = self._stages.ready()
         prepared = self.journal.last("ready") or {}
