@@ -40,6 +40,15 @@ class PageServer:
 
     url: str
     home: Path
+    process: subprocess.Popen[str]
+
+    def stop(self) -> None:
+        """Ask the server to end."""
+        self.process.terminate()
+
+    def wait(self) -> int:
+        """Wait for the server's end; return its exit code."""
+        return self.process.wait(60)
 
     def backstay(self, *arguments: str) -> str:
         """Run a command in its home; give what it printed."""
@@ -83,7 +92,7 @@ def page_server(home: Path, *, worker: bool = False) -> Iterator[PageServer]:
             line = process.stdout.readline()
             found = re.search(r"http://[\d.:]+", line)
             assert found, line + log_path.read_text()
-            yield PageServer(found[0], home)
+            yield PageServer(found[0], home, process)
         finally:
             process.terminate()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -201,6 +201,16 @@ class SessionTable:
         if (now - found.last_seen).total_seconds() >= _LAST_SEEN_SECONDS:
             self.update(found.id, last_seen=now)
         return found
+
+    def living(self, session_ids: Collection[int], now: datetime) -> set[int]:
+        """Return those of these sessions that are neither revoked nor expired, of users who are not disabled.
+
+        That a session is asked for so is no use of it.
+        """
+        query = select(sessions.c.id).join(users, users.c.id == sessions.c.user_id)
+        query = query.where(sessions.c.id.in_(session_ids), sessions.c.expires > now, users.c.disabled.is_(False))
+        with self._engine.connect() as connection:
+            return set(connection.execute(query).scalars())
 
     def of_user(self, user_id: int) -> Sequence[Session]:
         """Return the sessions of a user, newest first."""

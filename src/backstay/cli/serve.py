@@ -76,6 +76,7 @@ def serve(
                 "--tls-certificate and --tls-key, or listen on 127.0.0.1 behind a reverse proxy."
             )
         url = running.url_of(listening, encrypted=tls is not None)
+        pages = create_pages(installation)
         works = configuration.worker and not no_worker
         with queued_work(installation) if works else contextlib.nullcontext():
             running.run(
@@ -83,7 +84,8 @@ def serve(
                 listening,
                 tls,
                 supervisor=watching,
-                pages=create_pages(installation),
+                pages=pages,
+                on_end=pages.end_streams,
                 announce=lambda: _announce(installation, url, shown),
             )
 

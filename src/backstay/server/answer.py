@@ -10,9 +10,9 @@ import anyio.to_thread
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backstay.server.files import PartResponse
+from backstay.downloads.local_parts import PartResponse
+from backstay.downloads.stored_parts import StoredPartResponse
 from backstay.server.handlers import PartOfArchive, StoredPartOfArchive
-from backstay.server.stored_parts import StoredPartResponse
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,10 @@ import anyio
 import anyio.to_thread
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from backstay.downloads.local_parts import SEND_FILE
+
 HEAD_SECONDS = 30.0
 """How long a client may take to send the head of a request."""
-SEND_FILE = "backstay.send_file"
-"""Name of the extension in the scope: a function that sends a piece of a file after the head of the answer.
-
-It takes a descriptor, an offset and a length, counts as the body of the answer, and returns False where the client
-went away. Over TLS there is none.
-"""
 STALLED_SECONDS = 300.0
 """How long a client may leave what it asked for unread before the connection is closed."""
 

@@ -85,11 +85,13 @@ class Server(uvicorn.Server):
     Args:
         config: of uvicorn.
         supervisor: hears of it.
+        on_end: called in the server's loop when it begins to end: whoever answers without an end ends then.
     """
 
-    def __init__(self, config: uvicorn.Config, supervisor: Supervisor) -> None:
+    def __init__(self, config: uvicorn.Config, supervisor: Supervisor, on_end: Callable[[], None]) -> None:
         super().__init__(config)
         self._supervisor = supervisor
+        self._on_end = on_end
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer."""
@@ -105,6 +107,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what is under way finish for a while."""
         self._supervisor.stopping()
+        self._on_end()
         await super().shutdown(sockets)
 
 
@@ -113,6 +116,7 @@ def make_server(
     certificate: Certificate | None = None,
     supervisor: Supervisor | None = None,
     pages: ASGIApp | None = None,
+    on_end: Callable[[], None] = lambda: None,
 ) -> Server:
     """Return the server of an installation, ready to be run on a socket.
 
@@ -121,6 +125,7 @@ def make_server(
         certificate: for TLS; None: HTTP.
         supervisor: hears how the server is; None: nobody.
         pages: answers browsers; None: nothing does.
+        on_end: called in the server's loop when it begins to end.
 
     Raises:
         ConfigurationError: the certificate can't be used.
@@ -144,6 +149,7 @@ def make_server(
             ssl_keyfile=certificate.key if certificate else None,
         ),
         supervisor or Supervisor(),
+        on_end,
     )
 
 
@@ -164,6 +170,7 @@ def run(
     *,
     supervisor: Supervisor | None = None,
     pages: ASGIApp | None = None,
+    on_end: Callable[[], None] = lambda: None,
     announce: Callable[[], None],
 ) -> None:
     """Serve until a signal says to end; then let what is under way finish for a while.
@@ -176,9 +183,10 @@ def run(
         certificate: for TLS; None: HTTP.
         supervisor: hears how the server is; None: nobody.
         pages: answers browsers; None: nothing does.
+        on_end: called in the server's loop when it begins to end.
         announce: called once signals are listened to; who hears of the server may end it from then on.
     """
-    server = make_server(installation, certificate, supervisor, pages)
+    server = make_server(installation, certificate, supervisor, pages, on_end)
 
     def end(number: int, frame: object) -> None:
         del number, frame

@@ -9,9 +9,9 @@ from starlette.types import ASGIApp
 
 from backstay.api.status import ACCESS_DENIED, ApiError, Status
 from backstay.api.wire import ROUTING_PARAMETERS, decode_parameters, encode_reply, reply_value
+from backstay.downloads.local_parts import refusal
 from backstay.server.authentication import Authenticator, Credentials
 from backstay.server.dispatch import DOWNLOAD_DIRECT, Dispatcher, MethodRequest
-from backstay.server.files import refusal
 from backstay.server.request import HttpRequest, Pairs
 
 SECRET_PARAMETER = "_akeebaAuth"  # noqa: S105 - the name of the parameter, not a secret

@@ -15,12 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from backstay.errors import BackstayError, ConfigurationError, NotFoundError, UsageError
 from backstay.jobs.installation import Installation
 from backstay.jobs.users import Role
 from backstay.web.confirmation import confirm
+from backstay.web.events import Streams
 from backstay.web.pages import ROUTES
 from backstay.web.rendering import html
 from backstay.web.routes import PageRoute
@@ -48,7 +49,7 @@ class _TooLargeError(Exception):
     """The body of a request is larger than is read."""
 
 
-def create_pages(installation: Installation, routes: tuple[PageRoute, ...] = ROUTES) -> ASGIApp:
+def create_pages(installation: Installation, routes: tuple[PageRoute, ...] = ROUTES) -> Pages:
     """Return the application that answers browsers.
 
     Args:
@@ -59,11 +60,16 @@ def create_pages(installation: Installation, routes: tuple[PageRoute, ...] = ROU
 
 
 class Pages:
-    """Answers what a browser asks for; an ASGI application."""
+    """Answers what a browser asks for; an ASGI application.
+
+    Attributes:
+        streams: of events, open now.
+    """
 
     def __init__(self, installation: Installation, routes: tuple[PageRoute, ...]) -> None:
         self._installation = installation
         self._limiter = anyio.CapacityLimiter(_THREADS)
+        self.streams = Streams(installation)
         self._router = Router([Route(one.path, self._endpoint(one), methods=[one.verb]) for one in routes])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,6 +89,10 @@ class Pages:
             await _problem(error.status_code, sentence)(scope, receive, sending)
         except _TooLargeError:
             await _problem(413, "What was sent is too large: see server.maximum_body.")(scope, receive, sending)
+
+    def end_streams(self) -> None:
+        """End the streams of events: the server ends, and would wait for them. Called in its loop."""
+        self.streams.end()
 
     def _bounded(self, receive: Receive) -> Receive:
         limit, count = self._installation.configuration.server.maximum_body, 0

@@ -1,14 +1,6 @@
 """The pages: a module for each part of the site, each with its rows of the table of routes."""
 
-from backstay.web.pages import (
-    first_steps,
-    journal,
-    overview,
-    settings,
-    sign_in,
-    static,
-    tasks,
-)
+from backstay.web.pages import events, first_steps, journal, overview, settings, sign_in, static, tasks
 from backstay.web.routes import PageRoute
 
 ROUTES: tuple[PageRoute, ...] = (
@@ -19,4 +11,5 @@ ROUTES: tuple[PageRoute, ...] = (
     *overview.ROUTES,
     *tasks.ROUTES,
     *settings.ROUTES,
+    *events.ROUTES,
 )

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from backstay.jobs.tasks import find_task, list_tasks, stop_task, task_progress
 from backstay.jobs.users import Role
+from backstay.web.progress import of_task
 from backstay.web.routes import PageRoute
 from backstay.web.visit import Visit
 
@@ -23,7 +24,7 @@ def _list(visit: Visit) -> Response:
 def _one(visit: Visit) -> Response:
     task = find_task(visit.installation, visit.number())
     progress = task_progress(visit.installation, task.id) if task.state == "running" else None
-    return visit.page("tasks/one.html", task=task, progress=progress)
+    return visit.page("tasks/one.html", task=task, live=of_task(task, progress))
 
 
 def _stop(visit: Visit) -> Response:

@@ -16,11 +16,16 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from backstay.server.protocol import SEND_FILE
-from backstay.server.ranges import Span, UnsatisfiableRangeError, requested_span
+from backstay.downloads.ranges import Span, UnsatisfiableRangeError, requested_span
 
 CHUNK = 1 << 20
 """Bytes read and sent at once: large chunks double the speed, and one at a time keeps memory flat."""
+SEND_FILE = "backstay.send_file"
+"""Name of the extension in the scope: a function that sends a piece of a file after the head of the answer.
+
+It takes a descriptor, an offset and a length, counts as the body of the answer, and returns False where the client
+went away. Over TLS there is none.
+"""
 
 _log = logging.getLogger(__name__)
 

@@ -12,9 +12,7 @@ import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from backstay.errors import BackstayError, NotFoundError
-from backstay.jobs.stored_backups import StoredFile
-from backstay.server.files import (
+from backstay.downloads.local_parts import (
     named_headers,
     range_holds,
     raw,
@@ -22,7 +20,9 @@ from backstay.server.files import (
     unsatisfiable,
     until_gone,
 )
-from backstay.server.ranges import Span, UnsatisfiableRangeError, requested_span
+from backstay.downloads.ranges import Span, UnsatisfiableRangeError, requested_span
+from backstay.errors import BackstayError, NotFoundError
+from backstay.jobs.stored_backups import StoredFile
 from backstay.storage import Destination
 
 PIECE = 4 << 20
