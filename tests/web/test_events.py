@@ -19,7 +19,7 @@ from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.profiles import profile_of_site
 from backstay.jobs.tasks import stop_task
 from backstay.jobs.users import Role
-from backstay.jobs.watching import view_backup
+from backstay.jobs.watching import BackupView, view_backup
 from backstay.web import events
 from backstay.web.events import EventStream, Streams
 from backstay.web.security import SESSION_COOKIE
@@ -79,7 +79,8 @@ def test_a_backup_is_watched_to_its_end_and_nothing_of_it_is_changed_by_that(
         assert seen[-1]["texts"]["state"] == "complete"
         assert [one["percent"] for one in seen] == sorted(one["percent"] for one in seen)
         after = installation.catalogue.jobs.get(state.backup_id)
-        assert before is not None and after is not None
+        assert before is not None
+        assert after is not None
         assert (after.step_number, after.domain_reported, after.warnings_reported) == (
             before.step_number,
             before.domain_reported,
@@ -95,7 +96,7 @@ def test_a_stream_ends_with_its_session_and_with_the_server(server: PageServer, 
         under_way(installation, task)
         headers = signed_in(installation)
         with watching(server, headers, f"task={task.id}&running=0") as stream:
-            first = {kind: values for kind, values in (next(stream), next(stream))}
+            first = dict((next(stream), next(stream)))
             assert first["task"]["texts"]["stage"] == "Sending"
             assert first["running"]["tasks"] == [task.id]
             installation.catalogue.sessions.revoke(installation.catalogue.users.get(Role.VIEWER).id)
@@ -145,19 +146,18 @@ def test_many_viewers_share_one_look(
 ) -> None:
     backup = take(installation, make_files(tmp_path / "site", 3))
     looks = 0
-    view = events.view_backup
 
-    def counting(*arguments: Any) -> Any:
+    def counting(opened: Installation, number: int) -> BackupView:
         nonlocal looks
         looks += 1
-        return view(*arguments)
+        return view_backup(opened, number)
 
     monkeypatch.setattr(events, "view_backup", counting)
     told: list[bytes] = []
 
     async def watch() -> None:
         streams = Streams(installation)
-        gone = anyio.Event()
+        gone, all_told = anyio.Event(), anyio.Event()
 
         async def receive() -> dict[str, str]:
             await gone.wait()
@@ -166,14 +166,15 @@ def test_many_viewers_share_one_look(
         async def send(message: Any) -> None:
             if b"event: backup" in message.get("body", b""):
                 told.append(message["body"])
+                if len(told) == 10:
+                    all_told.set()
 
         async with anyio.create_task_group() as group:
             for number in range(10):
                 stream = EventStream(streams, [("backup", backup.id)], number)
                 group.start_soon(stream, {"type": "http"}, receive, send)
             with anyio.fail_after(30):
-                while len(told) < 10:
-                    await anyio.sleep(0.01)
+                await all_told.wait()
             gone.set()
         assert not streams._watchers
 
