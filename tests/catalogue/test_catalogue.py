@@ -235,9 +235,11 @@ def test_a_catalogue_of_the_version_before_is_brought_up_to_date(own_home: Home)
     with closing(sqlite3.connect(own_home.catalogue)) as connection:
         later = ("copy_parts", "copies", "destinations", "runs", "schedules", "alarms", "deliveries", "recipients")
         newest = ("repositories", "passkeys", "sessions", "invitations", "users", "journal", "tasks")
-        for table in (*newest, *later, "counts", "unproven", "observations"):
+        for table in ("machines", "workers", *newest, *later, "counts", "unproven", "observations"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE jobs DROP COLUMN paused")
+        for table in ("profiles", "backups"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN machine")
         connection.execute("DROP INDEX ix_backups_profile_id_status")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()

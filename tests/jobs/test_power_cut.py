@@ -101,7 +101,7 @@ def battery(home: Path, site: Path, form: tuple[str, int], *, forgets: bool, sam
             password = "secret" if form[0] == "jps" else None
             assert_gives_back(installation, backup_id, site, target / str(cut_at), password)
             resume_unfinished(installation)
-            assert installation.catalogue.jobs.ended() == []
+            assert installation.catalogue.jobs.ended("") == []
             assert not (installation.home.job(backup_id) / "work").exists()
 
 

@@ -12,7 +12,7 @@ from backstay.queue.serializer import JsonSerializer, WorkflowError
 
 
 def test_each_process_has_a_name_of_its_own_and_a_dead_one_s_is_free_again(installation: Installation) -> None:
-    assert not members.anyone_lives(installation.home)
+    assert not members.anyone_lives(installation)
     first, second = members.join(installation.home), members.join(installation.home)
     assert (first.name, second.name) == ("member-1", "member-2")
     assert members.lives(installation.home, first.name)
@@ -23,7 +23,7 @@ def test_each_process_has_a_name_of_its_own_and_a_dead_one_s_is_free_again(insta
     assert third.name == first.name
     for member in (second, third):
         member.leave()
-    assert not members.anyone_lives(installation.home)
+    assert not members.anyone_lives(installation)
 
 
 @pytest.mark.parametrize("name", ["local", "", "member-1/../member-2", "../jobs/1"])

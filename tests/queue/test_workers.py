@@ -77,10 +77,10 @@ def test_a_worker_does_what_waits_and_ends_when_it_is_told_to(installation: Inst
     with processes(installation.home.path) as start:
         worker = start("worker")
         wait_until(lambda: states(installation, numbers)["done"] == 4)
-        assert members.anyone_lives(installation.home)
+        assert members.anyone_lives(installation)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(PATIENCE_SECONDS) == 0
-    assert not members.anyone_lives(installation.home)
+    assert not members.anyone_lives(installation)
     assert len(installation.catalogue.backups.newest()) == 4
     assert get_backup(installation, proven.id).proof["verifications"][""]["ok"]
     log = (tmp_path / "output.log").read_text()

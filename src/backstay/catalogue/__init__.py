@@ -9,7 +9,7 @@ from backstay.catalogue.jobs import Job
 from backstay.catalogue.journal import JournalEntry, JournalSearch
 from backstay.catalogue.newest import CompleteBackup, FailedBackup
 from backstay.catalogue.observations import Observation
-from backstay.catalogue.profiles import Profile
+from backstay.catalogue.profiles import ROOT_KEY, Profile
 from backstay.catalogue.recipients import Delivery, Recipient, RecipientOptions
 from backstay.catalogue.records import Backup, Status
 from backstay.catalogue.repositories import NamedRepository
@@ -22,6 +22,7 @@ from backstay.catalogue.vault import Vault, write_private
 __all__ = [
     "ENVIRONMENT_VARIABLE",
     "PATIENT_SECONDS",
+    "ROOT_KEY",
     "Alarm",
     "AlarmChange",
     "Backup",

@@ -87,9 +87,9 @@ class JobTable:
         with self._engine.connect() as connection:
             return set(connection.execute(query.where(backups.c.status == "run", jobs.c.paused)).scalars())
 
-    def ended(self) -> list[int]:
-        """Return the records of jobs that have ended and still have a plan: their processes died in the last moment."""
+    def ended(self, machine: str) -> list[int]:
+        """Return the records of jobs of a machine that have ended and have a plan: their processes died at the end."""
         query = select(jobs.c.backup_id).join(backups, backups.c.id == jobs.c.backup_id)
-        query = query.where(backups.c.status != "run", func.length(jobs.c.plan) > 0)
+        query = query.where(backups.c.status != "run", backups.c.machine == machine, func.length(jobs.c.plan) > 0)
         with self._engine.connect() as connection:
             return list(connection.execute(query).scalars())

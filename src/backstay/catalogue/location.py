@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
+import socket
 from typing import Any
 
 from backstay.catalogue.home import Home
+from backstay.catalogue.vault import write_private
 from backstay.errors import ConfigurationError
 
 CATALOGUE_VARIABLE = "BACKSTAY_CATALOGUE"
+NAME_VARIABLE = "BACKSTAY_WORKER__NAME"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SCHEMES = ("postgresql", "postgres")
 
 
@@ -22,6 +28,30 @@ def catalogue_url(home: Home) -> str:
     if url:
         check_url(url)
     return url
+
+
+def machine_name(home: Home) -> str:
+    """Return by which name the others that share a catalogue know this home: a setting, else that of the machine.
+
+    Raises:
+        ConfigurationError: it is no name.
+    """
+    given = _setting(home, "worker", "name", NAME_VARIABLE)
+    name = given or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:100]
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"The setting worker.name can't be {name!r}: it has at most 100 letters, digits, dots, dashes and "
+            "underscores, and begins with a letter or digit."
+        )
+    return name
+
+
+def home_word(home: Home) -> str:
+    """Return a word that no other home has, made at the first asking."""
+    path = home.path / "machine"
+    if not path.exists():
+        write_private(path, (secrets.token_hex(16) + "\n").encode())
+    return path.read_text().strip()
 
 
 def check_url(url: str) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, update
 
-from backstay.catalogue.schema import observations
+from backstay.catalogue.schema import backups, observations
 
 What = Literal["storage", "disk", "files"]
 _ROUND = "round"
+_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class Observation:
 
     Attributes:
         what: the kind of thing.
-        subject: name of a storage, path of a folder, number of a backup.
+        subject: name of a storage; path of a folder, with the name of its machine and a colon before it where several
+            share the catalogue; number of a backup.
         at: moment it was looked at.
         since: moment from which on it has been so.
         problem: what is wrong, in one word; empty: nothing.
@@ -42,31 +44,41 @@ _COLUMNS = [observations.c[item.name] for item in fields(Observation)]
 class ObservationTable:
     """Reads and writes observations."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, machine: str = "") -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
+        self._machine = machine
 
     def begin_round(self, now: datetime, interval: timedelta) -> bool:
-        """Note that somebody looks at everything now, unless somebody did within the interval; return whether."""
+        """Note that this machine looks at everything now, unless it did within the interval; return whether."""
+        mine = and_(observations.c.what == _ROUND, observations.c.subject == self._machine)
         with self._writer.begin() as connection:
-            query = select(observations.c.at).where(observations.c.what == _ROUND)
+            query = select(observations.c.at).where(mine)
             last = connection.execute(query).scalar_one_or_none()
             # A moment in the future was noted before the clock was set back.
             if last is not None and now - interval < last <= now:
                 return False
             values = {"at": now, "since": now, "problem": "", "details": {}}
             if last is None:
-                connection.execute(insert(observations).values(what=_ROUND, subject="", **values))
+                connection.execute(insert(observations).values(what=_ROUND, subject=self._machine, **values))
             else:
-                connection.execute(update(observations).where(observations.c.what == _ROUND).values(values))
+                connection.execute(update(observations).where(mine).values(values))
         return True
 
     def replace(self, seen: Iterable[Observation]) -> None:
-        """Keep what was seen in place of all that was seen before; a problem that was there then began then."""
+        """Keep what this machine saw in place of what it saw before; a problem that was there then began then.
+
+        What other machines saw of their disks and archives stays for a day.
+        """
+        seen = list(seen)
         with self._writer.begin() as connection:
-            before = connection.execute(select(*_COLUMNS).where(observations.c.what != _ROUND))
+            before = connection.execute(select(*_COLUMNS).where(observations.c.what != _ROUND)).all()
             begun = {(row.what, row.subject, row.problem): row.since for row in before}
-            connection.execute(delete(observations).where(observations.c.what != _ROUND))
+            others = self._of_others(connection) if self._machine else set[int]()
+            for row in before:
+                if not (self._is_of_other(row, others) and all(one.at - row.at < _KEPT for one in seen)):
+                    which = (observations.c.what == row.what, observations.c.subject == row.subject)
+                    connection.execute(delete(observations).where(*which))
             rows = [
                 {
                     "what": one.what,
@@ -80,6 +92,19 @@ class ObservationTable:
             ]
             if rows:
                 connection.execute(insert(observations), rows)
+
+    def _of_others(self, connection: Connection) -> set[int]:
+        """Return the numbers of the backups whose files are looked at by another machine."""
+        looked_at = connection.execute(select(observations.c.subject).where(observations.c.what == "files")).scalars()
+        query = select(backups.c.id).where(backups.c.id.in_([int(one) for one in looked_at]))
+        return set(connection.execute(query.where(backups.c.machine != self._machine)).scalars())
+
+    def _is_of_other(self, row: Row[Any], others: set[int]) -> bool:
+        if not self._machine:
+            return False
+        if row.what == "files":
+            return int(row.subject) in others
+        return row.what == "disk" and not row.subject.startswith(f"{self._machine}:")
 
     def all(self) -> list[Observation]:
         """Return everything as it was seen last."""

@@ -129,6 +129,17 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
+def driver_url(url: str) -> str:
+    """Return a URL as SQLAlchemy reads it, password included, with what keeps a connection from waiting for ever."""
+    given = {name: str(value) for name, value in _parameters(url).items()}
+    parts: dict[str, Any] = {
+        "username": given.pop("user", None),
+        "password": given.pop("password", None),
+        "database": given.pop("dbname", None),
+    }
+    return sqlalchemy.URL.create("postgresql+psycopg", query=given, **parts).render_as_string(hide_password=False)
+
+
 def shown(url: str) -> str:
     """Return a URL for people: server, port and name of the database, without account and options."""
     found = _parameters(url)

@@ -20,6 +20,8 @@ from backstay.profiles import Filters
 if TYPE_CHECKING:
     from backstay.profiles import Settings
 
+ROOT_KEY = "akeeba.platform.newroot"
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -32,6 +34,7 @@ class Profile:
         filters: what is left out and taken in.
         quickicon: whether a client shows it as a button.
         revision: a word that is another one after each save; empty in a profile that was not read from the catalogue.
+        machine: name of the machine on which its site is; empty: the only one there is, or it has no site yet.
     """
 
     id: int
@@ -40,6 +43,7 @@ class Profile:
     filters: Filters = field(default_factory=Filters, repr=False)
     quickicon: bool = True
     revision: str = field(default="", repr=False, compare=False)
+    machine: str = ""
 
     def settings(self, overrides: Mapping[str, object] | None = None) -> Settings:
         """Return the typed settings, with a call's overrides on top."""
@@ -56,7 +60,8 @@ class Profile:
 class ProfileTable:
     """Reads and writes profiles; their configuration and filters are kept encrypted."""
 
-    def __init__(self, engine: Engine, vault: Vault) -> None:
+    def __init__(self, engine: Engine, vault: Vault, machine: str = "") -> None:
+        self._machine = machine
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
         self._vault = vault
@@ -92,12 +97,11 @@ class ProfileTable:
         return self._profile(row)
 
     def create(self, profile: Profile) -> Profile:
-        """Store a new profile; return it with its number."""
+        """Store a new profile; return it with its number. Its site is on this machine."""
+        made = replace(profile, machine=self._machine if profile.configuration.get(ROOT_KEY) else "")
+        query = insert(profiles).values(**self._values(made), machine=made.machine).returning(profiles.c.id)
         with self._writer.begin() as connection:
-            number = connection.execute(
-                insert(profiles).values(**self._values(profile)).returning(profiles.c.id)
-            ).scalar_one()
-        return replace(profile, id=number)
+            return replace(made, id=connection.execute(query).scalar_one())
 
     def create_first(self) -> None:
         """Make profile 1 where there is no profile at all."""
@@ -108,7 +112,7 @@ class ProfileTable:
                 )
 
     def save(self, profile: Profile, *, revision: str = "") -> None:
-        """Store a profile that exists already.
+        """Store a profile that exists already; one whose root is changed has its site on this machine from then on.
 
         Args:
             profile: what is stored.
@@ -125,7 +129,22 @@ class ProfileTable:
                 raise NotFoundError(f"There is no backup profile {profile.id}: see them with 'backstay profile list'.")
             if revision and revision != _revision(row):
                 raise ChangedMeanwhileError(f"Profile {profile.id} was changed by somebody else meanwhile: try again.")
-            connection.execute(update(profiles).where(profiles.c.id == profile.id).values(**self._values(profile)))
+            values = self._values(profile)
+            root = profile.configuration.get(ROOT_KEY, "")
+            if root != self._profile(row).configuration.get(ROOT_KEY, ""):
+                values["machine"] = self._machine if root else ""
+            connection.execute(update(profiles).where(profiles.c.id == profile.id).values(**values))
+
+    def machines(self) -> dict[int, str]:
+        """Return for each profile the name of the machine on which its site is."""
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(select(profiles.c.id, profiles.c.machine))}
+
+    def claim(self, profile_id: int) -> None:
+        """Note that the site of a profile is on this machine, unless it is known to be on another."""
+        query = update(profiles).where(profiles.c.id == profile_id, profiles.c.machine == "")
+        with self._writer.begin() as connection:
+            connection.execute(query.values(machine=self._machine))
 
     def delete(self, profile_id: int) -> bool:
         """Remove a profile and close its alarms; return whether it was there. Its records stay."""
@@ -149,6 +168,7 @@ class ProfileTable:
             filters=Filters.from_stored(json.loads(self._vault.decrypt(row.filters))),
             quickicon=row.quickicon,
             revision=_revision(row),
+            machine=row.machine,
         )
 
 

@@ -30,6 +30,7 @@ class Backup:
         proof: how the archive was proven: ``{"level", "ok", "at", "parts": [{"name", "size", "blake3"}],
             "manifest"}``; empty before. Later proofs are beside that: ``drill``, and ``verifications``, the latest one
             of each place by the storage's name (empty for this machine): ``{"ok", "at", "problems"}``.
+        machine: name of the machine that takes it, and on whose disk its files lie; empty: the only one there is.
     """
 
     id: int
@@ -54,6 +55,7 @@ class Backup:
     error: str = ""
     warning_count: int = 0
     proof: dict[str, Any] = field(default_factory=dict)
+    machine: str = ""
 
     @property
     def meta(self) -> Literal["ok", "obsolete", "remote", "pending", "fail"]:
@@ -82,9 +84,10 @@ def _is_unproven(proof: dict[str, Any]) -> bool:
 class BackupTable:
     """Reads and writes the records."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, machine: str = "") -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
+        self._machine = machine
 
     def create(
         self,
@@ -130,6 +133,7 @@ class BackupTable:
             "error": "",
             "warning_count": 0,
             "proof": {},
+            "machine": self._machine,
         }
         with self._writer.begin() as connection:
             number = connection.execute(insert(backups).values(values).returning(backups.c.id)).scalar_one()

@@ -22,12 +22,17 @@ _Result = TypeVar("_Result")
 _Table = TypeVar("_Table")
 
 
-def retried(call: Callable[[], _Result], patience: float) -> _Result:
+def _never() -> bool:
+    return False
+
+
+def retried(call: Callable[[], _Result], patience: float, given_up: Callable[[], bool] = _never) -> _Result:
     """Return what a call returns, asked again with pauses while the database is away.
 
     Args:
         call: what may be repeated.
         patience: seconds for which it is asked again; 0: once more at most, where a connection was lost.
+        given_up: whether it is not to be asked again, though there is patience.
 
     Raises:
         DatabaseConnectionError: the database was away all the time.
@@ -38,7 +43,7 @@ def retried(call: Callable[[], _Result], patience: float) -> _Result:
             result = call()
         except CatalogueAwayError as error:
             anew = error.lost and not pause
-            if not anew and time.monotonic() - begun >= patience:
+            if not anew and (time.monotonic() - begun >= patience or given_up()):
                 raise
             if pause == _FIRST_PAUSE:
                 _log.warning("%s It is asked again until it answers.", error)
@@ -50,14 +55,15 @@ def retried(call: Callable[[], _Result], patience: float) -> _Result:
         pause = min(max(pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
 
 
-def persistent(table: _Table, patience: float) -> _Table:
+def persistent(table: _Table, patience: float, given_up: Callable[[], bool] | None = None) -> _Table:
     """Return a table whose methods are asked again while the database is away."""
-    return cast("_Table", _Persistent(table, patience))
+    return cast("_Table", _Persistent(table, patience, given_up or _never))
 
 
 class _Persistent:
-    def __init__(self, table: object, patience: float) -> None:
+    def __init__(self, table: object, patience: float, given_up: Callable[[], bool]) -> None:
         self._table = table
+        self._given_up = given_up
         self._patience = patience
 
     def __getattr__(self, name: str) -> Any:
@@ -67,6 +73,6 @@ class _Persistent:
 
         @functools.wraps(found)
         def call(*arguments: Any, **named: Any) -> Any:
-            return retried(lambda: found(*arguments, **named), self._patience)
+            return retried(lambda: found(*arguments, **named), self._patience, self._given_up)
 
         return call

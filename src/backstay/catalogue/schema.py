@@ -95,6 +95,7 @@ profiles = Table(
     Column("configuration", LargeBinary, nullable=False),
     Column("filters", LargeBinary, nullable=False),
     Column("quickicon", Boolean, nullable=False),
+    Column("machine", String(100), nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 
@@ -123,6 +124,7 @@ backups = Table(
     Column("error", ShownText, nullable=False),
     Column("warning_count", Integer, nullable=False),
     Column("proof", JSON, nullable=False),
+    Column("machine", String(100), nullable=False, server_default=""),
     Index("ix_backups_backupid", "backupid"),
     Index("ix_backups_status", "status"),
     Index("ix_backups_absolute_path", "absolute_path"),
@@ -443,5 +445,23 @@ tasks = Table(
     Column("result", JSON, nullable=False),
     Index("ix_tasks_state", "state"),
     Index("ix_tasks_backup_id", "backup_id"),
+    sqlite_autoincrement=True,
+)
+
+machines = Table(
+    "machines",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("home", String(64), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("machine", String(100), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("heartbeat", UtcDateTime, nullable=False),
     sqlite_autoincrement=True,
 )

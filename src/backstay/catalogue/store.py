@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DatabaseError as SqlError
 
 from backstay.catalogue import sqlite
@@ -20,7 +21,8 @@ from backstay.catalogue.figures import FigureTable
 from backstay.catalogue.home import Home
 from backstay.catalogue.jobs import JobTable
 from backstay.catalogue.journal import JournalTable
-from backstay.catalogue.location import catalogue_url
+from backstay.catalogue.location import catalogue_url, home_word, machine_name
+from backstay.catalogue.machines import MachineTable, WorkerTable
 from backstay.catalogue.newest import NewestBackups
 from backstay.catalogue.observations import ObservationTable
 from backstay.catalogue.profiles import ProfileTable
@@ -34,7 +36,7 @@ from backstay.catalogue.users import SessionTable, UserTable
 from backstay.catalogue.vault import Vault
 from backstay.errors import ConfigurationError
 
-REVISION = "0005"
+REVISION = "0006"
 PATIENT_SECONDS = 3600.0
 """For so long work that nobody watches waits for a database that is away."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -46,15 +48,27 @@ class Catalogue:
 
     Attributes:
         place: where it is, for people.
+        machine: name of this machine, where several share it; else empty.
     """
 
-    def __init__(self, engine: Engine, vault: Vault, place: str, patience: float = 0.0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        vault: Vault,
+        place: str,
+        *,
+        machine: str = "",
+        patience: float = 0.0,
+        given_up: Callable[[], bool] | None = None,
+    ) -> None:
         self._engine = engine
         self.vault = vault
         self.place = place
+        self.machine = machine
         self._patience = patience
-        self.backups = self._opened(BackupTable(engine))
-        self.profiles = self._opened(ProfileTable(engine, vault))
+        self._given_up = given_up
+        self.backups = self._opened(BackupTable(engine, machine))
+        self.profiles = self._opened(ProfileTable(engine, vault, machine))
         self.jobs = self._opened(JobTable(engine, vault))
         self.tokens = self._opened(TokenTable(engine))
         self.destinations = self._opened(DestinationTable(engine, vault))
@@ -68,21 +82,40 @@ class Catalogue:
         self.activity = self._opened(ActivityTable(engine))
         self.counts = self._opened(CountTable(engine))
         self.newest = self._opened(NewestBackups(engine))
-        self.observations = self._opened(ObservationTable(engine))
+        self.observations = self._opened(ObservationTable(engine, machine))
         self.alarms = self._opened(AlarmTable(engine))
         self.users = self._opened(UserTable(engine, vault))
         self.sessions = self._opened(SessionTable(engine))
         self.journal = self._opened(JournalTable(engine))
         self.tasks = self._opened(TaskTable(engine, vault))
+        self.machines = self._opened(MachineTable(engine))
+        self.workers = self._opened(WorkerTable(engine))
 
-    def patient(self, seconds: float) -> Catalogue:
-        """Return this catalogue for work that waits so long for a database that is away; it shares the connections."""
-        return Catalogue(self._engine, self.vault, self.place, seconds)
+    def patient(self, seconds: float, given_up: Callable[[], bool] | None = None) -> Catalogue:
+        """Return this catalogue for work that waits for a database that is away; it shares the connections.
+
+        Args:
+            seconds: for which it waits.
+            given_up: whether it waits no longer all the same, because the program ends, say.
+        """
+        return Catalogue(
+            self._engine, self.vault, self.place, machine=self.machine, patience=seconds, given_up=given_up
+        )
 
     @property
     def is_shared(self) -> bool:
         """Whether several machines may work with it."""
         return self._engine.dialect.name == "postgresql"
+
+    @contextlib.contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        """Hold a lock that all machines know for some seconds; a home with a catalogue of its own locks a file."""
+        if not self.is_shared:
+            yield
+            return
+        with self._engine.connect() as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"backstay {name}"))))
+            yield
 
     def close(self) -> None:
         """Close all connections."""
@@ -101,7 +134,7 @@ class Catalogue:
             return table
         from backstay.catalogue.retrying import persistent
 
-        return persistent(table, self._patience)
+        return persistent(table, self._patience, self._given_up)
 
 
 def open_catalogue(home: Home, *, patience: float = 0.0) -> Catalogue:
@@ -139,15 +172,33 @@ def _open_shared(home: Home, url: str, patience: float) -> Catalogue:
     from backstay.catalogue import postgresql, retrying
 
     engine, place = postgresql.make_engine(url), postgresql.shown(url)
+    has_key = home.key.exists()
     try:
         retried = retrying.retried
         retried(lambda: _migrate(engine, postgresql.revision, f"in {place}"), patience)
-        catalogue = Catalogue(engine, Vault(home.key), place, patience)
+        machine = machine_name(home)
+        catalogue = Catalogue(engine, Vault(home.key), place, machine=machine, patience=patience)
         catalogue.profiles.create_first()
+        if not catalogue.machines.knows(machine, home_word(home)):
+            _check_key(home, catalogue, has_key)
+            catalogue.machines.register(machine, home_word(home))
     except BaseException:
         engine.dispose()
         raise
     return catalogue
+
+
+def _check_key(home: Home, catalogue: Catalogue, had_key: bool) -> None:
+    """Refuse a home that can't read what others have written."""
+    try:
+        catalogue.profiles.all()
+    except ConfigurationError as error:
+        if not had_key:
+            home.key.unlink()
+        raise ConfigurationError(
+            f"The catalogue in {catalogue.place} is encrypted with a key that {home.path} does not have: copy the file "
+            "'key' there from the home of a machine that uses this catalogue."
+        ) from error
 
 
 def _migrate(engine: Engine, revision: Callable[[Connection], str | None], place: str) -> None:

@@ -10,14 +10,13 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from backstay.catalogue import Profile, write_private
+from backstay.catalogue import ROOT_KEY, Profile, write_private
 from backstay.cli import options, profile_settings
 from backstay.cli.output import console, print_json, say, shown, table, warn
 from backstay.errors import UsageError
 from backstay.jobs.encrypted_settings import decrypted_settings
 from backstay.jobs.profiles import (
     DATABASE_KEY,
-    ROOT_KEY,
     create_profile,
     delete_profile,
     edit_profile,

@@ -13,6 +13,7 @@ from backstay.catalogue import Backup
 from backstay.cli import options
 from backstay.cli.copies import copy_json, copy_line
 from backstay.cli.output import bar, console, moment, print_json, shown, size, table
+from backstay.jobs.machines import lies_elsewhere
 from backstay.jobs.records import (
     ListedBackup,
     backup_files,
@@ -99,6 +100,7 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         files = backup_files(installation, backup)
         warnings = [message for _number, message in installation.catalogue.backups.warnings(number)]
         copies = installation.catalogue.copies.of(number)
+        elsewhere = backup.filesexist and lies_elsewhere(installation, backup)
     if json_output:
         record = as_json(ListedBackup(backup, backup.total_size if files else None))
         record["filenames"] = [{"part": file.part, "name": file.name, "size": file.size} for file in files]
@@ -114,6 +116,7 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         ("Comment", backup.comment),
         ("Type", backup.type),
         ("Profile", str(backup.profile_id)),
+        ("Machine", backup.machine),
         ("Started (UTC)", moment(backup.backupstart)),
         ("Ended (UTC)", moment(backup.backupend)),
         ("Taken by", backup.origin),
@@ -127,6 +130,8 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         if value:
             rows.add_row(Text(name, style="bold"), Text(shown(value)))
     console.print(rows)
+    if elsewhere:
+        console.print(f"Its files lie on the disk of the machine {backup.machine} alone.", markup=False)
     for file in files:
         console.print(f"Part {file.part}: {shown(str(file.path))}  {size(file.size)}", markup=False)
     for copy in copies:

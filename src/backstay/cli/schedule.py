@@ -227,7 +227,7 @@ def run(number: schedule_options.Number, home: options.Home = None, json_output:
     """
     with options.opened(home) as installation:
         made = run_now(installation, number, datetime.now(UTC))
-        soon = anyone_lives(installation.home)
+        soon = anyone_lives(installation)
     if json_output:
         print_json(_run_json(made))
         return

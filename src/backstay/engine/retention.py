@@ -172,10 +172,10 @@ def _candidates(catalogue: Catalogue, home: Home, current: Backup) -> list[Backu
     for backup in catalogue.backups.newest(status="complete", profile_id=current.profile_id):
         if not backup.filesexist or backup.frozen:
             continue
-        if main_file(home, backup) is None:
-            catalogue.backups.update(backup.id, filesexist=False)
-        else:
+        if main_file(home, backup) is not None:
             found.append(backup)
+        elif backup.machine == catalogue.machine:
+            catalogue.backups.update(backup.id, filesexist=False)
     return found
 
 

@@ -40,10 +40,9 @@ def check(installation: Installation, now: datetime, *, look: bool = False) -> l
         What has changed since the last check.
     """
     catalogue = installation.catalogue
-    if catalogue.observations.begin_round(now, timedelta(0) if look else LOOK_AGAIN):
-        catalogue.observations.replace(look_around(installation, now))
+    look_again(installation, now, timedelta(0) if look else LOOK_AGAIN)
     # One after the other: what another process has found meanwhile is not undone with older facts.
-    with lock.exclusive(installation.home.jobs / "alarms.lock"):
+    with lock.exclusive(installation.home.jobs / "alarms.lock"), catalogue.exclusive("alarms"):
         facts = read_facts(catalogue, now, _expected(installation))
         catalogue.alarms.reconcile(find_all(facts), now)
         changes = catalogue.alarms.untold()
@@ -52,6 +51,13 @@ def check(installation: Installation, now: datetime, *, look: bool = False) -> l
         if changes:
             catalogue.alarms.tell(changes)
     return changes
+
+
+def look_again(installation: Installation, now: datetime, interval: timedelta = LOOK_AGAIN) -> None:
+    """Look at storages, and at the disks and archives of this machine, unless that was done within the interval."""
+    observations = installation.catalogue.observations
+    if observations.begin_round(now, interval):
+        observations.replace(look_around(installation, now))
 
 
 def _event(change: AlarmChange) -> Event:

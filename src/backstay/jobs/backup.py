@@ -16,6 +16,8 @@ from backstay.errors import BackupRunningError, DiskFullError, NotFoundError
 from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
 from backstay.jobs.launch import end, is_stuck, mark_failed, stop, stopped, tidy
+from backstay.jobs.machines import claim_site, is_of_here, refuse_elsewhere
+from backstay.jobs.records import get_backup
 from backstay.jobs.waiting import awaited, start_waiting
 
 # A client is answered at once when there is news, else after this time.
@@ -93,6 +95,7 @@ def start_backup(
     Raises:
         NotFoundError: there is no such profile, or its site's folder is gone.
         ConfigurationError: the profile lacks something.
+        UsageError: its site is on another machine.
         BackupRunningError: a backup of this profile is running or waits, or the run has its backup already.
     """
     # Held over both, so that another start sees either no backup of this profile or a living one.
@@ -125,6 +128,7 @@ def prepare_backup(
     """Make the record and the job of a backup, and start nothing; see ``start_backup``, which holds the lock."""
     catalogue = installation.catalogue
     profile = catalogue.profiles.get(profile_id)
+    claim_site(installation, profile)
     _refuse_second(installation, profile)
     plan = make_plan(
         installation.home,
@@ -186,6 +190,7 @@ def pause_backup(installation: Installation, backup_id: int) -> None:
     Raises:
         BackupRunningError: its process does not end, not even when it is killed.
     """
+    refuse_elsewhere(installation, get_backup(installation, backup_id))
     installation.catalogue.jobs.update(backup_id, paused=True)
     stop(installation, backup_id)
     start_waiting(installation)
@@ -259,16 +264,22 @@ def _refuse_second(installation: Installation, profile: Profile) -> None:
                     "started.",
                 )
             continue
+        if not is_of_here(installation, backup):
+            raise _running(backup, f"runs on the machine {backup.machine}")
         waits = _has_not_begun(installation, backup.id)
         superseded = not waits and mark_failed(
             installation, backup.id, "Its process died, and a new backup of the same profile was started."
         )
         if waits or (not superseded and lock.is_alive(installation.home.job(backup.id))):
-            raise BackupRunningError(
-                f"Backup {backup.id} of profile {profile.id} {'waits' if waits else 'is running'} since "
-                f"{backup.backupstart:%Y-%m-%d %H:%M:%S} UTC: "
-                f"wait for its end, or stop it with 'backstay delete {backup.id}'."
-            )
+            raise _running(backup, "waits" if waits else "is running")
+
+
+def _running(backup: Backup, state: str) -> BackupRunningError:
+    return BackupRunningError(
+        f"Backup {backup.id} of profile {backup.profile_id} {state} since "
+        f"{backup.backupstart:%Y-%m-%d %H:%M:%S} UTC: "
+        f"wait for its end, or stop it with 'backstay delete {backup.id}'."
+    )
 
 
 def _has_not_begun(installation: Installation, backup_id: int) -> bool:

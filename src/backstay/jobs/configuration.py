@@ -51,8 +51,20 @@ class CatalogueConfiguration(BaseModel):
     url: str = Field(
         default="",
         description="URL of a PostgreSQL database that holds the catalogue, for example "
-        "postgresql://backstay:password@db.example.com/backstay. Empty: the catalogue is a SQLite file in the home. "
-        "The variable BACKSTAY_CATALOGUE says the same and counts more.",
+        "postgresql://backstay:password@db.example.com/backstay; several machines may share it. Empty: the catalogue "
+        "is a SQLite file in the home. The variable BACKSTAY_CATALOGUE says the same and counts more.",
+    )
+
+
+class WorkerConfiguration(BaseModel):
+    """The table ``[worker]``: what this machine is to the others that share its catalogue."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        default="",
+        description="By which name the others that share the catalogue know this machine; empty: its host name. It "
+        "stays with the machine: what was backed up under a name is that machine's.",
     )
 
 
@@ -86,6 +98,10 @@ class Configuration(BaseSettings):
 
     catalogue: Annotated[CatalogueConfiguration, NoDecode] = Field(
         default_factory=CatalogueConfiguration, description="Where the catalogue is kept."
+    )
+
+    worker: WorkerConfiguration = Field(
+        default_factory=WorkerConfiguration, description="What this machine is to others."
     )
 
     @field_validator("catalogue", mode="before")

@@ -18,6 +18,7 @@ from backstay.errors import BackstayError, UsageError, VerificationError
 from backstay.jobs import lock
 from backstay.jobs.fetching import fetch_stored
 from backstay.jobs.installation import Installation
+from backstay.jobs.machines import refuse_elsewhere
 from backstay.jobs.records import get_backup
 from backstay.jobs.stored_backups import choose_copy, is_read_elsewhere, open_remote, remote_archive
 from backstay.platforms import find_site
@@ -116,6 +117,7 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 def _archive(installation: Installation, backup: Backup, storage: str, password: str | None) -> Path | ArchiveElsewhere:
     if not is_read_elsewhere(installation, backup, storage):
+        refuse_elsewhere(installation, backup)
         return Path(backup.absolute_path)
     remote = remote_archive(installation, choose_copy(installation, backup, storage))
     return ArchiveElsewhere(

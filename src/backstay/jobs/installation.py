@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,10 @@ class Installation:
         from backstay.jobs.configuration import read_configuration
 
         return read_configuration(self.home.configuration)
+
+    def patient(self, seconds: float, given_up: Callable[[], bool] | None = None) -> Installation:
+        """Return the same home for work that waits for a catalogue whose database is away (``Catalogue.patient``)."""
+        return Installation(self.home, self.catalogue.patient(seconds, given_up))
 
     def now(self) -> datetime:
         """Return this moment in the time zone of names.

@@ -75,7 +75,7 @@ def recover(installation: Installation, backup: Backup) -> bool:
 
 def tidy(installation: Installation) -> None:
     """Wipe what is left of jobs that have ended and whose processes died before they could do so."""
-    for backup_id in installation.catalogue.jobs.ended():
+    for backup_id in installation.catalogue.jobs.ended(installation.catalogue.machine):
         folder = installation.home.job(backup_id)
         with lock.tried(folder) as taken:
             if taken:

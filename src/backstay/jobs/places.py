@@ -22,6 +22,7 @@ from backstay.errors import (
     PermissionDeniedError,
 )
 from backstay.jobs.installation import Installation
+from backstay.jobs.machines import is_of_here, place_name
 from backstay.storage import open_destination
 
 _PATIENCE_SECONDS = 20.0
@@ -37,7 +38,7 @@ def look_around(installation: Installation, now: datetime) -> list[Observation]:
     Takes twenty seconds at the most, and a little for each archive.
     """
     profiles = installation.catalogue.profiles.configurations()
-    archives = installation.catalogue.newest.archives()
+    archives = [one for one in installation.catalogue.newest.archives() if is_of_here(installation, one)]
     used = {name for _number, _name, configuration in profiles for name in storages_of(configuration)}
     asked = [one for one in installation.catalogue.destinations.all() if one.name in used]
     wanted = {number: thresholds_of(configuration).free_space for number, _name, configuration in profiles}
@@ -83,7 +84,7 @@ def _look_at_disks(
         with suppress(OSError):
             usage = shutil.disk_usage(disk.folder)
             room = {"free": usage.free, "total": usage.total, "wanted": disk.wanted, "needed": disk.needed}
-            yield Observation("disk", str(disk.folder), now, now, "", room)
+            yield Observation("disk", place_name(installation, disk.folder), now, now, "", room)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from backstay.catalogue import Profile
+from backstay.catalogue import ROOT_KEY, Profile
 from backstay.errors import ChangedMeanwhileError, ConfigurationError, NotFoundError, UsageError
 from backstay.jobs.installation import Installation
 from backstay.profiles import Settings, as_stored, setting_facts
@@ -18,7 +18,6 @@ from backstay.profiles.transfer import (
     with_retention,
 )
 
-ROOT_KEY = "akeeba.platform.newroot"
 DATABASE_KEY = "backstay.site.database"
 FIRST_PROFILE = 1
 _MOST_ATTEMPTS = 100
@@ -54,7 +53,11 @@ def profile_of_site(installation: Installation, path: Path, database: str = "") 
         NotFoundError: the folder is not there.
     """
     root = str(site_root(path))
-    found = [one for one in installation.catalogue.profiles.all() if one.configuration.get(ROOT_KEY) == root]
+    found = [
+        one
+        for one in installation.catalogue.profiles.all()
+        if one.configuration.get(ROOT_KEY) == root and one.machine in ("", installation.catalogue.machine)
+    ]
     for profile in found:
         if profile.configuration.get(DATABASE_KEY, "") == database:
             return profile

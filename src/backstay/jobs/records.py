@@ -12,6 +12,7 @@ from backstay.engine import BackupFile
 from backstay.errors import NotFoundError, UsageError
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
+from backstay.jobs.machines import is_of_here, refuse_elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def list_backups(installation: Installation, offset: int = 0, limit: int | None 
 
 
 def _with_process(installation: Installation, backup: Backup) -> Backup:
-    if backup.status != "run":
+    if backup.status != "run" or not is_of_here(installation, backup):
         return backup
     return replace(backup, instep=lock.is_alive(installation.home.job(backup.id)))
 
@@ -54,6 +55,8 @@ def _with_process(installation: Installation, backup: Backup) -> Backup:
 def _looked_at(installation: Installation, backup: Backup) -> Backup:
     backup = _with_process(installation, backup)
     if backup.status != "complete" or not backup.filesexist or engine.main_file(installation.home, backup) is not None:
+        return backup
+    if not is_of_here(installation, backup):
         return backup
     installation.catalogue.backups.update(backup.id, filesexist=False)
     return replace(backup, filesexist=False)
@@ -83,7 +86,7 @@ def delete_backup(installation: Installation, backup_id: int) -> None:
 
     Raises:
         NotFoundError: there is no such record.
-        UsageError: the record is frozen.
+        UsageError: the record is frozen, or its process or files are on another machine.
         StorageError: a file could not be removed; the record is kept.
     """
     # Imported here: what lists and shows records starts no process, and need not load what does.
@@ -133,12 +136,15 @@ def read_log(installation: Installation, backup: Backup) -> str:
     try:
         content = installation.home.log(backup.tag or "", backup.backupid or "").read_bytes()
     except FileNotFoundError:
+        if not is_of_here(installation, backup):
+            raise NotFoundError(f"The log of backup {backup.id} lies on the machine {backup.machine}.") from None
         raise NotFoundError(f"Backup {backup.id} has no log any more.") from None
     return content.decode("utf-8", "backslashreplace")
 
 
 def _deletable(installation: Installation, backup_id: int) -> Backup:
     backup = get_backup(installation, backup_id)
+    refuse_elsewhere(installation, backup)
     if backup.frozen:
         raise UsageError(f"Backup {backup_id} is frozen: end that with 'backstay freeze {backup_id} --off' first.")
     return backup

@@ -15,6 +15,7 @@ from backstay.catalogue import Backup, Copy, NamedDestination
 from backstay.engine import main_file
 from backstay.errors import ArchiveError, BackstayError, MissingPartError, NotFoundError
 from backstay.jobs.installation import Installation
+from backstay.jobs.machines import refuse_elsewhere
 from backstay.jobs.records import get_backup
 from backstay.restore import RemoteArchive
 from backstay.storage import Destination, open_destination
@@ -75,6 +76,7 @@ def choose_copy(installation: Installation, backup: Backup, storage: str = "") -
         raise NotFoundError(
             f"Backup {backup.id} has no copy at {storage}: choose {' or '.join(copy.destination for copy in found)}."
         )
+    refuse_elsewhere(installation, backup)
     raise NotFoundError(
         f"Backup {backup.id} has no files here, and no copy at a storage (its state is {backup.meta}): choose another."
     )

@@ -23,6 +23,7 @@ from backstay.errors import (
     WrongPasswordError,
 )
 from backstay.jobs.installation import Installation
+from backstay.jobs.machines import refuse_elsewhere
 from backstay.jobs.records import get_backup
 from backstay.jobs.stored_backups import (
     choose_copy,
@@ -109,6 +110,7 @@ def verify_backup(
     main = main_file(installation.home, backup)
     where: Copy | Path
     if here_only:
+        refuse_elsewhere(installation, backup)
         where = main or Path(backup.absolute_path)
     elif main is None or is_read_elsewhere(installation, backup, storage):
         where = choose_copy(installation, backup, storage)

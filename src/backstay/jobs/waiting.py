@@ -12,6 +12,7 @@ from backstay.catalogue import Backup
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
 from backstay.jobs.launch import recover, tidy
+from backstay.jobs.machines import is_of_here
 
 _LOCK = "start.lock"
 
@@ -73,7 +74,7 @@ def _unfinished(installation: Installation, ending: int = 0) -> _Unfinished:
     waiting: list[Backup] = []
     paused = installation.catalogue.jobs.paused()
     for backup in sorted(installation.catalogue.backups.newest(status="run"), key=lambda backup: backup.id):
-        if backup.id == ending:
+        if backup.id == ending or not is_of_here(installation, backup):
             continue
         if lock.is_alive(installation.home.job(backup.id)):
             running.append(backup.id)

@@ -1,4 +1,7 @@
-"""The processes that share the work of one home: each holds a lock on a file of its own for as long as it lives."""
+"""The processes that share the work of one home: each holds a lock on a file of its own for as long as it lives.
+
+Where several machines share a catalogue, leases stand in for the locks (``leases.py``).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 
 from backstay.catalogue import Home
 from backstay.jobs import lock
+from backstay.jobs.installation import Installation
 
 _PREFIX = "member-"
 
@@ -45,11 +49,13 @@ def lives(home: Home, name: str) -> bool:
     return name.startswith(_PREFIX) and "/" not in name and lock.is_alive(home.queue / name)
 
 
-def anyone_lives(home: Home) -> bool:
-    """Return whether any process works on the queue of a home, so that scheduled runs begin on time."""
-    return living(home) > 0
+def anyone_lives(installation: Installation) -> bool:
+    """Return whether any process works on the queue of an installation, so that scheduled runs begin on time."""
+    return living(installation) > 0
 
 
-def living(home: Home) -> int:
-    """Return how many processes work on the queue of a home."""
-    return sum(lock.is_alive(folder) for folder in home.queue.glob(f"{_PREFIX}*"))
+def living(installation: Installation) -> int:
+    """Return how many processes work on the queue of an installation, on whatever machine."""
+    if installation.catalogue.is_shared:
+        return sum(worker.lives for worker in installation.catalogue.workers.all())
+    return sum(lock.is_alive(folder) for folder in installation.home.queue.glob(f"{_PREFIX}*"))

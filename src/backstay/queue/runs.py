@@ -24,12 +24,14 @@ def due(installation: Installation, now: datetime) -> list[dict[str, Any]]:
     if not waiting:
         return []
     schedules = {schedule.id: schedule for schedule in installation.catalogue.schedules.all()}
+    machines = installation.catalogue.profiles.machines()
     return [
         {
             "id": run.id,
             "schedule": run.schedule_id,
             "due": run.due.isoformat(),
             "profile": schedules[run.schedule_id].profile_id,
+            "machine": machines.get(schedules[run.schedule_id].profile_id, ""),
             "what": schedules[run.schedule_id].what,
         }
         for run in waiting

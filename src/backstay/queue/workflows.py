@@ -27,6 +27,7 @@ _KEPT: Final = timedelta(days=1)
 _FORGOTTEN_AT_ONCE: Final = 2000
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 60.0
+_LEASE_SECONDS: Final = 0.5
 
 _Result = TypeVar("_Result")
 
@@ -42,17 +43,34 @@ class _Process:
 
     installation: Installation | None = None
     stopping = Event()
+    may_begin: Callable[[], bool] = staticmethod(lambda: True)
 
 
-def begin(installation: Installation) -> None:
-    """Let the workflows of this process work for an installation."""
+def begin(installation: Installation, may_begin: Callable[[], bool] = lambda: True) -> None:
+    """Let the workflows of this process work for an installation.
+
+    Args:
+        installation: whose.
+        may_begin: whether a step may begin at this moment; it waits where it may not.
+    """
     _Process.installation = installation
-    _Process.stopping.clear()
+    _Process.may_begin = staticmethod(may_begin)
+    # A new one: what was begun before stays asked to end.
+    _Process.stopping = Event()
 
 
 def end() -> None:
     """Ask all steps under way to end soon."""
     _Process.stopping.set()
+
+
+def queues(machine: str) -> list[str]:
+    """Return the queues from which the workers of a machine take; what is for any machine is in the same for all."""
+    return [_RUNS, _PROOFS, _DELIVERIES, *([_of(_RUNS, machine), _of(_PROOFS, machine)] if machine else [])]
+
+
+def _of(queue: str, machine: str) -> str:
+    return f"{queue}@{machine}" if machine else queue
 
 
 def declare(installation: Installation, look_seconds: float) -> None:
@@ -62,15 +80,14 @@ def declare(installation: Installation, look_seconds: float) -> None:
         installation: whose.
         look_seconds: seconds between two looks into a queue.
     """
-    DBOS.register_queue(
-        _RUNS,
-        partition_concurrency=1,
-        worker_concurrency=max(4, 2 * installation.configuration.jobs.maximum_running),
-        polling_interval_sec=look_seconds,
-    )
+    at_once, machine = installation.configuration.jobs.maximum_running, installation.catalogue.machine
+    for queue in dict.fromkeys((_RUNS, _of(_RUNS, machine))):
+        DBOS.register_queue(
+            queue, partition_concurrency=1, worker_concurrency=max(4, 2 * at_once), polling_interval_sec=look_seconds
+        )
     # Beside the backups, so that a proof of hours keeps none of them waiting.
-    at_once = installation.configuration.jobs.maximum_running
-    DBOS.register_queue(_PROOFS, worker_concurrency=at_once, polling_interval_sec=look_seconds)
+    for queue in dict.fromkeys((_PROOFS, _of(_PROOFS, machine))):
+        DBOS.register_queue(queue, worker_concurrency=at_once, polling_interval_sec=look_seconds)
     DBOS.register_queue(_DELIVERIES, worker_concurrency=_DELIVERIES_AT_ONCE, polling_interval_sec=look_seconds)
     DBOS.apply_schedules(
         [
@@ -94,9 +111,10 @@ def minute(due: datetime, context: Any) -> None:
     for run in _attempt(_due_runs) or ():
         workflow_id = f"run-{run['schedule']}-{run['due']}"
         if run["what"] == "backup":
-            _enqueue(_RUNS, "run", workflow_id, run["id"], partition=f"profile-{run['profile']}")
+            queue = _of(_RUNS, run["machine"])
+            _enqueue(queue, "run", workflow_id, run["id"], partition=f"profile-{run['profile']}")
         else:
-            _enqueue(_PROOFS, "run", workflow_id, run["id"])
+            _enqueue(_of(_PROOFS, run["machine"]), "run", workflow_id, run["id"])
     _attempt(_check_alarms)
     for number in _attempt(_due_deliveries) or ():
         _enqueue(_DELIVERIES, "deliver", f"delivery-{number}-{due.isoformat()}", number)
@@ -141,7 +159,10 @@ def _attempt(step: Callable[[], _Result]) -> _Result | None:
 @DBOS.step()
 def _take_over() -> None:
     """Queue again what processes that died had begun."""
-    home = _installation().home
+    installation = _installation()
+    if installation.catalogue.is_shared:
+        return  # whoever keeps the lease of a process looks every few seconds
+    home = installation.home
     begun = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
     for workflow in begun:
         if workflow.executor_id and not members.lives(home, workflow.executor_id):
@@ -166,7 +187,8 @@ def _begin_run(run_id: int) -> bool:
 
 @DBOS.step()
 def _finish_run(run_id: int) -> None:
-    runs.finish(_installation(), run_id, now=lambda: datetime.now(UTC), wait=_wait)
+    installation, stopping = _installation(), _Process.stopping
+    runs.finish(installation, run_id, now=lambda: datetime.now(UTC), wait=lambda seconds: _wait(stopping, seconds))
 
 
 @DBOS.step()
@@ -193,13 +215,16 @@ def _forget() -> None:
         DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
 
 
-def _wait(seconds: float) -> None:
+def _wait(stopping: Event, seconds: float) -> None:
     """Wait, or leave the step where this process ends."""
-    if _Process.stopping.wait(seconds):
+    if stopping.wait(seconds):
         raise _Stopping
 
 
 def _installation() -> Installation:
-    if _Process.installation is None or _Process.stopping.is_set():
-        raise _Stopping
-    return _Process.installation
+    """Return the installation for a step that begins, as soon as it may."""
+    while not _Process.stopping.is_set() and _Process.installation is not None:
+        if _Process.may_begin():
+            return _Process.installation
+        _Process.stopping.wait(_LEASE_SECONDS)
+    raise _Stopping

@@ -85,6 +85,6 @@ class Readiness:
 
     def _queue(self) -> str:
         is_expected = self._installation.configuration.server.worker
-        if not is_expected or anyone_lives(self._installation.home):
+        if not is_expected or anyone_lives(self._installation):
             return ""
         return "Nothing does what is scheduled: neither this server nor 'backstay worker'."

@@ -293,7 +293,7 @@ def gather(installation: Installation, requests: RequestCounts, failed_logins: i
     running = {number for number in figures.unfinished if lock.is_alive(installation.home.job(number))}
     waiting = set(figures.unfinished) - running - installation.catalogue.jobs.paused()
     disk = shutil.disk_usage(installation.home.path)
-    workers = members.living(installation.home)
+    workers = members.living(installation)
     return Facts(figures, len(running), len(waiting), workers, disk.free, disk.total, requests, failed_logins)
 
 
