@@ -443,6 +443,7 @@ tasks = Table(
     Column("ended", UtcDateTime),
     Column("message", ShownText, nullable=False),
     Column("result", JSON, nullable=False),
+    Column("machine", String(100), nullable=False, server_default=""),
     Index("ix_tasks_state", "state"),
     Index("ix_tasks_backup_id", "backup_id"),
     sqlite_autoincrement=True,

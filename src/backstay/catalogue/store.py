@@ -87,7 +87,7 @@ class Catalogue:
         self.users = self._opened(UserTable(engine, vault))
         self.sessions = self._opened(SessionTable(engine))
         self.journal = self._opened(JournalTable(engine))
-        self.tasks = self._opened(TaskTable(engine, vault))
+        self.tasks = self._opened(TaskTable(engine, vault, machine))
         self.machines = self._opened(MachineTable(engine))
         self.workers = self._opened(WorkerTable(engine))
 

@@ -30,6 +30,7 @@ class Task:
         started: when its process was started; None: it is about to be.
         message: how it ended, in a sentence; empty while it runs.
         result: what it came to, as JSON.
+        machine: name of the machine that does it; empty: the only one there is.
     """
 
     id: int
@@ -44,6 +45,7 @@ class Task:
     ended: datetime | None = None
     message: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
+    machine: str = ""
 
 
 _COLUMNS = [tasks.c[item.name] for item in fields(Task)]
@@ -52,7 +54,8 @@ _COLUMNS = [tasks.c[item.name] for item in fields(Task)]
 class TaskTable:
     """Reads and writes tasks; their arguments are kept encrypted and go with the end of the task."""
 
-    def __init__(self, engine: Engine, vault: Vault) -> None:
+    def __init__(self, engine: Engine, vault: Vault, machine: str = "") -> None:
+        self._machine = machine
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
         self._vault = vault
@@ -79,6 +82,7 @@ class TaskTable:
             "backup_id": backup_id,
             "message": "",
             "result": {},
+            "machine": self._machine,
         }
         encrypted = self._vault.encrypt(json.dumps(dict(arguments)))
         with self._writer.begin() as connection:

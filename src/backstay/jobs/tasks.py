@@ -190,9 +190,12 @@ def stop_task(installation: Installation, task_id: int, *, patience: float = 0.0
 
     Raises:
         NotFoundError: there is none of that number.
+        UsageError: another machine does it.
     """
     folder = installation.home.task(task_id)
     task = find_task(installation, task_id)
+    if task.state == "running" and task.machine != installation.catalogue.machine:
+        raise UsageError(f"Task {task_id} runs on the machine {task.machine}: stop it there.")
     if task.state == "running" and folder.is_dir():
         with contextlib.suppress(OSError):
             (folder / STOP_FILE).touch()
@@ -207,7 +210,9 @@ def stop_task(installation: Installation, task_id: int, *, patience: float = 0.0
 
 
 def _as_it_is(installation: Installation, task: Task) -> Task:
-    if task.state != "running" or not _may_be_dead(installation, task):
+    if task.state != "running" or task.machine != installation.catalogue.machine:
+        return task
+    if not _may_be_dead(installation, task):
         return task
     folder = installation.home.task(task.id)
     with lock.tried(folder) as taken:
@@ -231,5 +236,5 @@ def _may_be_dead(installation: Installation, task: Task) -> bool:
     folder = installation.home.task(task.id)
     if task.started is not None and folder.is_dir():
         return not lock.is_alive(folder)
-    # Whoever began it died before its process was started; where machines share a catalogue, it may be another's.
-    return not installation.catalogue.is_shared and datetime.now(UTC) - task.created > _STARTING
+    # Whoever began it died before its process was started.
+    return datetime.now(UTC) - task.created > _STARTING

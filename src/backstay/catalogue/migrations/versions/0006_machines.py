@@ -13,7 +13,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Make the tables and columns; what is there already belongs to no machine by name."""
-    for table in ("profiles", "backups"):
+    for table in ("profiles", "backups", "tasks"):
         op.add_column(table, sa.Column("machine", sa.String(length=100), nullable=False, server_default=""))
     op.create_table(
         "machines",
