@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backstay.catalogue import Profile
+from backstay.catalogue import ROOT_KEY, Profile
 from backstay.errors import BackstayError, ConfigurationError, UsageError
 from backstay.jobs.installation import Installation
-from backstay.jobs.profiles import ROOT_KEY, site_root
+from backstay.jobs.profiles import site_root
 from backstay.platforms import Site, find_site
 from backstay.profiles import SettingFact, setting_facts, setting_groups, setting_problems
 

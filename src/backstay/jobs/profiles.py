@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from backstay.catalogue import ROOT_KEY as ROOT_KEY
-from backstay.catalogue import Profile
+from backstay.catalogue import ROOT_KEY, Profile
 from backstay.errors import ChangedMeanwhileError, ConfigurationError, NotFoundError, UsageError
 from backstay.jobs.installation import Installation
 from backstay.profiles import Settings, as_stored, setting_facts

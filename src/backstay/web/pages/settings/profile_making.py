@@ -9,12 +9,12 @@ from typing import Any
 
 from starlette.responses import Response
 
+from backstay.catalogue import ROOT_KEY
 from backstay.errors import BackstayError, UsageError
 from backstay.jobs.encrypted_settings import decrypted_settings
 from backstay.jobs.profile_settings import look_at_site
 from backstay.jobs.profiles import (
     DATABASE_KEY,
-    ROOT_KEY,
     copy_profile,
     create_profile,
     delete_profile,
