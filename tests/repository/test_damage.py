@@ -108,7 +108,7 @@ def test_files_cut_or_missing_give_a_named_error(small: Small, tmp_path: Path, h
 def damage(repository: Repository, snapshot: Snapshot, path: str, folder: Path) -> bytes:
     """Spoil the first chunk of a file where it lies; give its identity."""
     chunk = next(line.chunks[0] for line in lines(repository, snapshot) if line.line.path == path)
-    place = repository.index.places(chunk.identity)[0]
+    place = repository.index.places_of([chunk.identity])[chunk.identity][0]
     pack = folder / "place/repositories/site/packs" / place.pack
     content = bytearray(pack.read_bytes())
     content[place.offset + chunk.deflated // 2] ^= 0x40
@@ -183,7 +183,7 @@ def test_a_damaged_list_of_files_leaves_the_other_lists(tmp_path: Path) -> None:
     with created(tmp_path) as repository:
         snapshot = take(repository, files)
         spoiled = _list_of(repository, snapshot)
-        place = repository.index.places(spoiled)[0]
+        place = repository.index.places_of([spoiled])[spoiled][0]
         pack = tmp_path / "place/repositories/site/packs" / place.pack
         content = bytearray(pack.read_bytes())
         content[place.offset + 5] ^= 1

@@ -106,8 +106,14 @@ def parse_line(text: bytes) -> ManifestLine:
     Raises:
         DamagedArchiveError: if it is not what `pack_line` makes.
     """
+    return parse_fields(text)[0]
+
+
+def parse_fields(text: bytes) -> tuple[ManifestLine, dict[str, Any]]:
+    """Read the line of one path, and give all its fields with it; see `parse_line`."""
     try:
-        return _line_of(_fields_of(text))
+        fields = _fields_of(text)
+        return _line_of(fields), fields
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedArchiveError("The archive's manifest is damaged: a line of it makes no sense.") from error
 

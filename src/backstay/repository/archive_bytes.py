@@ -18,9 +18,18 @@ from backstay.archives.formats import STORED, Content, Head
 from backstay.archives.names import path_bytes
 from backstay.archives.parts import part_path
 from backstay.errors import DamagedRepositoryError
-from backstay.repository.archive_layout import ArchiveLayout, Form, Piece, entry_of, format_of, own_head, plan_archive
+from backstay.repository.archive_layout import (
+    NOWHERE,
+    ArchiveLayout,
+    Form,
+    Piece,
+    entry_of,
+    format_of,
+    own_head,
+    plan_archive,
+)
 from backstay.repository.layout import ChunkRef, Snapshot
-from backstay.repository.lines import Line, lines_of
+from backstay.repository.lines import Line, lines_of, manifest_text
 from backstay.repository.opened import Repository
 
 _BATCH_BYTES = 2 << 20
@@ -259,9 +268,11 @@ class SnapshotArchive:
         left, size = piece.lines, piece.size
         segment, index = piece.segment, piece.line
         while left:
+            found = self._texts(segment)[index : index + left]
+            first = self.layout.first_lines[segment] + index
             texts = [
-                entry.line.text if entry.head is None else manifest.with_position(entry.line.text, entry.at)
-                for entry in self._entries(segment)[index : index + left]
+                text if at == NOWHERE else manifest.with_position(text, at)
+                for text, at in zip(found, self.layout.headers[first : first + len(found)], strict=True)
             ]
             text = b"".join(texts)
             size -= len(text)
@@ -270,6 +281,11 @@ class SnapshotArchive:
             segment, index = segment + 1, 0
         if size:
             yield self._tail(piece, size)
+
+    def _texts(self, segment: int) -> list[bytes]:
+        """Give the manifest's lines of a chunk of lines, without a look into them."""
+        content = next(self._repository.contents([self.layout.segments[segment]]))
+        return [manifest_text(text) for text in content.splitlines(keepends=True)]
 
     def _tail(self, piece: Piece, size: int) -> bytes:
         """Give the last lines, as far as they are in this file: both, or one where they lie in two files."""

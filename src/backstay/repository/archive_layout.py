@@ -43,6 +43,7 @@ from backstay.repository.lines import Line, lines_of, segments
 from backstay.repository.opened import Repository
 
 FORMATS = ("jpa", "zip")
+NOWHERE = (1 << 64) - 1
 
 
 class Form(NamedTuple):
@@ -87,6 +88,8 @@ class ArchiveLayout:
         form: what it is the layout of.
         segments: the chunks with the lines.
         starts: where the entries of each of them begin.
+        headers: where the header of each line's entry lies, `NOWHERE` where it has none.
+        first_lines: number of the first line of each chunk of lines.
         pieces: the files of the manifest.
         tail: the last lines of the manifest, behind those of the entries.
         pointer: the file that says where the manifest lies.
@@ -107,6 +110,8 @@ class ArchiveLayout:
     segments: list[ChunkRef]
     mtime: int
     starts: array[int] = field(default_factory=lambda: array("Q"))
+    headers: array[int] = field(default_factory=lambda: array("Q"))
+    first_lines: array[int] = field(default_factory=lambda: array("Q"))
     pieces: list[Piece] = field(default_factory=list)
     tail: bytes = b""
     pointer: bytes = b""
@@ -282,6 +287,7 @@ class _Planner:
         self._parts.write(len(self._format.beginning(split=bool(layout.form.part_size))))
         for number, lines in enumerate(found):
             layout.starts.append(self._parts.total)
+            layout.first_lines.append(len(layout.headers))
             before = len(self._lengths)
             for index, line in enumerate(lines):
                 self._add(line, number, index)
@@ -300,9 +306,11 @@ class _Planner:
     def _add(self, line: Line, segment: int, index: int) -> None:
         entry = entry_of(line, self._format)
         if entry is None:
+            self._layout.headers.append(NOWHERE)
             self._pieces.add(line.text, segment, index)
             return
         at, record = self._count(*entry)
+        self._layout.headers.append(at)
         if record:
             self._lengths.append(len(record))
         self._pieces.add(manifest.with_position(line.text, at), segment, index)

@@ -33,11 +33,7 @@ _USABLE = """
 _JOINED = " FROM chunks JOIN packs ON packs.number = chunks.pack WHERE identity "
 _FIND = "SELECT identity, chunks.size, deflated, form" + _JOINED + "IN (?) AND " + _USABLE
 _PLACES = (
-    "SELECT packs.name, offset, identity, chunks.size, deflated, form, kind"
-    + _JOINED
-    + "= ? ORDER BY CASE WHEN "
-    + _USABLE
-    + " THEN 0 ELSE 1 END, packs.number"
+    "SELECT packs.name, offset, identity, chunks.size, deflated, form, kind, NOT (" + _USABLE + ")" + _JOINED + "IN (?)"
 )
 
 
@@ -184,11 +180,21 @@ class Index:
                     found.setdefault(fields[0], []).append(ChunkRef(*fields))
         return found
 
-    def places(self, identity: bytes) -> list[Place]:
-        """Give all places of a content, those that stay and are not known to be damaged first."""
+    def places_of(self, identities: Sequence[bytes]) -> dict[bytes, list[Place]]:
+        """Give all places of some contents, those that stay and are not known to be damaged first."""
+        found: dict[bytes, list[tuple[int, Place]]] = {}
         with self._used() as connection:
-            rows = connection.execute(_PLACES, (identity,)).fetchall()
-        return [Place(name, offset, ChunkRef(*fields), kind) for name, offset, *fields, kind in rows]
+            for start in range(0, len(identities), _AT_ONCE):
+                part = identities[start : start + _AT_ONCE]
+                for name, offset, *fields, kind, bad in connection.execute(
+                    _PLACES.replace("?", ",".join("?" * len(part))), part
+                ):
+                    place = Place(name, offset, ChunkRef._make(fields), kind)
+                    found.setdefault(fields[0], []).append((bad, place))
+        for places in found.values():
+            if len(places) > 1:
+                places.sort(key=lambda pair: pair[0])
+        return {identity: [place for _, place in places] for identity, places in found.items()}
 
     def rows(self, pack: str) -> list[Row]:
         """Give the chunks of a pack, in their order in it."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from backstay.archives.entries import EntryType, ManifestLine
-from backstay.archives.manifest import pack_line, parse_line
+from backstay.archives.manifest import pack_line, parse_fields
 from backstay.archives.names import path_bytes
 from backstay.errors import DamagedArchiveError, DamagedRepositoryError
 from backstay.repository.layout import LINES, LIST, ChunkRef, Snapshot, pack_refs, parse_refs
@@ -68,6 +67,12 @@ def pack(line: Line) -> bytes:
     return line.text[:-2] + b',"crc":%d,"chunks":"%s"}\n' % (line.crc, chunks)
 
 
+def manifest_text(text: bytes) -> bytes:
+    """Give what the manifest says of a path, from its line as the repository keeps it."""
+    cut = text.rfind(_OWN)
+    return text if cut < 0 else text[:cut] + b"}\n"
+
+
 def parse(text: bytes) -> Line:
     """Read what `pack` wrote.
 
@@ -75,15 +80,13 @@ def parse(text: bytes) -> Line:
         DamagedRepositoryError: it makes no sense.
     """
     try:
-        line = parse_line(text)
+        line, fields = parse_fields(text)
         if line.type is not EntryType.FILE:
             return Line(line, text, 0, ())
-        cut = text.rindex(_OWN)
-        own = json.loads(b"{" + text[cut + 1 :])
-        chunks = tuple(parse_refs(base64.b64decode(own["chunks"], validate=True)))
-        if type(own["crc"]) is not int or sum(ref.size for ref in chunks) != line.size:
+        chunks = tuple(parse_refs(base64.b64decode(fields["chunks"], validate=True)))
+        if type(fields["crc"]) is not int or sum(ref.size for ref in chunks) != line.size:
             raise ValueError(line.path)  # noqa: TRY301 - one error is made of all
-        return Line(line, text[:cut] + b"}\n", own["crc"], chunks)
+        return Line(line, manifest_text(text), fields["crc"], chunks)
     except (DamagedArchiveError, ValueError, KeyError, TypeError, binascii.Error) as error:
         raise DamagedRepositoryError("A line of a backup's list of files makes no sense.") from error
 

@@ -139,7 +139,7 @@ class Repository:
         Raises:
             DamagedRepositoryError: one of them is not there, or not what was written.
         """
-        places = [self._places(ref) for ref in refs]
+        places = self._places(refs)
         start = 0
         while start < len(refs):
             end = _side_by_side(places, start, self.keys.seal_size)
@@ -156,15 +156,19 @@ class Repository:
                 yield self._elsewhere(refs[number]) if opened is None else opened
             start = end
 
-    def _places(self, ref: ChunkRef) -> list[Place]:
-        found = [place for place in self.index.places(ref.identity) if place.ref == ref]
-        if not found:
-            # Another process may have moved it, or stored it since the index was read.
-            self.refresh()
-            found = [place for place in self.index.places(ref.identity) if place.ref == ref]
-        if not found:
-            raise DamagedRepositoryError(f"The chunk {ref.identity.hex()} of the repository is missing.")
-        return found
+    def _places(self, refs: Sequence[ChunkRef]) -> list[list[Place]]:
+        missing: ChunkRef | None = None
+        for attempt in range(2):
+            if attempt:
+                # Another process may have moved it, or stored it since the index was read.
+                self.refresh()
+            found = self.index.places_of([ref.identity for ref in refs])
+            places = [[place for place in found.get(ref.identity, ()) if place.ref == ref] for ref in refs]
+            missing = next((ref for ref, there in zip(refs, places, strict=True) if not there), None)
+            if missing is None:
+                return places
+        name = missing.identity.hex() if missing else ""
+        raise DamagedRepositoryError(f"The chunk {name} of the repository is missing.")
 
     def _opened(self, ref: ChunkRef, stored: bytes) -> bytes | None:
         """Give the deflated bytes of a chunk from what a pack holds; None where that is not what was written."""
@@ -176,7 +180,7 @@ class Repository:
     def _elsewhere(self, ref: ChunkRef) -> bytes:
         """Read a chunk from wherever it is whole, with an index that was read anew."""
         self.refresh()
-        for place in self.index.places(ref.identity):
+        for place in self.index.places_of([ref.identity]).get(ref.identity, ()):
             if place.ref == ref and (found := self.read_place(place)) is not None:
                 return found
         raise DamagedRepositoryError(f"The chunk {ref.identity.hex()} of the repository is damaged or missing.")

@@ -80,9 +80,11 @@ def _living(repository: Repository) -> list[marks.Writer]:
     """List the writers, with those taken off that are dead."""
     living = []
     for writer in marks.writers(repository.store):
-        if is_dead(repository.work, writer.id) or writer.is_stale(time.time()):
+        here = is_dead(repository.work, writer.id)
+        if here or writer.is_stale(time.time()):
             marks.deregister(repository.store, writer.id)
-            remove_folder(repository.work, writer.id)
+            if here:
+                remove_folder(repository.work, writer.id)
         else:
             living.append(writer)
     return living
