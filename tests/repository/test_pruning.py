@@ -177,6 +177,20 @@ def test_a_writer_that_is_taken_for_dead_while_it_ends_withdraws(
         assert repository.snapshot_ids() == []
 
 
+def test_a_writer_that_cannot_deregister_is_known_to_be_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(store: Store, name: str) -> None:
+        raise StorageError(f"{name} at {store.url} can't be deleted.")
+
+    with created(tmp_path) as repository:
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "delete", refuse)
+            snapshot = take(repository, files_of(1))
+        assert len(marks.writers(repository.store)) == 1
+        prune(repository)
+        assert marks.writers(repository.store) == []
+        assert_whole(repository, {snapshot.id: files_of(1)})
+
+
 def test_two_do_not_prune_at_once(tmp_path: Path) -> None:
     with created(tmp_path) as repository:
         marks.register(repository.store, marks.Writer(marks.new_id(), "prune", time.time()))

@@ -14,8 +14,9 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backstay.errors import NotFoundError
+from backstay.errors import BackstayError, NotFoundError
 from backstay.repository.store import Store
+from backstay.repository.work import WorkFolder
 
 WRITERS = "writers"
 BEATS = "beats"
@@ -89,6 +90,17 @@ def deregister(store: Store, identity: str) -> None:
     """Take a writer off the list."""
     store.delete(f"{WRITERS}/{identity}")
     store.delete(f"{BEATS}/{identity}")
+
+
+def end(store: Store, identity: str, folder: WorkFolder) -> None:
+    """Take a writer of this machine off the list and remove its folder; what can't be done now, others do later."""
+    try:
+        # In this order: as long as it is registered, the folder tells whether it lives.
+        deregister(store, identity)
+    except BackstayError:
+        folder.leave()
+    else:
+        folder.remove()
 
 
 def writers(store: Store) -> list[Writer]:

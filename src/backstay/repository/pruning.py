@@ -65,15 +65,14 @@ def prune(repository: Repository, *, on_step: Callable[[str], None] = lambda _: 
     """
     identity = marks.new_id()
     folder = WorkFolder(repository.work, identity)
-    marks.register(repository.store, marks.Writer(identity, "prune", time.time()))
     try:
+        marks.register(repository.store, marks.Writer(identity, "prune", time.time()))
         others = [writer for writer in _living(repository) if writer.id != identity]
         if any(writer.task == "prune" for writer in others):
             raise RepositoryError("Somebody else prunes the repository: wait for the end of that.")
         return _Prune(repository, folder, identity, on_step).run()
     finally:
-        folder.remove()
-        marks.deregister(repository.store, identity)
+        marks.end(repository.store, identity, folder)
 
 
 def _living(repository: Repository) -> list[marks.Writer]:

@@ -6,11 +6,13 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 
-from backstay.archives.parts import disk_errors
+from backstay.archives.parts import disk_errors, sync_folder
 
 _LOCK = "lock"
+_STAGED_SECONDS = 3600.0
 
 
 class WorkFolder:
@@ -29,14 +31,21 @@ class WorkFolder:
             staged.mkdir(mode=0o700)
             self._lock = os.open(staged / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # After a power cut the folder still tells that its writer, which may be registered, has died.
+            sync_folder(staged)
             staged.rename(self.path)
+            sync_folder(parent)
+
+    def leave(self) -> None:
+        """Let go of the folder and leave it there: it tells that its writer is dead."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self.leave()
 
 
 def is_dead(parent: Path, identity: str) -> bool:
@@ -56,9 +65,15 @@ def is_dead(parent: Path, identity: str) -> bool:
 
 def dead(parent: Path) -> list[str]:
     """List the writers whose folders the dead have left."""
+    found = []
     with contextlib.suppress(OSError):
-        return [path.name for path in parent.iterdir() if is_dead(parent, path.name)]
-    return []
+        for path in parent.iterdir():
+            if not path.name.startswith("."):
+                found += [path.name] if is_dead(parent, path.name) else []
+            elif time.time() - path.stat().st_mtime > _STAGED_SECONDS:
+                # Its process died before the folder had its name.
+                shutil.rmtree(path, ignore_errors=True)
+    return found
 
 
 def remove_folder(parent: Path, identity: str) -> None:

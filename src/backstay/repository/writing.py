@@ -92,7 +92,7 @@ class SnapshotWriter:
             marks.register(repository.store, marks.Writer(self.id, "backup", time.time()))
             repository.refresh()
         except BaseException:
-            self._folder.remove()
+            marks.end(repository.store, self.id, self._folder)
             raise
         self._beaten = time.monotonic()
         self._pool = ThreadPoolExecutor(count_of(workers), "backstay-chunks")
@@ -311,10 +311,7 @@ class SnapshotWriter:
     def _release(self) -> None:
         self._pool.shutdown(cancel_futures=True)
         self._senders.shutdown(cancel_futures=True)
-        try:
-            marks.deregister(self._repository.store, self.id)
-        finally:
-            self._folder.remove()
+        marks.end(self._repository.store, self.id, self._folder)
 
 
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
