@@ -103,6 +103,27 @@ def test_a_removed_backup_frees_its_space_and_damage_is_named(home: Path, tmp_pa
     assert "same.txt is damaged" in run("check", "sites", code=52).stderr
 
 
+def test_one_file_is_read_straight_from_a_repository(home: Path, tmp_path: Path) -> None:
+    run("create", "sites")
+    identity = json.loads(run("import", "sites", archive(tmp_path / "in", "one.jpa", "1"), "--json").stdout)["id"]
+    name = f"repository:sites:{identity[:6]}"
+    assert backstay("archive", "cat", name, "text.txt").stdout == "1"
+    listed = json.loads(backstay("archive", "list", name, "--json").stdout)
+    assert {"same.txt", "text.txt"} <= {entry["path"] for entry in listed}
+    assert "is good" in backstay("archive", "verify", name).stdout
+    assert backstay("archive", "extract", name, "--to", str(tmp_path / "out"), "--only", "text.txt").returncode == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["text.txt"]
+    pack_file = packs(home)[0]
+    content = bytearray(pack_file.read_bytes())
+    content[30] ^= 1
+    pack_file.write_bytes(content)
+    assert backstay("archive", "cat", name, "text.txt").stdout == "1"
+    assert "same.txt" in backstay("archive", "verify", name).stderr
+    assert backstay("archive", "cat", name, "same.txt").returncode == 11
+    assert backstay("archive", "list", "repository:others:1").returncode == 3
+    assert backstay("archive", "list", "repository:sites:ffffffffffffffff0").returncode == 3
+
+
 def test_an_encrypted_repository_at_a_storage_is_taken_up_by_another_home(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

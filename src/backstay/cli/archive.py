@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from datetime import UTC, datetime
@@ -23,12 +24,14 @@ every file.
 """
 app = typer.Typer(help=_HELP, no_args_is_help=True)
 
+_IN_REPOSITORY = re.compile(r"repository:(?P<name>[^:]+):(?P<backup>[0-9a-fA-F]+)")
+
 Archive = Annotated[
     str,
     typer.Argument(
         metavar="ARCHIVE|ID|NAME:FILE",
-        help="The main file: .jpa, .jps or .zip, beside its parts. Or the number of a backup, or a storage's name and "
-        "the main file's name there.",
+        help="The main file: .jpa, .jps or .zip, beside its parts. Or the number of a backup, a storage's name and "
+        "the main file's name there, or repository:NAME:BACKUP.",
     ),
 ]
 
@@ -41,6 +44,10 @@ def _opened(archive: str, password: str | None, storage: str, home: Path | None)
     from backstay.jobs.stored_backups import open_backup, open_named
 
     with options.opened(home) as installation:
+        if in_repository := _IN_REPOSITORY.fullmatch(archive):
+            from backstay.jobs.repositories import open_stored
+
+            return open_stored(installation, in_repository["name"], in_repository["backup"])
         if archive.isdigit():
             return open_backup(installation, int(archive), storage, password)
         return open_named(installation, f"{storage}:{archive}" if storage else archive, password)
@@ -175,8 +182,10 @@ def cat(
 ) -> None:
     """Write one file of an archive to standard output.
 
-    Example:
+    Examples:
         backstay archive cat site.jpa configuration.php
+
+        backstay archive cat repository:sites:3f2a configuration.php
     """
     with _opened(archive, password, storage, home) as opened:
         try:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backstay.archives import ArchiveReader, open_archive
+from backstay.archives import ArchiveReader, open_archive, open_parts
 from backstay.catalogue import NamedRepository
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
@@ -227,6 +227,29 @@ def archive_of(
         DamagedRepositoryError: its list of files cannot be read.
     """
     return hand_out(repository, snapshot, form, _stem(name, snapshot), damaged=damaged)
+
+
+def open_stored(installation: Installation, name: str, identity: str) -> ArchiveReader:
+    """Open a backup of a repository as an archive where it lies; every file is compared with its hash when it is read.
+
+    Args:
+        installation: whose.
+        name: of the repository.
+        identity: of the backup, or its first digits.
+
+    Raises:
+        NotFoundError: there is no such repository or backup.
+        DamagedRepositoryError: the backup cannot be read at all.
+    """
+    repository = opened_repository(installation, name)
+    try:
+        snapshot = repository.snapshot(repository.find(identity))
+        # Zeros for what is damaged: the archive's reader finds out which files that hits, and reads the others.
+        archive = hand_out(repository, snapshot, Form("jpa"), _stem(name, snapshot), damaged=True, owns=True)
+    except BaseException:
+        repository.close()
+        raise
+    return open_parts(archive)
 
 
 def _stem(name: str, snapshot: Snapshot) -> str:
