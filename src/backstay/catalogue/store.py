@@ -17,6 +17,7 @@ from backstay.catalogue.alarms import AlarmTable
 from backstay.catalogue.copies import CopyTable
 from backstay.catalogue.counts import CountTable
 from backstay.catalogue.destinations import DestinationTable
+from backstay.catalogue.facts import CatalogueFacts, read_facts
 from backstay.catalogue.figures import FigureTable
 from backstay.catalogue.home import Home
 from backstay.catalogue.jobs import JobTable
@@ -34,7 +35,7 @@ from backstay.catalogue.tasks import TaskTable
 from backstay.catalogue.tokens import TokenTable
 from backstay.catalogue.users import SessionTable, UserTable
 from backstay.catalogue.vault import Vault
-from backstay.errors import ConfigurationError
+from backstay.errors import ConfigurationError, UsageError
 
 REVISION = "0006"
 PATIENT_SECONDS = 3600.0
@@ -101,6 +102,27 @@ class Catalogue:
         return Catalogue(
             self._engine, self.vault, self.place, machine=self.machine, patience=seconds, given_up=given_up
         )
+
+    def copy_to(self, home: Home, url: str) -> dict[str, int]:
+        """Copy the catalogue of a home into an empty PostgreSQL database; see ``copying.copy_tables``.
+
+        Raises:
+            UsageError: it is in such a database already.
+        """
+        from backstay.catalogue import postgresql
+        from backstay.catalogue.copying import copy_tables
+
+        if self.is_shared:
+            raise UsageError(
+                f"The catalogue is in {self.place} already: copy that database with pg_dump and pg_restore."
+            )
+        return copy_tables(
+            home, self._engine, url, lambda engine: _migrate(engine, postgresql.revision, f"in {postgresql.shown(url)}")
+        )
+
+    def facts(self) -> CatalogueFacts:
+        """Return where it is and how large."""
+        return read_facts(self._engine, self.place, self.machine, REVISION)
 
     @property
     def is_shared(self) -> bool:

@@ -138,6 +138,12 @@ _COMMANDS = {
         "Choose who is notified when a backup fails or is late: mail, chat, webhook, health check.",
         group=True,
     ),
+    "catalogue": _Command(
+        "catalogue",
+        "app",
+        "Show where the catalogue is, and copy it into a database that several machines share.",
+        group=True,
+    ),
     "secret": _Command("secret", "app", "Show or replace the secret word that opens the API.", group=True),
     "token": _Command(
         "token", "app", "Make, list and revoke tokens: credentials that may do some things and not others.", group=True

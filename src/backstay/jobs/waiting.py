@@ -59,6 +59,11 @@ def resume_unfinished(installation: Installation) -> list[int]:
     return start_waiting(installation)
 
 
+def running_backups(installation: Installation) -> list[int]:
+    """Return the numbers of the backups that a process of this machine is taking."""
+    return _unfinished(installation).running
+
+
 def awaited(installation: Installation, backup_id: int) -> int | None:
     """Return the number of the backup for whose end another waits; None where that one waits for none."""
     unfinished = _unfinished(installation)
