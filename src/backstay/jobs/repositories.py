@@ -13,8 +13,6 @@ from backstay.archives import ArchiveReader, open_archive, open_parts
 from backstay.catalogue import NamedRepository
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
-from backstay.jobs.records import get_backup
-from backstay.jobs.stored_backups import open_backup, open_named
 from backstay.repository.archive_bytes import SnapshotArchive, hand_out
 from backstay.repository.archive_layout import FORMATS, Form
 from backstay.repository.exporting import write_archive, write_jps
@@ -201,20 +199,30 @@ def _opened_archive(
     is_stored = archive.isascii() and (archive.isdigit() or ":" in archive)
     if not storage and (not is_stored or Path(archive).exists()):
         opened = open_archive(archive, password=password)
-    elif archive.isdigit():
-        backup = get_backup(installation, int(archive))
-        opened = open_backup(installation, backup.id, storage, password)
-        record.update(
-            description=backup.description,
-            comment=backup.comment,
-            backup_id=backup.id,
-            profile_id=backup.profile_id,
-            type=backup.type,
-            backupstart=backup.backupstart.isoformat(),
-        )
     else:
-        opened = open_named(installation, f"{storage}:{archive}" if storage else archive, password)
+        opened = _opened_stored(installation, archive, storage, password, record)
     return opened, {**record, "archive": opened.parts[-1].name, "format": opened.format}
+
+
+def _opened_stored(
+    installation: Installation, archive: str, storage: str, password: str | None, record: dict[str, Any]
+) -> ArchiveReader:
+    # Imported here: it loads what restores need, which takes as long as all the rest of these commands.
+    from backstay.jobs.records import get_backup
+    from backstay.jobs.stored_backups import open_backup, open_named
+
+    if not archive.isdigit():
+        return open_named(installation, f"{storage}:{archive}" if storage else archive, password)
+    backup = get_backup(installation, int(archive))
+    record.update(
+        description=backup.description,
+        comment=backup.comment,
+        backup_id=backup.id,
+        profile_id=backup.profile_id,
+        type=backup.type,
+        backupstart=backup.backupstart.isoformat(),
+    )
+    return open_backup(installation, backup.id, storage, password)
 
 
 def archive_of(

@@ -15,7 +15,6 @@ from backstay.archives import manifest
 from backstay.archives.codec import EMPTY_STREAM
 from backstay.archives.entries import EntryType
 from backstay.archives.formats import STORED, Content, Head
-from backstay.archives.names import path_bytes
 from backstay.archives.parts import part_path
 from backstay.errors import DamagedRepositoryError
 from backstay.repository.archive_layout import (
@@ -29,7 +28,7 @@ from backstay.repository.archive_layout import (
     plan_archive,
 )
 from backstay.repository.layout import ChunkRef, Snapshot
-from backstay.repository.lines import Line, lines_of, manifest_text
+from backstay.repository.lines import Brief, briefs_of, manifest_text
 from backstay.repository.opened import Repository
 
 _BATCH_BYTES = 2 << 20
@@ -49,7 +48,7 @@ class _Slice(NamedTuple):
 class _Entry(NamedTuple):
     """A line with its entry, where it has one, and where that lies."""
 
-    line: Line
+    line: Brief
     head: Head | None
     content: Content
     header: bytes
@@ -175,6 +174,12 @@ class SnapshotArchive:
             position = begin
             for piece in pieces:
                 length = len(piece) if isinstance(piece, bytes) else piece.end - piece.begin
+                if start <= position <= end - length:
+                    # Most of them lie in the range as a whole.
+                    if length:
+                        yield piece
+                    position += length
+                    continue
                 low, high = max(start - position, 0), min(end - position, length)
                 if low < high and isinstance(piece, bytes):
                     yield piece[low:high]
@@ -215,7 +220,7 @@ class SnapshotArchive:
         content = next(self._repository.contents([self.layout.segments[number]]))
         at = self.layout.starts[number]
         found = []
-        for line in lines_of(content):
+        for line in briefs_of(content):
             entry = entry_of(line, self._format)
             if entry is None:
                 found.append(_Entry(line, None, Content(STORED, 0, 0, 0), b"", at))
@@ -239,7 +244,7 @@ class SnapshotArchive:
     def _content(self, entry: _Entry) -> Iterator[bytes | _Slice]:
         line = entry.line
         if entry.head is not None and entry.head.type is EntryType.SYMLINK:
-            yield path_bytes(line.line.target or "")
+            yield line.target
         elif entry.content.method == STORED:
             for ref in line.chunks:
                 yield _Slice(ref, 0, ref.size, inflated=True)

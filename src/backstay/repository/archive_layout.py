@@ -18,6 +18,7 @@ from blake3 import blake3
 from isal import isal_zlib
 
 from backstay.archives import manifest
+from backstay.archives.codec import EMPTY_STREAM
 from backstay.archives.entries import EntryType, ManifestLine
 from backstay.archives.formats import DEFLATED, STORED, Content, Head
 from backstay.archives.jpa.layout import pack_archive_header
@@ -39,7 +40,7 @@ from backstay.archives.zip.layout import (
 )
 from backstay.errors import DamagedRepositoryError, UsageError
 from backstay.repository.layout import ChunkRef, Snapshot
-from backstay.repository.lines import Line, lines_of, segments
+from backstay.repository.lines import Brief, Line, brief_of, lines_of, segments
 from backstay.repository.opened import Repository
 
 FORMATS = ("jpa", "zip")
@@ -187,19 +188,19 @@ def format_of(form: Form) -> Format:
     return _Zip() if form.format == "zip" else _Jpa()
 
 
-def entry_of(line: Line, made: Format) -> tuple[Head, Content] | None:
+def entry_of(line: Brief, made: Format) -> tuple[Head, Content] | None:
     """Give the header's fields of a line; None where it has no entry of its own."""
-    path = line.line
-    if path.implied:
+    if line.implied:
         return None
-    head = Head(path_bytes(path.path), path.type, path.mode, path.mtime)
-    if path.type is EntryType.FILE:
-        if not path.size:
+    head = Head(line.path, line.type, line.mode, line.mtime)
+    if line.type is EntryType.FILE:
+        if not line.size:
             return head, Content(made.empty[0], 0, len(made.empty[1]), 0)
-        if path.size > STORE_ABOVE:
-            return head, Content(STORED, path.size, path.size, line.crc)
-        return head, Content(DEFLATED, path.size, line.deflated, line.crc)
-    target = path_bytes(path.target or "") if path.type is EntryType.SYMLINK else b""
+        if line.size > STORE_ABOVE:
+            return head, Content(STORED, line.size, line.size, line.crc)
+        deflated = sum([ref.deflated for ref in line.chunks]) + len(EMPTY_STREAM)
+        return head, Content(DEFLATED, line.size, deflated, line.crc)
+    target = line.target if line.type is EntryType.SYMLINK else b""
     return head, Content(STORED, len(target), len(target), isal_zlib.crc32(target))
 
 
@@ -304,7 +305,7 @@ class _Planner:
         layout.length = self._parts.total
 
     def _add(self, line: Line, segment: int, index: int) -> None:
-        entry = entry_of(line, self._format)
+        entry = entry_of(brief_of(line), self._format)
         if entry is None:
             self._layout.headers.append(NOWHERE)
             self._pieces.add(line.text, segment, index)

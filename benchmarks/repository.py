@@ -1,0 +1,293 @@
+# ruff: noqa: INP001, T201 - a program that prints, in a folder of programs
+"""Measures repositories against restic and borg on the same site, in one run, and prints the table of the docs.
+
+    python benchmarks/repository.py [--files 20000] [--megabytes 600] [--rows 1000000] [--days 30] [--folder FOLDER]
+
+The site has files of text, of which a part is as good as random, and a dump of a table. restic and borg back up its
+folder; Backstay imports a JPA archive of it (made before, its time is in a row of its own), which it reads as a whole,
+while the other two pass over files whose times have not changed. All three encrypt. Each day one file in a hundred
+changes and one row in a thousand. Seconds are those of whole commands; sizes those of all files of a repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from backstay.archives import Compression, EntryType, Source, create_archive, pack
+from backstay.cli.output import size as shown_size
+
+WORDS = [f"word{number}" for number in range(4000)]
+PASSPHRASE = "a passphrase of the benchmark"  # noqa: S105 - of folders that are thrown away
+DUMP = "installation/sql/site.sql"
+
+
+class Site:
+    """A folder that changes from day to day."""
+
+    def __init__(self, root: Path, files: int, megabytes: int, rows: int) -> None:
+        self.root = root
+        self.chance = random.Random(7)  # noqa: S311 - the same site every time
+        self.rows = [self._row(number) for number in range(rows)]
+        mean = megabytes * (1 << 20) / files
+        self.paths = [root / f"folder-{number % 300}" / f"file-{number}.txt" for number in range(files)]
+        for path in self.paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            size = int(self.chance.lognormvariate(0, 1.2) * mean / 2.05)
+            path.write_bytes(self._content(size))
+        self._write_dump()
+
+    def _content(self, size: int) -> bytes:
+        if self.chance.random() < 0.3:
+            return self.chance.randbytes(size)
+        text = " ".join(self.chance.choices(WORDS, k=size // 9 + 1)).encode()
+        return (text * 2)[:size]
+
+    def _row(self, number: int) -> str:
+        values = f"({number}, '{self.chance.choice(WORDS)}', {self.chance.randrange(1 << 40)})"
+        return f"INSERT INTO `t` VALUES {values};\n"  # noqa: S608 - it is content
+
+    def _write_dump(self) -> None:
+        path = self.root / DUMP
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(self.rows))
+
+    def change(self) -> None:
+        """Let a day pass."""
+        for path in self.chance.sample(self.paths, max(len(self.paths) // 100, 1)):
+            path.write_bytes(self._content(path.stat().st_size))
+        # Rows are changed where people work, and new ones come at the end.
+        count = len(self.rows) // 1000
+        start = self.chance.randrange(max(len(self.rows) - count, 1))
+        for number in range(start, start + count // 2):
+            self.rows[number] = self._row(number)
+        self.rows += [self._row(len(self.rows) + number) for number in range(count - count // 2)]
+        self._write_dump()
+
+    def sources(self) -> Iterator[Source]:
+        """Give what goes into an archive."""
+        for path in sorted((*self.paths, self.root / DUMP), key=os.fsencode):
+            status = path.stat()
+            name = str(path.relative_to(self.root))
+            yield Source(name, EntryType.FILE, status.st_mode, int(status.st_mtime), status.st_size, file=str(path))
+
+
+class Tool:
+    """A program with a repository in a folder."""
+
+    def __init__(self, name: str, folder: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        self.folder = folder / name
+        self.folder.mkdir()
+        self.environment = {**os.environ, **environment}
+
+    def run(self, *command: str, stdin: str = "", cwd: Path | None = None) -> tuple[float, bytes]:
+        """Run a command; give its seconds and what it wrote."""
+        begun = time.perf_counter()
+        done = subprocess.run(
+            command, env=self.environment, cwd=cwd, input=stdin.encode(), capture_output=True, check=False
+        )
+        seconds = time.perf_counter() - begun
+        if done.returncode:
+            sys.exit(f"{' '.join(command)}: {done.stderr.decode()}")
+        return seconds, done.stdout
+
+    def stored(self) -> int:
+        """Count the bytes of the repository."""
+        return sum(
+            path.stat().st_size for path in self.folder.rglob("*") if path.is_file() and "cache" not in path.parts
+        )
+
+
+class Backstay(Tool):
+    """Backstay, which imports archives."""
+
+    def __init__(self, folder: Path, site: Site) -> None:
+        super().__init__("backstay", folder, {"BACKSTAY_HOME": str(folder / "home")})
+        self.site = site
+        self.program = [sys.executable, "-m", "backstay"]
+        self.archives = folder / "archives"
+        self.made = 0.0
+        (self.folder / "place").mkdir()
+        self.run(*self.program, "storage", "add", "place", f"folder://{self.folder}/place")
+        self.run(*self.program, "repository", "create", "r", "--at", "place", "--encrypt", stdin=f"{PASSPHRASE}\n")
+
+    def backup(self) -> float:
+        """Archive the site, and import the archive; give the seconds of the import."""
+        shutil.rmtree(self.archives, ignore_errors=True)
+        self.archives.mkdir()
+        begun = time.perf_counter()
+        main = self.archives / "site.jpa"
+        writer = create_archive(main, format="jpa", work_directory=self.archives / "w", compression=Compression.FAST)
+        for _ in pack(writer, self.site.sources()):
+            pass
+        writer.close()
+        self.made = time.perf_counter() - begun
+        return self.run(*self.program, "repository", "import", "r", str(main))[0]
+
+    def backups(self) -> list[str]:
+        """List the backups, oldest first."""
+        shown = json.loads(self.run(*self.program, "repository", "show", "r", "--json")[1])
+        return [backup["id"] for backup in shown["backups"]]
+
+    def restore(self, target: Path) -> float:
+        """Bring back all files of the newest backup."""
+        name = f"repository:r:{self.backups()[-1]}"
+        return self.run(*self.program, "archive", "extract", name, "--to", str(target))[0]
+
+    def one_file(self, path: str) -> float:
+        """Bring back one file."""
+        name = f"repository:r:{self.backups()[-1]}"
+        return self.run(*self.program, "archive", "cat", name, path)[0]
+
+    def prune(self, keep: int) -> float:
+        """Delete all backups but the newest, and give back the space."""
+        for identity in self.backups()[:-keep]:
+            self.run(*self.program, "repository", "remove", "r", identity)
+        return self.run(*self.program, "repository", "prune", "r")[0]
+
+    def check(self) -> float:
+        """Read and check everything."""
+        return self.run(*self.program, "repository", "check", "r", "--read-data", "100%")[0]
+
+    def hand_out(self, folder: Path) -> tuple[float, int]:
+        """Write the newest backup as a JPA; give the seconds and its size."""
+        command = ("repository", "export", "r", self.backups()[-1], "--to", str(folder), "--json")
+        seconds, out = self.run(*self.program, *command)
+        return seconds, json.loads(out)["size"]
+
+
+class Restic(Tool):
+    """restic, with compression."""
+
+    def __init__(self, folder: Path, site: Site) -> None:
+        cache = str(folder / "restic-cache")
+        super().__init__("restic", folder, {"RESTIC_PASSWORD": PASSPHRASE, "RESTIC_CACHE_DIR": cache})
+        self.site = site
+        self.program = ["restic", "-q", "-r", str(self.folder)]
+        self.run(*self.program, "init", "--repository-version", "2")
+
+    def backup(self) -> float:
+        """Back up the site."""
+        return self.run(*self.program, "backup", ".", cwd=self.site.root)[0]
+
+    def restore(self, target: Path) -> float:
+        """Bring back all files of the newest backup."""
+        return self.run(*self.program, "restore", "latest", "--target", str(target))[0]
+
+    def one_file(self, path: str) -> float:
+        """Bring back one file."""
+        return self.run(*self.program, "dump", "latest", f"/{path}")[0]
+
+    def prune(self, keep: int) -> float:
+        """Delete all backups but the newest, and give back the space."""
+        return self.run(*self.program, "forget", "--keep-last", str(keep), "--prune")[0]
+
+    def check(self) -> float:
+        """Read and check everything."""
+        return self.run(*self.program, "check", "--read-data")[0]
+
+
+class Borg(Tool):
+    """borg, with its usual compression."""
+
+    def __init__(self, folder: Path, site: Site) -> None:
+        given = {"BORG_PASSPHRASE": PASSPHRASE, "BORG_BASE_DIR": str(folder / "borg-base")}
+        super().__init__("borg", folder, given)
+        self.site = site
+        self.count = 0
+        self.run("borg", "init", "-e", "repokey-blake2", str(self.folder))
+
+    @property
+    def newest(self) -> str:
+        """Name of the newest archive."""
+        return f"{self.folder}::{self.count:03}"
+
+    def backup(self) -> float:
+        """Back up the site."""
+        self.count += 1
+        return self.run("borg", "create", self.newest, ".", cwd=self.site.root)[0]
+
+    def restore(self, target: Path) -> float:
+        """Bring back all files of the newest backup."""
+        target.mkdir()
+        return self.run("borg", "extract", self.newest, cwd=target)[0]
+
+    def one_file(self, path: str) -> float:
+        """Bring back one file."""
+        return self.run("borg", "extract", "--stdout", self.newest, path)[0]
+
+    def prune(self, keep: int) -> float:
+        """Delete all backups but the newest, and give back the space."""
+        first = self.run("borg", "prune", "--keep-last", str(keep), str(self.folder))[0]
+        return first + self.run("borg", "compact", str(self.folder))[0]
+
+    def check(self) -> float:
+        """Read and check everything."""
+        return self.run("borg", "check", "--verify-data", str(self.folder))[0]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--megabytes", type=int, default=600)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="backstay-bench-", dir=given.folder) as name:
+        folder = Path(name)
+        site = Site(folder / "site", given.files, given.megabytes, given.rows)
+        tools: list[Backstay | Restic | Borg] = [Backstay(folder, site)]
+        tools += [Restic(folder, site)] if shutil.which("restic") else []
+        tools += [Borg(folder, site)] if shutil.which("borg") else []
+        measure(folder, site, tools, given.days)
+
+
+def measure(folder: Path, site: Site, tools: list[Backstay | Restic | Borg], days: int) -> None:
+    """Go through the days, and print a row for each step."""
+    print(f"|  | {' | '.join(tool.name for tool in tools)} |")
+    print(f"|---|{'---|' * len(tools)}")
+
+    def row(title: str, seconds: Callable[[Backstay | Restic | Borg], float], *, sizes: bool = True) -> None:
+        cells = []
+        for tool in tools:
+            before = tool.stored()
+            taken = seconds(tool)
+            grown = f", {shown_size(tool.stored() - before)}" if sizes else ""
+            cells.append(f"{taken:.2f} s{grown}")
+        print(f"| {title} | {' | '.join(cells)} |", flush=True)
+
+    row("first", lambda tool: tool.backup())
+    row("again, nothing changed", lambda tool: tool.backup())
+    site.change()
+    row("1 % of files and 0.1 % of rows changed", lambda tool: tool.backup())
+    for _ in range(days - 1):
+        site.change()
+        for tool in tools:
+            tool.backup()
+    print(f"| size after {days} such days | {' | '.join(shown_size(tool.stored()) for tool in tools)} |")
+    row("everything brought back", lambda tool: tool.restore(folder / f"back-{tool.name}"), sizes=False)
+    one = str(site.paths[0].relative_to(site.root))
+    row("one file brought back", lambda tool: tool.one_file(one), sizes=False)
+    row("everything read and checked", lambda tool: tool.check(), sizes=False)
+    row("all but one backup deleted", lambda tool: tool.prune(1))
+    backstay = tools[0]
+    if isinstance(backstay, Backstay):
+        seconds, size = backstay.hand_out(folder / "out")
+        print(f"\nArchived before each import: {backstay.made:.2f} s. Handed out as a JPA of {shown_size(size)} "
+              f"in {seconds:.2f} s: {size / seconds / 1e6:.0f} MB/s with the command's start.")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
