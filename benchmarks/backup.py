@@ -57,13 +57,13 @@ class Program:
 
 
 @contextmanager
-def memory_watched(home: Path, seen: list[int]) -> Iterator[None]:
+def memory_watched(seen: list[int]) -> Iterator[None]:
     """Note the largest PSS, in KiB, of all processes of Backstay meanwhile."""
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(_SAMPLE_SECONDS):
-            seen.append(sum(map(pss, own_processes(home))))
+            seen.append(sum(map(pss, own_processes())))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -74,16 +74,22 @@ def memory_watched(home: Path, seen: list[int]) -> Iterator[None]:
         thread.join()
 
 
-def own_processes(home: Path) -> Iterator[str]:
-    """Yield the numbers of the processes of Backstay that work for a home."""
+def own_processes() -> Iterator[str]:
+    """Yield the numbers of the processes of Backstay that this program started, and those that they started."""
+    parents, commands = {}, {}
     for number in (path.name for path in Path("/proc").iterdir()):
-        if number.isdigit() and int(number) != os.getpid():
+        if number.isdigit():
             try:
-                command = Path(f"/proc/{number}/cmdline").read_bytes()
+                parents[number] = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1]
+                commands[number] = Path(f"/proc/{number}/cmdline").read_bytes()
             except OSError:
                 continue
-            if b"backstay" in command and os.fsencode(home) in command.split(b"\0"):
-                yield number
+    for number, command in commands.items():
+        above = parents.get(number)
+        while above in parents and above != str(os.getpid()):
+            above = parents[above]
+        if above == str(os.getpid()) and b"python" in command.partition(b"\0")[0]:
+            yield number
 
 
 def pss(number: str) -> int:
@@ -128,7 +134,7 @@ def run_once(program: Program, folder: Path) -> None:
     seen: list[int] = [0]
     os.sync()
     begun = time.perf_counter()
-    with memory_watched(folder / "home", seen):
+    with memory_watched(seen):
         done = subprocess.run(program.command(out), shell=True, check=True, stdout=subprocess.PIPE)  # noqa: S602 - pipes
     program.seconds.append(time.perf_counter() - begun)
     program.size = sum(path.stat().st_size for path in out.iterdir())
