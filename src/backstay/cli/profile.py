@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from backstay.catalogue import ROOT_KEY, Profile, write_private
-from backstay.cli import options, profile_settings
+from backstay.cli import options, profile_filters, profile_settings
 from backstay.cli.output import console, print_json, say, shown, table, warn
 from backstay.errors import UsageError
 from backstay.jobs.encrypted_settings import decrypted_settings
@@ -226,6 +226,13 @@ app.command()(profile_settings.settings)
 app.command("set")(profile_settings.set_command)
 app.command()(profile_settings.look)
 app.command("copy")(profile_settings.copy_command)
+app.command()(profile_filters.filters)
+app.command()(profile_filters.tree)
+app.command()(profile_filters.tables)
+app.command()(profile_filters.exclude)
+app.command()(profile_filters.include)
+app.command("add-folder")(profile_filters.add_folder_command)
+app.command("remove-folder")(profile_filters.remove_folder_command)
 
 
 @app.command()

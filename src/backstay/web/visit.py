@@ -114,7 +114,7 @@ class Visit:
             set_cookie(response, NOTICE_COOKIE, quote(notice[:_LONGEST_NOTICE]), seconds=60)
         return response
 
-    def to(self, path: str, **query: object) -> str:
+    def to(self, path: str, /, **query: object) -> str:
         """Return a path with a query, for links in templates."""
         return address(path, query)
 

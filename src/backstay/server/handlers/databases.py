@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from backstay.api.methods.database_filters import (
     FILTER_TYPE_MISSING,
     REGEX_MISSING,
@@ -16,58 +14,51 @@ from backstay.api.methods.database_filters import (
 from backstay.api.methods.profiles import ProfileParameters
 from backstay.api.replies import DatabaseEntities, FilterChange, FilterItem, RegexFilterItem, Root, TableEntity
 from backstay.catalogue import Profile
-from backstay.databases import DatabaseAddress, DumpOptions
-from backstay.databases.filters import TableFilter
-from backstay.databases.mysql.naming import Naming
-from backstay.engine import address_of
-from backstay.engine.filters import parse_regex
-from backstay.engine.platforms import with_platform_defaults
-from backstay.platforms import find_site
-from backstay.profiles import SITE_DATABASE
-from backstay.server.handlers.editing import change_filters, found_profile
+from backstay.jobs.table_filters import (
+    TABLE_FILTERS,
+    TABLE_REGEXES,
+    database_roots,
+    list_tables,
+    set_table_filter,
+    set_table_regex,
+)
+from backstay.server.handlers.editing import found_profile
 from backstay.server.handlers.model import Call, Handler
-from backstay.server.handlers.tables import list_entities
-
-_PLAIN = ("tables", "tabledata")
-_REGEX = ("regextables", "regextabledata")
 
 
 def roots(call: Call, parameters: ProfileParameters) -> list[Root]:
     """List the site's database and those that are backed up besides it."""
     profile = found_profile(call, parameters.profile)
-    return [Root(value=value, text=text) for value, text in _roots(profile).items()]
+    return [Root(value=value, text=text) for value, text in database_roots(profile).items()]
 
 
 def filters(call: Call, parameters: DatabaseRootParameters) -> list[FilterItem]:
     """List what was set by hand, for one database."""
     profile = _profile(call, parameters)
     return [
-        FilterItem(node=node, type=name) for name in _PLAIN for node in profile.filters.nodes(name, parameters.root)
+        FilterItem(node=node, type=name)
+        for name in TABLE_FILTERS
+        for node in profile.filters.nodes(name, parameters.root)
     ]
 
 
 def entities(call: Call, parameters: DatabaseRootParameters) -> DatabaseEntities:
     """List a database and how the filters see what is in it: 0 taken, 1 left out, 2 left out by a rule."""
-    profile = _profile(call, parameters)
-    place = _address(profile, parameters.root)
-    if place is None:
+    listed = list_tables(_profile(call, parameters), parameters.root)
+    if listed is None:
         raise UNKNOWN_DATABASE_ROOT.error()
-    abstract = Naming(place.prefix, place.name, frozenset()).abstract
-    rules = TableFilter(_options(profile, parameters.root), abstract)
-    own = {name: set(profile.filters.nodes(name, parameters.root)) for name in _PLAIN}
-    tables: dict[str, TableEntity] = {}
-    for found in list_entities(place):
-        names = {found.name, abstract(found.name)}
-        has_rows = found.kind == "table" and rules.has_rows(found.name, found.engine or "")
-        tables[abstract(found.name)] = TableEntity(
-            type=found.kind,
-            tables=_state(is_set=bool(names & own["tables"]), is_ruled=rules.reason_to_skip(found.name) is not None),
-            tabledata=_state(is_set=found.kind == "table" and bool(names & own["tabledata"]), is_ruled=not has_rows),
-            engine=found.engine,
-            rows=found.rows,
-            data_length=found.data_length,
-            index_length=found.index_length,
+    tables = {
+        one.name: TableEntity(
+            type=one.found.kind,
+            tables=_state(is_set="tables" in one.own, is_ruled=one.is_left_out),
+            tabledata=_state(is_set=one.found.kind == "table" and "tabledata" in one.own, is_ruled=not one.has_rows),
+            engine=one.found.engine,
+            rows=one.found.rows,
+            data_length=one.found.data_length,
+            index_length=one.found.index_length,
         )
+        for one in listed
+    }
     return DatabaseEntities(tables=tables, root=parameters.root)
 
 
@@ -76,14 +67,15 @@ def set_filter(call: Call, parameters: DatabaseFilterParameters) -> FilterChange
     _profile(call, parameters)
     if not parameters.table:
         raise TABLE_MISSING.error()
-    if parameters.type not in _PLAIN:
+    if parameters.type not in TABLE_FILTERS:
         raise FILTER_TYPE_MISSING.error()
-    change_filters(
-        call,
+    set_table_filter(
+        call.installation,
         parameters.profile,
-        lambda filters: filters.with_node(
-            parameters.type, parameters.root, parameters.table, present=parameters.status
-        ),
+        parameters.root,
+        parameters.type,
+        parameters.table,
+        present=parameters.status,
     )
     return FilterChange(success=True, newstate=parameters.status)
 
@@ -93,7 +85,7 @@ def regex_filters(call: Call, parameters: DatabaseRootParameters) -> list[RegexF
     profile = _profile(call, parameters)
     return [
         RegexFilterItem(type=name, item=item)
-        for name in _REGEX
+        for name in TABLE_REGEXES
         for item in profile.filters.nodes(name, parameters.root)
     ]
 
@@ -103,52 +95,17 @@ def set_regex_filter(call: Call, parameters: DatabaseRegexParameters) -> bool:
     _profile(call, parameters)
     if not parameters.regex:
         raise REGEX_MISSING.error()
-    if parameters.type not in _REGEX:
+    if parameters.type not in TABLE_REGEXES:
         raise FILTER_TYPE_MISSING.error()
-    if parameters.status:
-        parse_regex(parameters.regex)
-    change_filters(
-        call,
+    set_table_regex(
+        call.installation,
         parameters.profile,
-        lambda filters: filters.with_node(
-            parameters.type, parameters.root, parameters.regex, present=parameters.status
-        ),
+        parameters.root,
+        parameters.type,
+        parameters.regex,
+        present=parameters.status,
     )
     return True
-
-
-def _roots(profile: Profile) -> dict[str, str]:
-    """Names of the databases of a profile and what a person reads of them."""
-    extra = {
-        name: f"{database.host}{':' + database.port if database.port else ''}/{database.database}"
-        for name, database in profile.filters.extra_databases.items()
-    }
-    return {SITE_DATABASE: "Site's main database", **extra}
-
-
-def _address(profile: Profile, root: str) -> DatabaseAddress | None:
-    """Where a database of a profile is; None where the site has none."""
-    if root != SITE_DATABASE:
-        return address_of(profile.filters.extra_databases[root])
-    settings = profile.settings()
-    given = settings.database.get_secret_value()
-    if given:
-        return None if given == "none" else DatabaseAddress.parse(given)
-    found = find_site(Path(settings.root)).databases if settings.root else []
-    return found[0].address if found else None
-
-
-def _options(profile: Profile, root: str) -> DumpOptions:
-    """What a dump of this database leaves out: what the profile says, and the defaults of its platform."""
-    settings = profile.settings()
-    platform = find_site(Path(settings.root)).kind if settings.root else ""
-    filters = with_platform_defaults(profile.filters, platform, settings)
-    return DumpOptions(
-        skip_tables=frozenset(filters.nodes("tables", root)),
-        skip_table_data=frozenset(filters.nodes("tabledata", root)),
-        skip_tables_regex=filters.nodes("regextables", root),
-        skip_table_data_regex=filters.nodes("regextabledata", root),
-    )
 
 
 def _state(*, is_set: bool, is_ruled: bool) -> int:
@@ -157,7 +114,7 @@ def _state(*, is_set: bool, is_ruled: bool) -> int:
 
 def _profile(call: Call, parameters: DatabaseRootParameters) -> Profile:
     profile = found_profile(call, parameters.profile)
-    if parameters.root not in _roots(profile):
+    if parameters.root not in database_roots(profile):
         raise UNKNOWN_DATABASE_ROOT.error()
     return profile
 

@@ -26,7 +26,8 @@ from backstay.api.replies import ConnectionTest, DatabaseConnection, FilterChang
 from backstay.databases import test_connection
 from backstay.engine import address_of
 from backstay.errors import BackstayError, DatabaseConnectionError
-from backstay.profiles import ExtraDatabase, ExtraDirectory, Filters
+from backstay.jobs.file_filters import add_folder, remove_folder
+from backstay.profiles import ExtraDatabase, Filters
 from backstay.server.handlers.editing import change_filters, found_profile
 from backstay.server.handlers.model import Call, Handler
 
@@ -44,15 +45,8 @@ def set_directory(call: Call, parameters: IncludedDirectoryParameters) -> Filter
     path = parameters.path.rstrip("/") or parameters.path
     if not path:
         raise PATH_MISSING.error()
-    key = parameters.uuid or str(uuid.uuid4())
-    folder = parameters.virtual_folder.strip("/") or path.rpartition("/")[2]
-    change_filters(
-        call,
-        parameters.profile,
-        lambda filters: replace(
-            filters, extra_directories={**filters.extra_directories, key: ExtraDirectory(path, folder)}
-        ),
-    )
+    found_profile(call, parameters.profile)
+    add_folder(call.installation, parameters.profile, path, parameters.virtual_folder, parameters.uuid)
     return FilterChange(success=True, newstate=True)
 
 
@@ -60,11 +54,8 @@ def remove_directory(call: Call, parameters: UuidParameters) -> FilterChange:
     """Take a directory away; one that is not there is away already."""
     if not parameters.uuid:
         raise UUID_MISSING.error()
-    change_filters(
-        call,
-        parameters.profile,
-        lambda filters: replace(filters, extra_directories=_without(filters.extra_directories, parameters.uuid)),
-    )
+    found_profile(call, parameters.profile)
+    remove_folder(call.installation, parameters.profile, parameters.uuid)
     return FilterChange(success=True, newstate=False)
 
 

@@ -30,3 +30,9 @@ if (form && counter) {
   form.addEventListener("input", show);
   form.addEventListener("change", show);
 }
+
+// A page that waits for something to be counted asks again.
+const waiting = document.querySelector("[data-reload]");
+if (waiting) {
+  setTimeout(() => location.reload(), Number(waiting.dataset.reload));
+}

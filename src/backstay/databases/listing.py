@@ -1,4 +1,4 @@
-"""What is in a database, for a client that lists it: names, kinds and sizes, without reading rows."""
+"""What is in a database, for who lists it: names, kinds and sizes, without reading rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backstay.databases import DatabaseAddress
+from backstay.databases.address import DatabaseAddress
 from backstay.databases.mysql.connection import connect
 from backstay.errors import DatabaseConnectionError
 
