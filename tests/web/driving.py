@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -41,7 +42,7 @@ class Visitor:
         """Ask for a page."""
         return self.client.get(path)
 
-    def post(self, path: str, fields: dict[str, object] | None = None, *, form_at: str = "/") -> httpx2.Response:
+    def post(self, path: str, fields: Mapping[str, object] | None = None, *, form_at: str = "/") -> httpx2.Response:
         """Send a form as the page at ``form_at`` has it, its token with it."""
         return self.client.post(path, data={FORGERY_FIELD: self.token(form_at), **(fields or {})})
 

@@ -16,7 +16,10 @@ from starlette.responses import HTMLResponse
 
 from backstay.web.security import FORGERY_FIELD
 
-NAVIGATION = (("/", "Overview", "viewer"),)
+NAVIGATION = (
+    ("/", "Overview", "viewer"),
+    ("/restores", "Restores", "viewer"),
+)
 """Path, label and least role of each entry of the navigation, in order."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -141,6 +144,7 @@ def _environment() -> jinja2.Environment:
         finalize=_finalized,
     )
     environment.filters.update(size=size, moment=moment, ago=ago, span=span, counted=counted, name=name, quoted=quoted)
+    environment.filters["from_iso"] = datetime.fromisoformat
     environment.globals.update(asset=asset, forgery_field=FORGERY_FIELD, main_pages=NAVIGATION, here=_is_here)
     environment.globals["m"] = environment.get_template("macros.html").module
     return environment

@@ -1,6 +1,6 @@
 """The pages: a module for each part of the site, each with its rows of the table of routes."""
 
-from backstay.web.pages import events, first_steps, journal, overview, settings, sign_in, static, tasks
+from backstay.web.pages import events, first_steps, journal, overview, restores, settings, sign_in, static, tasks
 from backstay.web.routes import PageRoute
 
 ROUTES: tuple[PageRoute, ...] = (
@@ -9,6 +9,7 @@ ROUTES: tuple[PageRoute, ...] = (
     *first_steps.ROUTES,
     *journal.ROUTES,
     *overview.ROUTES,
+    *restores.ROUTES,
     *tasks.ROUTES,
     *settings.ROUTES,
     *events.ROUTES,
