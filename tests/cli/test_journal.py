@@ -37,6 +37,9 @@ READING = {
     "task list",
     "task show",
     "token list",
+    "user list",
+    "user sessions",
+    "user show",
 }
 ELSEWHERE = {"conformance", "remote", "serve", "service", "worker"}
 """Commands and groups that change another server, which has a journal of its own, or this machine, or run for ever."""

@@ -26,6 +26,7 @@ from backstay.catalogue.location import catalogue_url, home_word, machine_name
 from backstay.catalogue.machines import MachineTable, WorkerTable
 from backstay.catalogue.newest import NewestBackups
 from backstay.catalogue.observations import ObservationTable
+from backstay.catalogue.passkeys import PasskeyTable
 from backstay.catalogue.profiles import ProfileTable
 from backstay.catalogue.recipients import DeliveryTable, RecipientTable
 from backstay.catalogue.records import BackupTable
@@ -87,6 +88,7 @@ class Catalogue:
         self.alarms = self._opened(AlarmTable(engine))
         self.users = self._opened(UserTable(engine, vault))
         self.sessions = self._opened(SessionTable(engine))
+        self.passkeys = self._opened(PasskeyTable(engine))
         self.journal = self._opened(JournalTable(engine))
         self.tasks = self._opened(TaskTable(engine, vault, machine))
         self.machines = self._opened(MachineTable(engine))

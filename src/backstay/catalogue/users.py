@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from backstay.catalogue.schema import invitations, sessions, users
 from backstay.catalogue.vault import Vault
@@ -138,16 +138,45 @@ class UserTable:
         return self._user(row) if row else None
 
     def update(self, user_id: int, **values: object) -> None:
-        """Change columns of a user; ``second_factor`` is given in clear and kept encrypted."""
+        """Change columns of a user; ``second_factor`` is given in clear and kept encrypted.
+
+        Raises:
+            UsageError: nobody would be left who may make users.
+        """
         if "second_factor" in values:
             values["second_factor"] = self._vault.encrypt(str(values["second_factor"]))
         with self._writer.begin() as connection:
+            before = _administrators(connection)
             connection.execute(update(users).where(users.c.id == user_id).values(**values))
+            if {"role", "disabled"} & values.keys():
+                _require_administrator(connection, before)
 
     def delete(self, user_id: int) -> None:
-        """Remove a user with their sessions and passkeys."""
+        """Remove a user with their sessions and passkeys.
+
+        Raises:
+            UsageError: nobody would be left who may make users.
+        """
         with self._writer.begin() as connection:
+            before = _administrators(connection)
             connection.execute(delete(users).where(users.c.id == user_id))
+            _require_administrator(connection, before)
+
+    def use_step(self, user_id: int, step: int) -> bool:
+        """Note that the one-time password of a time step was used; return False where that, or a newer, was before."""
+        statement = update(users).where(users.c.id == user_id, users.c.factor_used < step).values(factor_used=step)
+        with self._writer.begin() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def use_recovery_code(self, user_id: int, hashed: str) -> bool:
+        """Take a recovery code out of those that are left; return False where it is none of them."""
+        with self._writer.begin() as connection:
+            left = connection.execute(select(users.c.recovery_codes).where(users.c.id == user_id)).scalar() or []
+            if hashed not in left:
+                return False
+            kept = [one for one in left if one != hashed]
+            connection.execute(update(users).where(users.c.id == user_id).values(recovery_codes=kept))
+            return True
 
     def _user(self, row: Row[Any]) -> User:
         return User(
@@ -162,6 +191,17 @@ class UserTable:
             disabled=row.disabled,
             last_seen=row.last_seen,
         )
+
+
+def _administrators(connection: Connection) -> int:
+    """Return how many users may make others: those that set a password, if there are any."""
+    who = (users.c.role == "administrator") & ~users.c.disabled & (users.c.password != "")
+    return connection.execute(select(func.count()).select_from(users).where(who)).scalar_one()
+
+
+def _require_administrator(connection: Connection, before: int) -> None:
+    if before and not _administrators(connection):
+        raise UsageError("This is the last administrator who can sign in: make another one first.")
 
 
 class SessionTable:
@@ -191,11 +231,17 @@ class SessionTable:
             connection.execute(update(users).where(users.c.id == user_id).values(last_seen=now))
         return word
 
-    def find(self, word: str, now: datetime) -> Session | None:
-        """Return the session of a cookie's word, or None where it is unknown or has expired."""
+    def find(self, word: str, now: datetime, idle: timedelta) -> Session | None:
+        """Return the session of a cookie's word, or None where it is unknown, has expired, or was not used for long.
+
+        Args:
+            word: of the cookie.
+            now: this moment.
+            idle: how long a session lasts without being used.
+        """
         with self._engine.connect() as connection:
             row = connection.execute(select(sessions).where(sessions.c.digest == digest(word))).one_or_none()
-        if row is None or row.expires <= now:
+        if row is None or row.expires <= now or row.last_seen + idle <= now:
             return None
         found = _session(row)
         if (now - found.last_seen).total_seconds() >= _LAST_SEEN_SECONDS:
@@ -212,26 +258,45 @@ class SessionTable:
         with self._engine.connect() as connection:
             return set(connection.execute(query).scalars())
 
-    def of_user(self, user_id: int) -> Sequence[Session]:
-        """Return the sessions of a user, newest first."""
-        statement = select(sessions).where(sessions.c.user_id == user_id).order_by(sessions.c.id.desc())
+    def of_user(self, user_id: int, now: datetime, idle: timedelta) -> list[Session]:
+        """Return the sessions of a user that are good, newest first."""
+        statement = (
+            select(sessions)
+            .where(sessions.c.user_id == user_id, sessions.c.expires > now, sessions.c.last_seen > now - idle)
+            .order_by(sessions.c.id.desc())
+        )
         with self._engine.connect() as connection:
             return [_session(row) for row in connection.execute(statement)]
+
+    def counts(self, now: datetime, idle: timedelta) -> dict[int, int]:
+        """Return how many good sessions each user has who has any."""
+        statement = (
+            select(sessions.c.user_id, func.count())
+            .where(sessions.c.expires > now, sessions.c.last_seen > now - idle)
+            .group_by(sessions.c.user_id)
+        )
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(statement)}
 
     def update(self, session_id: int, **values: object) -> None:
         """Change columns of a session."""
         with self._writer.begin() as connection:
             connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values))
 
-    def revoke(self, user_id: int, session_id: int | None = None, *, but: int | None = None) -> None:
-        """End one session of a user, or all, or all but one."""
+    def revoke(self, user_id: int, session_id: int | None = None, *, but: int | None = None) -> int:
+        """End one session of a user, or all, or all but one; return how many."""
         statement = delete(sessions).where(sessions.c.user_id == user_id)
         if session_id is not None:
             statement = statement.where(sessions.c.id == session_id)
         if but is not None:
             statement = statement.where(sessions.c.id != but)
         with self._writer.begin() as connection:
-            connection.execute(statement)
+            return connection.execute(statement).rowcount
+
+    def withdraw(self, user_id: int) -> None:
+        """Make a user's one-time link worthless."""
+        with self._writer.begin() as connection:
+            connection.execute(delete(invitations).where(invitations.c.user_id == user_id))
 
     def invite(self, user_id: int | None, now: datetime, lasts: timedelta) -> str:
         """Make a one-time link's word: for a user's password, or, without a user, for the first user; return it."""

@@ -148,6 +148,7 @@ _COMMANDS = {
     "token": _Command(
         "token", "app", "Make, list and revoke tokens: credentials that may do some things and not others.", group=True
     ),
+    "user": _Command("user", "app", "Say who may use the page, and what each may do there.", group=True),
     "journal": _Command(
         "journal", "journal", "Show who did what, newest first: through the page, the API and the command line."
     ),

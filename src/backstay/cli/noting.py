@@ -51,6 +51,15 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "token create": ("name", "scope"),
     "token regenerate": ("name",),
     "token revoke": ("name",),
+    "user add": ("name", "role"),
+    "user passwd": ("name",),
+    "user role": ("name", "new"),
+    "user invite": ("name",),
+    "user disable": ("name",),
+    "user enable": ("name",),
+    "user remove": ("name",),
+    "user reset-factors": ("name",),
+    "user revoke": ("name", "session"),
 }
 """Commands that change something or show a secret, with those of their parameters that say to what: no secrets."""
 

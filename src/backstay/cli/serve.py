@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from backstay.errors import NotFoundError, UsageError
 from backstay.jobs.installation import Installation
 from backstay.jobs.process_log import LogFormat, set_up_log
 from backstay.jobs.supervision import supervisor
-from backstay.jobs.users import invite
+from backstay.jobs.users import invite, welcome_address
 from backstay.jobs.waiting import resume_unfinished
 from backstay.server.certificate import Certificate
 from backstay.version import __version__
@@ -91,18 +92,20 @@ def serve(
 
 
 def _announce(installation: Installation, url: str, log_format: LogFormat) -> None:
-    if not installation.catalogue.users.count():
-        url_of_first = f"{installation.configuration.server.public_url.rstrip('/') or url}/welcome/"
-        invitation = f"Make the first user of the page within a day: {url_of_first}{invite(installation, None)}"
-    else:
-        invitation = ""
     line = f"Backstay {__version__} listens on {url}; 'backstay secret show' prints the secret word."
+    link = (
+        "" if installation.catalogue.users.count() else welcome_address(installation, invite(installation, None), url)
+    )
     if log_format is LogFormat.JSON:
         _log.info(line, extra={"fields": {"url": url}})
-        return
-    console.print(line)
-    if invitation:
-        console.print(invitation, soft_wrap=True)
+        if link and not sys.stdout.isatty():
+            # What is collected is read by many, and kept: the link opens everything.
+            _log.info("The page has no user yet: 'backstay user invite' prints a link to make the first.")
+            return
+    else:
+        console.print(line)
+    if link:
+        console.print(f"Make the first user of the page within a day: {link}", soft_wrap=True, markup=False)
     console.file.flush()
 
 

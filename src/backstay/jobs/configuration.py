@@ -79,6 +79,19 @@ class JournalConfiguration(BaseModel):
     )
 
 
+class WebConfiguration(BaseModel):
+    """The table ``[web]``: how the page treats those who sign in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    session_idle_minutes: int = Field(
+        default=720, ge=5, le=525_600, description="Minutes after which a session that is not used ends."
+    )
+    session_days: int = Field(
+        default=14, ge=1, le=365, description="Days after which a session ends, however much it is used."
+    )
+
+
 class Configuration(BaseSettings):
     """All settings of one installation."""
 
@@ -92,6 +105,9 @@ class Configuration(BaseSettings):
 
     server: ServerConfiguration = Field(default_factory=ServerConfiguration, description="How the server answers.")
     jobs: JobsConfiguration = Field(default_factory=JobsConfiguration, description="How backups are run.")
+    web: WebConfiguration = Field(
+        default_factory=WebConfiguration, description="How the page treats those who sign in."
+    )
     journal: JournalConfiguration = Field(
         default_factory=JournalConfiguration, description="How long the journal remembers who did what."
     )

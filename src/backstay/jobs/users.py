@@ -1,13 +1,15 @@
-"""Who may use the page, and what each role may do there."""
+"""Who may use the page, what each role may do there, and how users are changed."""
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from backstay.catalogue.users import User
+from backstay.catalogue.users import Session, User
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
 
@@ -18,6 +20,8 @@ LEAST_PASSWORD = 12
 """Fewest characters of a password (NIST SP 800-63B-4 asks for 15 where it is the only factor, 8 beside another)."""
 LONGEST_PASSWORD = 1000
 INVITATION_LASTS = timedelta(hours=24)
+# Argon2 takes 64 MiB and a core for each password that is looked at.
+_hashing = threading.BoundedSemaphore(2)
 
 
 class Role(StrEnum):
@@ -33,6 +37,57 @@ class Role(StrEnum):
         return order.index(self) >= order.index(other)
 
 
+@dataclass(frozen=True, slots=True)
+class UserFacts:
+    """A user as lists show them.
+
+    Attributes:
+        user: who.
+        state: ``active``, ``invited`` (no password was set yet) or ``disabled``.
+        factors: second factors and passkeys: any of ``codes`` and ``passkey``.
+        sessions: how many browsers they are signed in in.
+    """
+
+    user: User
+    state: str
+    factors: tuple[str, ...]
+    sessions: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is no secret, as JSON values."""
+        return {
+            "id": self.user.id,
+            "name": self.user.name,
+            "role": self.user.role,
+            "state": self.state,
+            "factors": list(self.factors),
+            "recovery_codes": len(self.user.recovery_codes),
+            "sessions": self.sessions,
+            "created": self.user.created.isoformat(),
+            "last_seen": self.user.last_seen.isoformat() if self.user.last_seen else None,
+        }
+
+
+def facts_of_users(installation: Installation) -> list[UserFacts]:
+    """Return all users by name, with what lists show of them."""
+    catalogue = installation.catalogue
+    counts, owners = (
+        catalogue.sessions.counts(datetime.now(UTC), session_idle(installation)),
+        catalogue.passkeys.owners(),
+    )
+    found = []
+    for user in catalogue.users.all():
+        state = "disabled" if user.disabled else "active" if user.password else "invited"
+        factors = (("codes",) if user.second_factor else ()) + (("passkey",) if user.id in owners else ())
+        found.append(UserFacts(user, state, factors, counts.get(user.id, 0)))
+    return found
+
+
+def facts_of(installation: Installation, user: User) -> UserFacts:
+    """Return what lists show of one user."""
+    return next(one for one in facts_of_users(installation) if one.user.id == user.id)
+
+
 def create_user(installation: Installation, name: str, role: Role, password: str = "") -> User:
     """Make a user.
 
@@ -45,16 +100,112 @@ def create_user(installation: Installation, name: str, role: Role, password: str
     Raises:
         UsageError: the name is taken or empty, or the password too short.
     """
-    if not name.strip() or len(name) > 100 or not name.isprintable():
+    name = name.strip()
+    if not name or len(name) > 100 or not name.isprintable():
         raise UsageError("A user's name has 1 to 100 printable characters: choose another.")
     return installation.catalogue.users.create(
-        name.strip(), role, datetime.now(UTC), hash_password(password) if password else ""
+        name, role, datetime.now(UTC), hash_password(password) if password else ""
     )
 
 
 def invite(installation: Installation, user: User | None) -> str:
-    """Return a one-time word with which a user sets a password, or, without a user, makes the first one."""
+    """Return a one-time word with which a user sets a password, or, without a user, makes the first one.
+
+    Raises:
+        UsageError: the user is disabled; or no user is meant, and there are some.
+    """
+    if user is not None and user.disabled:
+        raise UsageError(f"The user {user.name} is disabled: enable them first.")
+    if user is None and installation.catalogue.users.count():
+        raise UsageError("There are users already: name the one who is invited.")
     return installation.catalogue.sessions.invite(user.id if user else None, datetime.now(UTC), INVITATION_LASTS)
+
+
+def welcome_address(installation: Installation, word: str, url: str = "") -> str:
+    """Return the one-time link of an invitation's word.
+
+    Args:
+        installation: whose.
+        word: of the invitation.
+        url: of the server, where ``server.public_url`` does not say it; empty: as the settings tell.
+    """
+    server = installation.configuration.server
+    base = server.public_url.rstrip("/") or url or f"http://{server.host}:{server.port}"
+    return f"{base}/welcome/{word}"
+
+
+def set_password(installation: Installation, user: User, password: str, *, keep: int | None = None) -> None:
+    """Set a user's password and end all sessions, but for one that is kept; an open invitation is worthless.
+
+    Raises:
+        UsageError: the password is too short.
+    """
+    catalogue = installation.catalogue
+    catalogue.users.update(user.id, password=hash_password(password))
+    catalogue.sessions.revoke(user.id, but=keep)
+    catalogue.sessions.withdraw(user.id)
+
+
+def set_role(installation: Installation, user: User, role: Role) -> None:
+    """Give a user another role, from their next click on.
+
+    Raises:
+        UsageError: nobody would be left who may make users.
+    """
+    installation.catalogue.users.update(user.id, role=role)
+
+
+def set_disabled(installation: Installation, user: User, *, disabled: bool) -> None:
+    """Keep a user from signing in and end all sessions; or let them in again.
+
+    Raises:
+        UsageError: nobody would be left who may make users.
+    """
+    catalogue = installation.catalogue
+    catalogue.users.update(user.id, disabled=disabled)
+    if disabled:
+        catalogue.sessions.revoke(user.id)
+        catalogue.sessions.withdraw(user.id)
+
+
+def reset_factors(installation: Installation, user: User) -> None:
+    """Take a user's second factor, recovery codes and passkeys away, and end all sessions."""
+    catalogue = installation.catalogue
+    catalogue.users.update(user.id, second_factor="", factor_used=0, recovery_codes=[])
+    catalogue.passkeys.remove(user.id)
+    catalogue.sessions.revoke(user.id)
+
+
+def session_idle(installation: Installation) -> timedelta:
+    """Return how long a session lasts without being used."""
+    return timedelta(minutes=installation.configuration.web.session_idle_minutes)
+
+
+def session_lasts(installation: Installation) -> timedelta:
+    """Return how long a session lasts, however much it is used."""
+    return timedelta(days=installation.configuration.web.session_days)
+
+
+def sessions_of(installation: Installation, user: User) -> list[Session]:
+    """Return the sessions of a user that are good, newest first."""
+    return installation.catalogue.sessions.of_user(user.id, datetime.now(UTC), session_idle(installation))
+
+
+def browser_in_words(agent: str) -> str:
+    """Return what a browser says of itself in a few words: ``Firefox on Linux``; its own words where it is unknown."""
+    browsers = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+    systems = (
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    )
+    browser = next((name for sign, name in browsers if f"{sign}/" in agent or f"{sign}A/" in agent), "")
+    system = next((name for sign, name in systems if sign in agent), "")
+    return " on ".join(one for one in (browser, system) if one) or agent[:60] or "an unnamed browser"
 
 
 def hash_password(password: str) -> str:
@@ -64,8 +215,12 @@ def hash_password(password: str) -> str:
         UsageError: it is too short, or longer than is taken.
     """
     if not LEAST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise UsageError(f"A password has {LEAST_PASSWORD} characters or more: choose a longer one.")
-    return _hasher().hash(password)
+        raise UsageError(
+            f"A password has {LEAST_PASSWORD} to {LONGEST_PASSWORD} characters: choose a "
+            f"{'longer' if len(password) < LEAST_PASSWORD else 'shorter'} one."
+        )
+    with _hashing:
+        return _hasher().hash(password.encode("utf-8", "surrogatepass"))
 
 
 def is_password(user: User | None, password: str) -> bool:
@@ -74,7 +229,8 @@ def is_password(user: User | None, password: str) -> bool:
 
     kept = user.password if user is not None and user.password else _nobodys_hash()
     try:
-        _hasher().verify(kept, password[:LONGEST_PASSWORD])
+        with _hashing:
+            _hasher().verify(kept, password[:LONGEST_PASSWORD].encode("utf-8", "surrogatepass"))
     except (VerificationError, InvalidHashError):
         return False
     return user is not None and bool(user.password)

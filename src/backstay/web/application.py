@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backstay.errors import BackstayError, ConfigurationError, NotFoundError, UsageError
 from backstay.jobs.installation import Installation
-from backstay.jobs.users import Role
+from backstay.jobs.users import Role, session_idle
 from backstay.web.confirmation import confirm
 from backstay.web.events import Streams
 from backstay.web.pages import ROUTES
@@ -135,7 +135,7 @@ class Pages:
         catalogue, now = self._installation.catalogue, datetime.now(UTC)
         visit = Visit(self._installation, request, form=form, notice=unquote(request.cookies.get(NOTICE_COOKIE, "")))
         word = request.cookies.get(SESSION_COOKIE, "")
-        session = catalogue.sessions.find(word, now) if word else None
+        session = catalogue.sessions.find(word, now, session_idle(self._installation)) if word else None
         user = catalogue.users.of_id(session.user_id) if session else None
         if user is not None and not user.disabled:
             visit.user, visit.session, visit.token = user, session, form_token(word)
