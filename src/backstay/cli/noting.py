@@ -68,14 +68,57 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "user reset-factors": ("name",),
     "user revoke": ("name", "session"),
 }
-"""Commands that change something or show a secret, with those of their parameters that say to what: no secrets."""
+"""Parameters that say to what a command did something, none of them secret; of other commands the name alone is noted."""
+
+READING: Final = frozenset(
+    {
+        "alarms",
+        "archive cat",
+        "archive extract",
+        "archive list",
+        "archive verify",
+        "catalogue show",
+        "conformance",
+        "journal",
+        "list",
+        "log",
+        "notify list",
+        "notify show",
+        "notify test",
+        "profile list",
+        "profile look",
+        "profile settings",
+        "profile show",
+        "repository check",
+        "repository list",
+        "repository show",
+        "schedule list",
+        "schedule show",
+        "serve",
+        "show",
+        "status",
+        "storage list",
+        "storage show",
+        "storage test",
+        "task list",
+        "task show",
+        "token list",
+        "user list",
+        "user sessions",
+        "user show",
+        "worker",
+    }
+)
+"""Commands that change nothing in the home."""
+_GROUPS_ELSEWHERE: Final = ("remote", "service")
+"""Groups that change another server, which has a journal of its own, or this machine."""
 
 # Of no interest afterwards.
 _NOT_TOLD: Final = ("home", "json_output", "as_json", "yes", "context")
 
 
 def note_changes(app: typer.Typer, path: str = "") -> None:
-    """Have each command of `SUBJECTS` write itself into the journal of its home when it ends.
+    """Have each command that may change something write itself into the journal of its home when it ends.
 
     Args:
         app: the command line, or a group of it.
@@ -84,10 +127,16 @@ def note_changes(app: typer.Typer, path: str = "") -> None:
     for command in app.registered_commands:
         if command.callback is not None and not hasattr(command.callback, "__wrapped__"):
             name = f"{path} {command.name or command.callback.__name__.replace('_', '-')}".lstrip()
-            command.callback = _noted(name, command.callback) if name in SUBJECTS else command.callback
+            if is_noted(name):
+                command.callback = _noted(name, command.callback)
     for group in app.registered_groups:
         if group.typer_instance is not None:
             note_changes(group.typer_instance, f"{path} {group.name}".lstrip())
+
+
+def is_noted(path: str) -> bool:
+    """Return whether a command, given by the words that it is called by, is written into the journal."""
+    return path not in READING and path.split(maxsplit=1)[0] not in _GROUPS_ELSEWHERE
 
 
 def _noted(path: str, callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,7 +158,7 @@ def _noted(path: str, callback: Callable[..., Any]) -> Callable[..., Any]:
             end = f"failed: {type(error).__name__}"
             raise
         finally:
-            if end and not given.get("dry_run") and not given.get("pending"):
+            if end and "home" in usual and not given.get("dry_run") and not given.get("pending"):
                 named = [name for name, value in given.items() if value != usual[name]]
                 _note(path, given, {"end": "" if end == "done" else end, "options": " ".join(_told(path, named))})
 
@@ -117,7 +166,7 @@ def _noted(path: str, callback: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _told(path: str, named: list[str]) -> list[str]:
-    return [name.replace("_", "-") for name in named if name not in (*SUBJECTS[path], *_NOT_TOLD)]
+    return [name.replace("_", "-") for name in named if name not in (*SUBJECTS.get(path, ()), *_NOT_TOLD)]
 
 
 def _note(path: str, given: dict[str, Any], details: dict[str, str]) -> None:
@@ -143,7 +192,9 @@ def shell_user() -> str:
 
 
 def _subject(path: str, given: dict[str, Any]) -> str:
-    return ", ".join(_shown(given[name]) for name in SUBJECTS[path] if given.get(name) not in (None, "", [], ()))
+    return ", ".join(
+        _shown(given[name]) for name in SUBJECTS.get(path, ()) if given.get(name) not in (None, "", [], ())
+    )
 
 
 def _shown(value: object) -> str:
