@@ -68,7 +68,7 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "user reset-factors": ("name",),
     "user revoke": ("name", "session"),
 }
-"""Parameters that say to what a command did something, none of them secret; of other commands the name alone is noted."""
+"""Parameters that say to what a command did something, none of them secret; of others the name alone is noted."""
 
 READING: Final = frozenset(
     {
