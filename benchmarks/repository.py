@@ -6,7 +6,8 @@
 The site has files of text, of which a part is as good as random, and a dump of a table. restic and borg back up its
 folder; Backstay imports a JPA archive of it (made before, its time is in a row of its own), which it reads as a whole,
 while the other two pass over files whose times have not changed. All three encrypt. Each day one file in a hundred
-changes and one row in a thousand. Seconds are those of whole commands; sizes those of all files of a repository.
+changes and one row in a thousand. Seconds are those of whole commands, from their start to their end, and those of
+the processor, which other programs on the machine change less; sizes are those of all files of a repository.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -89,14 +91,16 @@ class Tool:
         self.folder = folder / name
         self.folder.mkdir()
         self.environment = {**os.environ, **environment}
+        self.processor = 0.0
 
     def run(self, *command: str, stdin: str = "", cwd: Path | None = None) -> tuple[float, bytes]:
         """Run a command; give its seconds and what it wrote."""
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), processor()
         done = subprocess.run(
             command, env=self.environment, cwd=cwd, input=stdin.encode(), capture_output=True, check=False
         )
         seconds = time.perf_counter() - begun
+        self.processor += processor() - used
         if done.returncode:
             sys.exit(f"{' '.join(command)}: {done.stderr.decode()}")
         return seconds, done.stdout
@@ -136,7 +140,9 @@ class Backstay(Tool):
 
     def backups(self) -> list[str]:
         """List the backups, oldest first."""
+        before = self.processor
         shown = json.loads(self.run(*self.program, "repository", "show", "r", "--json")[1])
+        self.processor = before
         return [backup["id"] for backup in shown["backups"]]
 
     def restore(self, target: Path) -> float:
@@ -151,9 +157,8 @@ class Backstay(Tool):
 
     def prune(self, keep: int) -> float:
         """Delete all backups but the newest, and give back the space."""
-        for identity in self.backups()[:-keep]:
-            self.run(*self.program, "repository", "remove", "r", identity)
-        return self.run(*self.program, "repository", "prune", "r")[0]
+        first = self.run(*self.program, "repository", "remove", "r", *self.backups()[:-keep])[0]
+        return first + self.run(*self.program, "repository", "prune", "r")[0]
 
     def check(self) -> float:
         """Read and check everything."""
@@ -254,6 +259,12 @@ def main() -> None:
         measure(folder, site, tools, given.days)
 
 
+def processor() -> float:
+    """Give the seconds of the processor that all programs have taken that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def measure(folder: Path, site: Site, tools: list[Backstay | Restic | Borg], days: int) -> None:
     """Go through the days, and print a row for each step."""
     print(f"|  | {' | '.join(tool.name for tool in tools)} |")
@@ -263,9 +274,10 @@ def measure(folder: Path, site: Site, tools: list[Backstay | Restic | Borg], day
         cells = []
         for tool in tools:
             before = tool.stored()
+            tool.processor = 0.0
             taken = seconds(tool)
             grown = f", {shown_size(tool.stored() - before)}" if sizes else ""
-            cells.append(f"{taken:.2f} s{grown}")
+            cells.append(f"{taken:.1f} s ({tool.processor:.1f} s){grown}")
         print(f"| {title} | {' | '.join(cells)} |", flush=True)
 
     row("first", lambda tool: tool.backup())

@@ -20,6 +20,7 @@ from backstay.catalogue import (
     DestinationOptions,
     Home,
     NamedDestination,
+    NamedRepository,
     Profile,
     open_catalogue,
 )
@@ -207,6 +208,28 @@ def test_a_destination_comes_back_as_it_was_stored_and_its_secrets_are_encrypted
     catalogue.destinations.delete("nas")
     with pytest.raises(NotFoundError, match="'nas'"):
         catalogue.destinations.get("nas")
+
+
+def test_a_repository_comes_back_as_it_was_stored_and_its_secret_is_encrypted(
+    catalogue: Catalogue, opened_home: Home
+) -> None:
+    catalogue.destinations.create(_destination())
+    here = catalogue.repositories.create(NamedRepository(0, "here", "", "", "", NOW))
+    secret = "5ec2e7" * 10
+    there = catalogue.repositories.create(NamedRepository(0, "there", "nas", "repositories/there/", secret, NOW))
+    assert catalogue.repositories.all() == [here, there]
+    assert catalogue.repositories.get("there") == there
+    assert catalogue.repositories.at("nas") == [there]
+    assert secret not in repr(there)
+    assert secret not in raw_content(opened_home)
+    with pytest.raises(UsageError, match="named here already"):
+        catalogue.repositories.create(NamedRepository(0, "here", "", "", "", NOW))
+    with pytest.raises(NotFoundError, match="nowhere"):
+        catalogue.repositories.create(NamedRepository(0, "x", "nowhere", "", "", NOW))
+    catalogue.repositories.delete("there")
+    for forget in (catalogue.repositories.get, catalogue.repositories.delete):
+        with pytest.raises(NotFoundError, match="'there'"):
+            forget("there")
 
 
 def test_a_copy_is_kept_part_by_part_and_goes_with_its_record(catalogue: Catalogue) -> None:

@@ -393,9 +393,10 @@ def export(
 @app.command()
 def remove(
     name: Name,
-    backup: Annotated[
-        str, typer.Argument(metavar="[BACKUP]", help="One backup, or the first digits of it.", show_default=False)
-    ] = "",
+    backups: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[BACKUP]...", help="Backups, or the first digits of each.", show_default=False),
+    ] = None,
     *,
     forget: Annotated[
         bool, typer.Option("--forget", help="Forget the repository; what is in it stays where it is.")
@@ -406,7 +407,7 @@ def remove(
     yes: options.Yes = False,
     home: options.Home = None,
 ) -> None:
-    """Let go of a backup of a repository; 'prune' gives its space back. Or of the whole repository.
+    """Let go of backups of a repository; 'prune' gives their space back. Or of the whole repository.
 
     Examples:
         backstay repository remove sites 3f2a
@@ -415,7 +416,7 @@ def remove(
     """
     from backstay.jobs.repositories import delete_repository, forget_repository, opened_repository
 
-    if [bool(backup), forget, everything].count(True) != 1:
+    if [bool(backups), forget, everything].count(True) != 1:
         raise UsageError("Say what to let go of: a BACKUP, or the repository itself with --forget or --everything.")
     with options.opened(home) as installation:
         installation.catalogue.repositories.get(name)
@@ -429,7 +430,8 @@ def remove(
             console.print(f"The repository {name} is deleted.", markup=False)
         else:
             with opened_repository(installation, name) as repository:
-                identity = repository.find(backup)
-                repository.remove_snapshot(identity)
-            console.print(f"The backup {identity} is let go of.", markup=False)
-            say(f"Give its space back with 'backstay repository prune {name}'.")
+                # All of them are found before one of them is gone.
+                for identity in [repository.find(backup) for backup in backups or ()]:
+                    repository.remove_snapshot(identity)
+                    console.print(f"The backup {identity} is let go of.", markup=False)
+            say(f"Give the space back with 'backstay repository prune {name}'.")
