@@ -57,8 +57,12 @@ class IndexedReader:
         """Give the entries as the manifest lists them, in order; see `FormatReader.entries`."""
         for entry, _ in self.lines():
             yield entry
-        yield from self.pieces
-        yield self._pointer
+        yield from self.own_entries
+
+    @property
+    def own_entries(self) -> list[Entry]:
+        """The files of the manifest, and the one that says where it lies."""
+        return [*self.pieces, self._pointer]
 
     def lines(self) -> Iterator[tuple[Entry, ManifestLine]]:
         """Give the entries that the manifest lists, but for the archive's own files, with their lines.
@@ -66,9 +70,18 @@ class IndexedReader:
         Raises:
             DamagedArchiveError: if the manifest, or a position in it, is not what it should be.
         """
+        for entry, line in self.listed():
+            if entry is not None:
+                yield entry, line
+
+    def listed(self) -> Iterator[tuple[Entry | None, ManifestLine]]:
+        """Give the same, and the lines of folders that have no entry of their own."""
         before: ManifestLine | None = None
         for line in self._lines_of(self.pieces):
-            if line.implied or line.path == manifest.POINTER:
+            if line.path == manifest.POINTER:
+                continue
+            if line.implied:
+                yield None, line
                 continue
             if before is not None:
                 yield self._entry(before, line.at), before
@@ -94,7 +107,7 @@ class IndexedReader:
         for entry, line in self.lines():
             if entry.path == path:
                 return self._located(entry, line), line
-        return next(((entry, None) for entry in (*self.pieces, self._pointer) if entry.path == path), None)
+        return next(((entry, None) for entry in self.own_entries if entry.path == path), None)
 
     def _located(self, entry: Entry, line: ManifestLine) -> Entry:
         if entry.location is None or (line.type is not EntryType.FILE and self.name == "zip"):

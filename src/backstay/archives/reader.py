@@ -116,11 +116,39 @@ class ArchiveReader:
             NotFoundError: if there is no such file.
             DamagedArchiveError: if it is not what it should be; what was yielded before is not to be trusted then.
         """
-        entry, line = self._find(path)
+        yield from self.checked(*self._find(path))
+
+    def listing(self, *, by_manifest: bool = True) -> Iterator[tuple[Entry | None, ManifestLine | None]]:
+        """Walk over all that is in the archive for the fewest reads, without its data.
+
+        Args:
+            by_manifest: read the manifest alone where it says where each entry lies.
+
+        Yields:
+            An entry, and its line of the manifest where that was read; a line alone for a folder without an entry.
+
+        Raises:
+            DamagedArchiveError: where the structure is damaged, or the archive ends before its end.
+        """
+        index = self._indexed if by_manifest else None
+        if index is None:
+            yield from ((entry, None) for entry in self._reader.entries())
+            return
+        yield from index.listed()
+        yield from ((entry, None) for entry in index.own_entries)
+
+    def checked(self, entry: Entry, line: ManifestLine | None) -> Iterator[bytes]:
+        """Read the content of a file in pieces, compared with the hash of its line where there is one.
+
+        Raises:
+            NotFoundError: if it is no file.
+            DamagedArchiveError: if it is not what it should be; what was yielded before is not to be trusted then.
+            UnsupportedEntryError: if it is encrypted, or compressed with a method that is not read.
+        """
         if entry.type is not EntryType.FILE:
-            raise NotFoundError(f"{shown(path)} in {self.parts[-1]} is a {entry.type.value}, and no file.")
+            raise NotFoundError(f"{shown(entry.path)} in {self.parts[-1]} is a {entry.type.value}, and no file.")
         try:
-            yield from hashed(self._reader_of(entry).content(entry), line)
+            yield from hashed(self.read(entry), line)
         except DamagedArchiveError as error:
             raise self._damaged(entry, error) from error
 
@@ -149,8 +177,11 @@ class ArchiveReader:
         return io.BufferedReader(_PieceReader(self.read(entry)), 1 << 20)
 
     def _damaged(self, entry: Entry, error: DamagedArchiveError) -> DamagedArchiveError:
-        text = str(error).removesuffix(".")
-        return DamagedArchiveError(f"The entry {shown(entry.path)} of {self.parts[-1].name} is damaged: {text}.")
+        text, start = (
+            str(error).removesuffix("."),
+            f"The entry {shown(entry.path)} of {self.parts[-1].name} is damaged: ",
+        )
+        return error if text.startswith(start) else DamagedArchiveError(f"{start}{text}.")
 
     def _manifest_entries(self) -> list[Entry]:
         if self._manifest is None and (index := self._indexed):

@@ -71,6 +71,11 @@ class Home:
         """One folder for each repository: those of this machine themselves, and the index of each."""
         return self.path / "repositories"
 
+    @property
+    def cache(self) -> Path:
+        """What is made again when it is missing: it may be deleted at any time."""
+        return self.path / "cache"
+
     def job(self, backup_id: int) -> Path:
         """Return the folder of the job that takes the backup with this record number."""
         return self.jobs / str(backup_id)

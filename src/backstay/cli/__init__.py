@@ -70,6 +70,11 @@ _COMMANDS = {
     ),
     "list": _Command("records", "list_command", "List the backups that were taken, newest first."),
     "show": _Command("records", "show", "Show all that is known of one backup: its files, its proof, its warnings."),
+    "browse": _Command(
+        "browse",
+        "browse",
+        "Look inside a backup's archive, a folder at a time, with the sizes of folders; or find names in it.",
+    ),
     "log": _Command("records", "log", "Print the log of a backup."),
     "verify": _Command(
         "records",

@@ -61,6 +61,11 @@ def name(text: object) -> Markup:
     return Markup("<bdi>{}</bdi>").format(escape(shown(text)))
 
 
+def shortened(text: str, length: int = 200) -> str:
+    """Return a text of somebody else's that may be of any length, cut in its middle."""
+    return text if len(text) <= length else f"{text[: length // 2]}…{text[-(length // 2) :]}"
+
+
 def size(count: float | None) -> str:
     """Return a number of bytes for a person."""
     if count is None:
@@ -143,7 +148,9 @@ def _environment() -> jinja2.Environment:
         # What a template prints of somebody else's is never a surprise: see `shown`.
         finalize=_finalized,
     )
-    environment.filters.update(size=size, moment=moment, ago=ago, span=span, counted=counted, name=name, quoted=quoted)
+    environment.filters.update(
+        size=size, moment=moment, ago=ago, span=span, counted=counted, name=name, quoted=quoted, shortened=shortened
+    )
     environment.filters["from_iso"] = datetime.fromisoformat
     environment.globals.update(asset=asset, forgery_field=FORGERY_FIELD, main_pages=NAVIGATION, here=_is_here)
     environment.globals["m"] = environment.get_template("macros.html").module

@@ -330,3 +330,27 @@ def _time_of(clock: int, day: int, extras: dict[int, bytes]) -> int | None:
 def is_link(mode: int | None) -> bool:
     """Say whether a mode is that of a symbolic link."""
     return mode is not None and stat.S_ISLNK(mode)
+
+
+def pack_streamed_local(head: Head, method: int) -> bytes:
+    """Make a local header whose sizes stand behind the content, with 64 bits each."""
+    name, flags = _name(head)
+    extra = struct.pack("<HHQQ", _WIDE_ID, 16, 0, 0) + _timestamp(head.mtime)
+    clock, day = _dos_time(head.mtime)
+    fixed = LOCAL.pack(
+        LOCAL_SIGNATURE, _WIDE_NEEDS, flags | _LATER, 8 if method == DEFLATED else 0, clock, day, 0, LOW, LOW,
+        len(name), len(extra),
+    )  # fmt: skip
+    return fixed + name + extra
+
+
+def pack_streamed_sizes(content: Content) -> bytes:
+    """Make what stands behind the content of an entry with such a header."""
+    return struct.pack("<4sIQQ", SPLIT_MARKER, content.crc, content.compressed_size, content.size)
+
+
+def pack_streamed_central(head: Head, content: Content, offset: int) -> bytes:
+    """Make the record of an entry with such a header."""
+    record = bytearray(pack_central(head, content, LOW, 0, offset))
+    struct.pack_into("<H", record, 8, struct.unpack_from("<H", record, 8)[0] | _LATER)
+    return bytes(record)

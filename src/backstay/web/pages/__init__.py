@@ -1,6 +1,6 @@
 """The pages: a module for each part of the site, each with its rows of the table of routes."""
 
-from backstay.web.pages import events, first_steps, journal, overview, restores, settings, sign_in, static, tasks
+from backstay.web.pages import events, files, first_steps, journal, overview, restores, settings, sign_in, static, tasks
 from backstay.web.routes import PageRoute
 
 ROUTES: tuple[PageRoute, ...] = (
@@ -13,4 +13,5 @@ ROUTES: tuple[PageRoute, ...] = (
     *tasks.ROUTES,
     *settings.ROUTES,
     *events.ROUTES,
+    *files.ROUTES,
 )

@@ -1,0 +1,6 @@
+"""Looking inside the archive of a backup: its tree, one file of it, downloads."""
+
+from backstay.web.pages.files import downloads, listing, one_file, opening
+from backstay.web.routes import PageRoute
+
+ROUTES: tuple[PageRoute, ...] = (*listing.ROUTES, *one_file.ROUTES, *downloads.ROUTES, *opening.ROUTES)
