@@ -9,9 +9,9 @@ import pytest
 from blake3 import blake3
 
 from backstay.archives import EntryType
-from backstay.errors import NotFoundError, UsageError, WrongPasswordError
+from backstay.errors import NotFoundError, RepositoryError, UsageError, WrongPasswordError
 from backstay.repository.lines import lines
-from backstay.repository.opened import COPY, DESCRIPTION, create_repository
+from backstay.repository.opened import COPY, DESCRIPTION, create_repository, remove_repository
 from backstay.repository.writing import SnapshotWriter
 from repository.places import all_files, content_of, created, files_of, fill, opened, pack_files, store_in, take
 
@@ -142,3 +142,18 @@ def test_an_aborted_backup_is_none_and_leaves_nothing_behind_on_this_machine(tmp
         assert repository.snapshot_ids() == []
         assert list(repository.work.iterdir()) == []
         assert not (tmp_path / "place/repositories/site/writers").exists()
+
+
+def test_a_repository_is_deleted_once_nobody_writes_to_it(tmp_path: Path) -> None:
+    repository = created(tmp_path)
+    take(repository, files_of(1))
+    writer = SnapshotWriter(repository)
+    with pytest.raises(RepositoryError, match="writes"):
+        remove_repository(repository)
+    # As a process leaves it that was killed.
+    writer._folder.leave()
+    remove_repository(repository)
+    writer._pool.shutdown()
+    writer._senders.shutdown()
+    assert all_files(tmp_path) == []
+    assert not (tmp_path / "state").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,6 +43,7 @@ from backstay.repository.layout import (
 )
 from backstay.repository.packs import FOLDER, is_pack_name, pack_name, read_table
 from backstay.repository.store import Found, Store
+from backstay.repository.work import is_dead, remove_folder
 
 DESCRIPTION = "backstay-repository.json"
 COPY = "backstay-repository-copy.json"
@@ -130,6 +132,19 @@ class Repository:
             return False
         self.index.add_pack(file.name, file.size, rows)
         return False
+
+    def living_writers(self) -> list[marks.Writer]:
+        """List who writes to the repository; those that are dead are taken off the list."""
+        living = []
+        for writer in marks.writers(self.store):
+            here = is_dead(self.work, writer.id)
+            if not here and not writer.is_stale(time.time()):
+                living.append(writer)
+                continue
+            marks.deregister(self.store, writer.id)
+            if here:
+                remove_folder(self.work, writer.id)
+        return living
 
     # ------------------------------------------------------------------ chunks
 
@@ -386,7 +401,7 @@ def remove_repository(repository: Repository) -> None:
         RepositoryError: somebody writes to it.
         StorageError: the service refuses, as it does while files are locked.
     """
-    if marks.writers(repository.store):
+    if repository.living_writers():
         raise RepositoryError("Somebody writes to the repository: wait for the end of that, then remove it.")
     names = sorted(repository.store.names(), key=lambda name: (name in {DESCRIPTION, COPY}, name))
     for name in names:

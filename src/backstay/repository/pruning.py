@@ -20,7 +20,7 @@ from backstay.repository.marks import Mark
 from backstay.repository.opened import Repository
 from backstay.repository.packs import FOLDER, PACK_SIZE, PackBuilder, pack_name
 from backstay.repository.reachable import Reachable
-from backstay.repository.work import WorkFolder, is_dead, remove_folder
+from backstay.repository.work import WorkFolder
 
 _HALF = 0.5
 _SMALL = PACK_SIZE // 4
@@ -67,26 +67,12 @@ def prune(repository: Repository, *, on_step: Callable[[str], None] = lambda _: 
     folder = WorkFolder(repository.work, identity)
     try:
         marks.register(repository.store, marks.Writer(identity, "prune", time.time()))
-        others = [writer for writer in _living(repository) if writer.id != identity]
+        others = [writer for writer in repository.living_writers() if writer.id != identity]
         if any(writer.task == "prune" for writer in others):
             raise RepositoryError("Somebody else prunes the repository: wait for the end of that.")
         return _Prune(repository, folder, identity, on_step).run()
     finally:
         marks.end(repository.store, identity, folder)
-
-
-def _living(repository: Repository) -> list[marks.Writer]:
-    """List the writers, with those taken off that are dead."""
-    living = []
-    for writer in marks.writers(repository.store):
-        here = is_dead(repository.work, writer.id)
-        if here or writer.is_stale(time.time()):
-            marks.deregister(repository.store, writer.id)
-            if here:
-                remove_folder(repository.work, writer.id)
-        else:
-            living.append(writer)
-    return living
 
 
 class _Prune:
@@ -220,7 +206,7 @@ class _Prune:
                 marks.put_mark(repository.store, replace(mark, packs=packs, damaged=damaged))
 
     def _others(self) -> list[marks.Writer]:
-        return [writer for writer in _living(self._repository) if writer.id != self._identity]
+        return [writer for writer in self._repository.living_writers() if writer.id != self._identity]
 
     def _delete(self, name: str, needed: set[ChunkRef]) -> bool:
         """Delete a condemned pack, with what is needed of it copied before; give whether it is gone."""

@@ -117,18 +117,6 @@ class SnapshotWriter:
         """Add a folder or a link."""
         self._enqueue(0, None, other_line(line))
 
-    def add_known(self, line: Line) -> bool:
-        """Add a file whose content is in the repository, without reading it.
-
-        Returns:
-            False where a chunk of it is missing or damaged: it has to be read.
-        """
-        found = self._repository.index.usable([ref.identity for ref in line.chunks])
-        if any(ref not in found.get(ref.identity, ()) for ref in line.chunks):
-            return False
-        self._enqueue(0, None, line)
-        return True
-
     def add_file(self, line: ManifestLine, pieces: Iterable[bytes]) -> None:
         """Add a file.
 
