@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, select, update
 
 from backstay.catalogue.schema import alarms
 from backstay.errors import NotFoundError, UsageError
@@ -132,6 +132,27 @@ class AlarmTable:
             conditions.append(alarms.c.profile_id == profile_id)
         return self._found(*conditions)
 
+    def newest(self, offset: int = 0, limit: int = 50, *, state: State, profile_id: int | None = None) -> list[Alarm]:
+        """Return the alarms in a state, newest first.
+
+        Args:
+            offset: how many of the newest to pass over.
+            limit: how many to return at most.
+            state: ``open`` are those that nobody acknowledged.
+            profile_id: only those of this profile.
+        """
+        query = select(*_COLUMNS).where(*_in_state(state)).order_by(alarms.c.id.desc()).offset(offset).limit(limit)
+        if profile_id is not None:
+            query = query.where(alarms.c.profile_id == profile_id)
+        with self._engine.connect() as connection:
+            return [Alarm(**row._asdict()) for row in connection.execute(query)]
+
+    def count(self, state: State) -> int:
+        """Return the number of alarms in a state."""
+        query = select(func.count()).select_from(alarms).where(*_in_state(state))
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one()
+
     def reconcile(self, findings: Iterable[Finding], now: datetime) -> None:
         """Open an alarm for each finding that has none, bring the others up to date, and close those without one.
 
@@ -188,6 +209,13 @@ class AlarmTable:
         query = select(*_COLUMNS).where(*conditions).order_by(alarms.c.id.desc())
         with self._engine.connect() as connection:
             return [Alarm(**row._asdict()) for row in connection.execute(query)]
+
+
+def _in_state(state: State) -> tuple[ColumnElement[bool], ...]:
+    if state == "closed":
+        return (alarms.c.closed.is_not(None),)
+    seen = alarms.c.acknowledged.is_(None) if state == "open" else alarms.c.acknowledged.is_not(None)
+    return (alarms.c.closed.is_(None), seen)
 
 
 def close_of_profile(connection: Connection, profile_id: int, now: datetime) -> None:

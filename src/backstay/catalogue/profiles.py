@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -77,12 +77,24 @@ class ProfileTable:
         with self._engine.connect() as connection:
             return [(row.id, row.description) for row in connection.execute(query)]
 
+    def names_of(self, numbers: Iterable[int]) -> dict[int, str]:
+        """Return the descriptions of some profiles by number, those that exist."""
+        query = select(profiles.c.id, profiles.c.description).where(profiles.c.id.in_(list(numbers)))
+        with self._engine.connect() as connection:
+            return {row.id: row.description for row in connection.execute(query)}
+
     def configurations(self) -> list[tuple[int, str, dict[str, str]]]:
         """Return number, description and configuration of all profiles, by number, without reading their filters."""
         columns = (profiles.c.id, profiles.c.description, profiles.c.configuration)
         with self._engine.connect() as connection:
             rows = connection.execute(select(*columns).order_by(profiles.c.id)).all()
         return [(row[0], row[1], json.loads(self._vault.decrypt(row[2]))) for row in rows]
+
+    def configurations_of(self, numbers: Iterable[int]) -> dict[int, dict[str, str]]:
+        """Return the configurations of some profiles by number, those that exist."""
+        query = select(profiles.c.id, profiles.c.configuration).where(profiles.c.id.in_(list(numbers)))
+        with self._engine.connect() as connection:
+            return {row[0]: json.loads(self._vault.decrypt(row[1])) for row in connection.execute(query)}
 
     def get(self, profile_id: int) -> Profile:
         """Return one profile.

@@ -26,6 +26,7 @@ from backstay.catalogue.location import catalogue_url, home_word, machine_name
 from backstay.catalogue.machines import MachineTable, WorkerTable
 from backstay.catalogue.newest import NewestBackups
 from backstay.catalogue.observations import ObservationTable
+from backstay.catalogue.overview import OverviewTable
 from backstay.catalogue.passkeys import PasskeyTable
 from backstay.catalogue.profiles import ProfileTable
 from backstay.catalogue.recipients import DeliveryTable, RecipientTable
@@ -86,6 +87,7 @@ class Catalogue:
         self.newest = self._opened(NewestBackups(engine))
         self.observations = self._opened(ObservationTable(engine, machine))
         self.alarms = self._opened(AlarmTable(engine))
+        self.overview = self._opened(OverviewTable(engine))
         self.users = self._opened(UserTable(engine, vault))
         self.sessions = self._opened(SessionTable(engine))
         self.passkeys = self._opened(PasskeyTable(engine))
@@ -143,6 +145,7 @@ class Catalogue:
 
     def close(self) -> None:
         """Close all connections."""
+        self.overview.close()
         self._engine.dispose()
 
     def __enter__(self) -> Self:

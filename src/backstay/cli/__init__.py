@@ -68,6 +68,9 @@ _COMMANDS = {
     "backup": _Command(
         "backup", "backup", "Take a backup of a site: its files and its database, in one archive, proven."
     ),
+    "status": _Command(
+        "status", "status", "Show how every profile stands: its state, last good backup, proof, next run."
+    ),
     "list": _Command("records", "list_command", "List the backups that were taken, newest first."),
     "show": _Command("records", "show", "Show all that is known of one backup: its files, its proof, its warnings."),
     "browse": _Command(

@@ -149,6 +149,15 @@ def _timing(at: str, time_zone: str, spread: int, profile_id: int) -> Timing:
 _next_due = lru_cache(maxsize=16384)(next_due)
 
 
+def next_run(schedule: Times) -> datetime | None:
+    """Return when a schedule is due next; that is past where nothing looks what is due, None where it never is."""
+    try:
+        return _next_due(timing_of(schedule), schedule.handled)
+    except UsageError:
+        # A time zone of which this machine no longer knows: 'schedule list' says so.
+        return None
+
+
 def look_up(installation: Installation, now: datetime) -> list[Run]:
     """Make the runs that are due and were not made yet; several processes may do so at once.
 

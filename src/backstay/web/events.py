@@ -23,13 +23,15 @@ from starlette.types import Receive, Scope, Send
 from backstay.downloads.local_parts import until_gone
 from backstay.errors import BackstayError, NotFoundError
 from backstay.jobs import report
+from backstay.jobs.current import current_overview
 from backstay.jobs.installation import Installation
 from backstay.jobs.tasks import find_task, list_tasks, task_progress
 from backstay.jobs.watching import view_backup, view_of
 from backstay.web.progress import Pace, of_backup, of_task
 
 Subject = tuple[str, int]
-"""What is watched: ``("backup", 12)``, ``("task", 3)``, or ``("running", 0)``: which backups and tasks there are."""
+"""What is watched: ``("backup", 12)``, ``("task", 3)``, ``("running", 0)``: which backups and tasks there are, or
+``("overview", 0)``: how all profiles stand."""
 
 MOST_STREAMS: Final = 200
 MOST_OF_SESSION: Final = 20
@@ -232,7 +234,7 @@ def _look(installation: Installation, subject: Subject) -> Callable[[], str | No
     kind, number = subject
     pace, looked_at, version, over = Pace(), 0.0, (0, 0), False
     folder = installation.home.job(number) if kind == "backup" else installation.home.task(number)
-    describe = {"backup": _backup, "task": _task, "running": _running}[kind]
+    describe = {"backup": _backup, "task": _task, "running": _running, "overview": _overview}[kind]
 
     def look() -> str | None:
         nonlocal looked_at, version, over
@@ -268,3 +270,8 @@ def _running(installation: Installation, _number: int, _pace: Pace, _now: float)
     tasks = list_tasks(installation, 0, 100, state="running")
     shown = [{"id": one.id, "profile": one.profile_id, "state": one.state, "percent": one.percent} for one in backups]
     return {"backups": shown, "tasks": [task.id for task in tasks], "over": False}
+
+
+def _overview(installation: Installation, _number: int, _pace: Pace, _now: float) -> dict[str, Any]:
+    """Return a number that changes with what an overview shows."""
+    return {"version": current_overview(installation).version, "over": False}

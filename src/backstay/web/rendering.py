@@ -18,6 +18,7 @@ from backstay.web.security import FORGERY_FIELD
 
 NAVIGATION = (
     ("/", "Overview", "viewer"),
+    ("/profiles", "Profiles", "viewer"),
     ("/restores", "Restores", "viewer"),
 )
 """Path, label and least role of each entry of the navigation, in order."""
@@ -158,8 +159,10 @@ def _environment() -> jinja2.Environment:
 
 
 def _is_here(visit: Any, path: str) -> bool:
-    here = visit.request.url.path
-    return here == path or (path != "/" and here.startswith(path + "/"))
+    here = str(visit.request.url.path)
+    if path == "/":
+        return here in ("/", "/overview")
+    return here == path or here.startswith(path + "/")
 
 
 def _finalized(value: object) -> object:

@@ -1,6 +1,19 @@
 """The pages: a module for each part of the site, each with its rows of the table of routes."""
 
-from backstay.web.pages import events, files, first_steps, journal, overview, restores, settings, sign_in, static, tasks
+from backstay.web.pages import (
+    alarms,
+    events,
+    files,
+    first_steps,
+    journal,
+    overview,
+    profiles,
+    restores,
+    settings,
+    sign_in,
+    static,
+    tasks,
+)
 from backstay.web.routes import PageRoute
 
 ROUTES: tuple[PageRoute, ...] = (
@@ -9,6 +22,8 @@ ROUTES: tuple[PageRoute, ...] = (
     *first_steps.ROUTES,
     *journal.ROUTES,
     *overview.ROUTES,
+    *alarms.ROUTES,
+    *profiles.ROUTES,
     *restores.ROUTES,
     *tasks.ROUTES,
     *settings.ROUTES,

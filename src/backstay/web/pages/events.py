@@ -1,4 +1,4 @@
-"""The stream of events that keeps pages up to date: ``/events?backup=12&task=3``, or ``?running=0``."""
+"""The stream of events that keeps pages up to date: ``/events?backup=12&task=3``, ``?running=0`` or ``?overview=0``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backstay.web.events import MOST_SUBJECTS, EventStream, Streams, Subject
 from backstay.web.routes import PageRoute
 from backstay.web.visit import Visit
 
-_KINDS: Final = ("backup", "task", "running")
+_KINDS: Final = ("backup", "task", "running", "overview")
 
 
 def _events(visit: Visit) -> Response:

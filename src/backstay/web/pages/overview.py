@@ -2,15 +2,95 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from markupsafe import Markup
 from starlette.responses import Response
 
+from backstay.jobs.current import current_next_runs, current_overview
+from backstay.jobs.overview import SORTS, STATES, Detail, Sort, State, find_standings, read_details
 from backstay.jobs.users import Role
+from backstay.web.charts import spark
+from backstay.web.rendering import size
 from backstay.web.routes import PageRoute
 from backstay.web.visit import Visit
 
+ROWS: Final = 50
+_SHOWN_ALARMS: Final = 3
+SORT_LABELS: Final = {
+    "state": "What needs you first",
+    "name": "Name",
+    "last": "Oldest good backup first",
+    "size": "Largest first",
+    "next": "Next run first",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a list of profiles is asked for: words of the query, those that make no sense left out."""
+
+    text: str
+    state: State | None
+    sort: Sort
+    page: int
+
+    def query(self, **changed: object) -> dict[str, object]:
+        """Return the query of a link to the same list with something changed; a change leads to its first page."""
+        sort = "" if self.sort == "state" else self.sort
+        return {"q": self.text, "state": self.state or "", "sort": sort, **changed}
+
+
+def asked(visit: Visit) -> Asked:
+    """Return what the query asks for."""
+    state, sort, page = visit.asked("state"), visit.asked("sort"), visit.asked("page")
+    return Asked(
+        visit.asked("q")[:200],
+        cast("State", state) if state in STATES else None,
+        sort if sort in SORTS else "state",
+        int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 7 and int(page) else 1,
+    )
+
 
 def _overview(visit: Visit) -> Response:
-    return visit.page("overview.html", profiles=visit.installation.catalogue.profiles.names())
+    wanted, overview = asked(visit), current_overview(visit.installation)
+    due = current_next_runs(visit.installation) if wanted.sort == "next" else None
+    found = find_standings(overview, text=wanted.text, state=wanted.state or "", sort=wanted.sort, due=due)
+    pages = max(1, -(-len(found) // ROWS))
+    page = min(wanted.page, pages)
+    alarms = visit.installation.catalogue.alarms.newest(limit=_SHOWN_ALARMS, state="open")
+    return visit.page(
+        "overview/overview.html",
+        wanted=wanted,
+        states=STATES,
+        sorts=SORT_LABELS,
+        counts={state: overview.counts[state] for state in STATES if state in overview.counts},
+        everything=len(overview.standings),
+        found=len(found),
+        first=(page - 1) * ROWS,
+        page=page,
+        pages=pages,
+        details=read_details(visit.installation, found[(page - 1) * ROWS : page * ROWS]),
+        sizes=_sizes,
+        alarms=alarms,
+        names=visit.installation.catalogue.profiles.names_of({one.profile_id for one in alarms if one.profile_id}),
+        now=datetime.now(UTC),
+        more_alarms=visit.installation.catalogue.alarms.count("open") - len(alarms),
+    )
 
 
-ROUTES = (PageRoute("GET", "/", Role.VIEWER, _overview),)
+def _sizes(detail: Detail) -> Markup:
+    """Return a line of the sizes of a profile's last good backups."""
+    good = [past.size for past in reversed(detail.history) if past.good]
+    if len(good) < 2:
+        return Markup("")
+    return spark(good, f"Sizes of the last {len(good)} good backups: from {size(good[0])} to {size(good[-1])}")
+
+
+ROUTES = (
+    PageRoute("GET", "/", Role.VIEWER, _overview),
+    # The API answers at "/" whatever has a query.
+    PageRoute("GET", "/overview", Role.VIEWER, _overview),
+)
