@@ -44,7 +44,7 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "repository prune": ("name",),
     "repository import": ("name", "archive"),
     "repository export": ("name", "backup", "to"),
-    "repository remove": ("name", "backup"),
+    "repository remove": ("name", "backups"),
     "storage add": ("name",),
     "storage edit": ("name",),
     "storage remove": ("name",),
