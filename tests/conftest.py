@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from support.catalogues import use_database
+
 pytest_plugins = ["support.fixtures"]
 
 # A shell that starts this in the background has it ignore Ctrl-C, and the programs that are tested would inherit that.
@@ -17,6 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 SLOW_REASON = "slow: run by make test-slow"
 SETTINGS_OF_THE_TESTS = "BACKSTAY_TEST_"
+SHARED_CATALOGUES = os.environ.get("BACKSTAY_TEST_CATALOGUE") == "postgresql"
 
 # Both without a deadline: on a shared machine a slow example is no fault. In CI every run tries the same examples.
 hypothesis.settings.register_profile(
@@ -52,8 +55,13 @@ def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a fresh BACKSTAY_HOME that does not exist yet, set in the environment too."""
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a fresh BACKSTAY_HOME that does not exist yet, set in the environment too.
+
+    With ``BACKSTAY_TEST_CATALOGUE=postgresql`` its catalogue is in a database of a server.
+    """
     folder = tmp_path / "home"
     monkeypatch.setenv("BACKSTAY_HOME", str(folder))
+    if SHARED_CATALOGUES:
+        use_database(monkeypatch, request.getfixturevalue("postgresql_database"))
     return folder

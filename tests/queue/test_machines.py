@@ -216,3 +216,50 @@ def test_a_message_goes_out_from_any_machine(machines: tuple[Machine, Machine]) 
     machines[1].start()
     wait_until(lambda: catalogue.deliveries.of(recipient.id)[0].attempts > 0)
     assert delivery == catalogue.deliveries.of(recipient.id)[0].id
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_run_goes_on_when_the_database_was_away_for_all(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
+    one, two = machines
+    for machine in machines:
+        machine.start()
+    wait_until(lambda: members.living(one.installation) == 2)
+    numbers = [machine.make_run(tmp_path / f"site-{machine.home.name}") for machine in machines]
+    for machine in machines:
+        (tmp_path / f"site-{machine.home.name}" / "noise").write_bytes(os.urandom(60_000_000))
+    wait_until(lambda: "running" in {state(one, number) for number in numbers})
+    for machine in machines:
+        machine.link.cut()
+    time.sleep(2 * LEASE_SECONDS)  # longer than any lease
+    for machine in machines:
+        machine.link.mend()
+    wait_until(lambda: {state(one, number) for number in numbers} == {"done"})
+    assert [backup.status for backup in one.installation.catalogue.backups.newest()] == ["complete"] * 2
+    wait_until(lambda: members.living(two.installation) == 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_worker_that_stood_still_finds_its_lease_taken(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
+    one, two = machines
+    stopped = one.start()
+    two.start()
+    wait_until(lambda: members.living(one.installation) == 2)
+    stopped.send_signal(signal.SIGSTOP)
+    wait_until(lambda: [worker.machine for worker in two.installation.catalogue.workers.all()] == ["two"])
+    number = one.make_run(tmp_path / "site")
+    stopped.send_signal(signal.SIGCONT)
+    wait_until(lambda: state(one, number) == "done")
+    assert "lost its lease" in one.said()
+    assert len(one.installation.catalogue.backups.newest()) == 1
+
+
+def test_a_worker_that_is_cut_off_ends_when_it_is_told_to(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
+    one, _ = machines
+    worker = one.start()
+    number = one.make_run(tmp_path / "site")
+    wait_until(lambda: state(one, number) == "done")
+    one.link.cut()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(PATIENCE_SECONDS) == 0

@@ -66,7 +66,7 @@ class Figures:
     Attributes:
         profiles: those that exist, by number.
         backups: number of records by status.
-        unfinished: numbers of the records with status ``run``, in order.
+        unfinished: numbers of the records with status ``run`` that this machine takes, in order.
         destinations: by name.
         schedules: how many are active, and how many are paused.
         runs: number of runs that wait, and of those that run, by state.
@@ -91,8 +91,9 @@ class Figures:
 class FigureTable:
     """Counts what the tables hold."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, machine: str = "") -> None:
         self._engine = engine
+        self._machine = machine
 
     def check(self) -> None:
         """Read a little of the catalogue.
@@ -107,7 +108,8 @@ class FigureTable:
         """Return the figures, all of the same moment."""
         with self._engine.connect() as connection:
             statuses = connection.execute(select(backups.c.status, func.count()).group_by(backups.c.status))
-            unfinished = select(backups.c.id).where(backups.c.status == "run").order_by(backups.c.id)
+            unfinished = select(backups.c.id).where(backups.c.status == "run", backups.c.machine == self._machine)
+            unfinished = unfinished.order_by(backups.c.id)
             states = (runs.c.state, func.count(), func.min(runs.c.due))
             unended = connection.execute(
                 select(*states).where(runs.c.state.in_(("waiting", "running"))).group_by(runs.c.state)

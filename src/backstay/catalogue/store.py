@@ -81,7 +81,7 @@ class Catalogue:
         self.runs = self._opened(RunTable(engine))
         self.recipients = self._opened(RecipientTable(engine, vault))
         self.deliveries = self._opened(DeliveryTable(engine))
-        self.figures = self._opened(FigureTable(engine))
+        self.figures = self._opened(FigureTable(engine, machine))
         self.activity = self._opened(ActivityTable(engine))
         self.counts = self._opened(CountTable(engine))
         self.newest = self._opened(NewestBackups(engine))

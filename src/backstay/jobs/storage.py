@@ -18,6 +18,7 @@ from backstay.engine import Sent, document_of, main_file, refresh_remote_filenam
 from backstay.errors import BackstayError, NotFoundError, StorageError, UsageError, VerificationError
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
+from backstay.jobs.machines import refuse_elsewhere
 from backstay.jobs.records import get_backup
 from backstay.profiles.remote_storage import remote_storage
 from backstay.storage import Destination, PutOptions, open_destination, parse_address, secrets_from_environment
@@ -230,6 +231,7 @@ def copy_backup(installation: Installation, backup_id: int, name: str) -> Genera
         raise UsageError(f"Backup {backup_id} is not complete (its state is {backup.meta}): only whole ones are sent.")
     main = main_file(installation.home, backup)
     if main is None:
+        refuse_elsewhere(installation, backup)
         raise NotFoundError(f"The files of backup {backup_id} are not on this machine: there is nothing to send.")
     # The process of a backup that has just ended holds its lock for a moment more.
     with lock.tried(installation.home.job(backup_id), _ENDING_SECONDS) as taken:
