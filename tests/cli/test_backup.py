@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from backstay.cli.sizes import parse_size
 from backstay.demo.compare import compare_trees
 from backstay.errors import UsageError
+from backstay.jobs.sizes import parse_size
 from support.backups import make_files
 from support.commands import backstay
 

@@ -104,6 +104,11 @@ class FigureTable:
         with self._engine.connect() as connection:
             connection.execute(select(profiles.c.id).limit(1)).first()
 
+    def destinations(self) -> list[DestinationFigures]:
+        """Return what lies at each destination, by name."""
+        with self._engine.connect() as connection:
+            return _destinations(connection)
+
     def read(self) -> Figures:
         """Return the figures, all of the same moment."""
         with self._engine.connect() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
@@ -208,9 +209,10 @@ class RunTable:
         with self._engine.connect() as connection:
             return [_run(row) for row in connection.execute(query.limit(limit) if limit is not None else query)]
 
-    def newest(self) -> dict[int, Run]:
-        """Return the newest due run of each schedule that has any, by the schedule's number."""
-        newest = select(runs.c.schedule_id, func.max(runs.c.due).label("due")).group_by(runs.c.schedule_id).subquery()
+    def newest(self, schedule_ids: Collection[int] | None = None) -> dict[int, Run]:
+        """Return the newest due run of each schedule, or of some, that has any, by the schedule's number."""
+        due = select(runs.c.schedule_id, func.max(runs.c.due).label("due")).group_by(runs.c.schedule_id)
+        newest = (due if schedule_ids is None else due.where(runs.c.schedule_id.in_(schedule_ids))).subquery()
         query = select(*_RUN_COLUMNS).join(
             newest, (newest.c.schedule_id == runs.c.schedule_id) & (newest.c.due == runs.c.due)
         )

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from backstay.archives.parts import MINIMUM_PART_SIZE
-from backstay.cli.sizes import parse_size
 from backstay.errors import UsageError
+from backstay.jobs.sizes import parse_size
 
 Site = Annotated[Path | None, typer.Argument(help="Folder of the site.", show_default=False)]
 Profile = Annotated[int | None, typer.Option("--profile", help="Number of the profile to use.")]

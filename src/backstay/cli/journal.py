@@ -9,9 +9,9 @@ import typer
 
 from backstay.catalogue import JournalEntry, JournalSearch
 from backstay.cli import options
-from backstay.cli.durations import parse_duration
 from backstay.cli.output import console, moment, print_json, shown, table
 from backstay.errors import UsageError
+from backstay.jobs.durations import parse_duration
 from backstay.jobs.journal import DOORS
 
 

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from backstay.cli import options
 from backstay.cli.output import bar, console, counted, moment, print_json, say, shown, size, table, warn
-from backstay.cli.sizes import parse_size
 from backstay.errors import UsageError, VerificationError
+from backstay.jobs.sizes import parse_size
 
 _HELP = """Keep many backups in one place, where what is the same in them is stored once.
 

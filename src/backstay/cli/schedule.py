@@ -14,13 +14,14 @@ from rich.text import Text
 from backstay.catalogue import ProofOptions, Run, Schedule
 from backstay.catalogue.schedules import Work
 from backstay.cli import options, schedule_options
-from backstay.cli.durations import parse_duration, shown_duration
 from backstay.cli.output import console, moment, print_json, say, shown, table
 from backstay.errors import UsageError
+from backstay.jobs.durations import parse_duration, shown_duration
 from backstay.jobs.schedules import (
     add_schedule,
     edit_schedule,
     find_profile,
+    next_run_of,
     pause_schedule,
     remove_schedule,
     resume_schedule,
@@ -107,7 +108,7 @@ def list_command(home: options.Home = None, json_output: options.Json = False) -
             schedule.what,
             Text(shown(schedule.at)),
             Text(shown(schedule.time_zone)),
-            "paused" if schedule.paused else moment(_next(schedule, now)),
+            "paused" if schedule.paused else moment(next_run_of(schedule, now)),
             moment(run.due) if run else "",
             Text(run.state, style=_STYLES.get(run.state, "")) if run else "",
         )
@@ -255,22 +256,12 @@ def _proof(
     return replace(used, **{name: value for name, value in given.items() if value is not None})
 
 
-def _next(schedule: Schedule, now: datetime) -> datetime | None:
-    if schedule.paused:
-        return None
-    try:
-        return next(due_times(timing_of(schedule), max(now, schedule.handled)), None)
-    except UsageError:
-        # A time zone that this machine no longer knows: 'show' says so.
-        return None
-
-
 def _print(schedule: Schedule, verb: str, now: datetime, *, json_output: bool) -> None:
     if json_output:
         print_json(_json(schedule, now, None))
         return
     console.print(f"Schedule {schedule.id} is {verb}: {_sentence(schedule)}.", markup=False)
-    if (following := _next(schedule, now)) is not None:
+    if (following := next_run_of(schedule, now)) is not None:
         say(f"It runs next at {moment(following)} UTC, while 'backstay serve' or 'backstay worker' does.")
 
 
@@ -302,7 +293,7 @@ def _runs_table(runs: list[Run]) -> Any:
 def _json(schedule: Schedule, now: datetime, last: Run | None) -> dict[str, Any]:
     values = asdict(schedule)
     values["created"], values["handled"] = moment(schedule.created), moment(schedule.handled)
-    return {**values, "next": moment(_next(schedule, now)) or None, "last": _run_json(last) if last else None}
+    return {**values, "next": moment(next_run_of(schedule, now)) or None, "last": _run_json(last) if last else None}
 
 
 def _run_json(made: Run) -> dict[str, Any]:

@@ -8,15 +8,17 @@ import pwd
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from backstay.catalogue.home import default_home
 from backstay.cli import options
-from backstay.cli.output import console, print_json, say
+from backstay.cli.output import console, print_json, say, shown, table
 from backstay.errors import UsageError
 from backstay.jobs import service as services
 from backstay.jobs.installation import Installation
@@ -40,6 +42,27 @@ Name = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Name of the unit.", show_default="backstay-WHAT")
 ]
 User = Annotated[bool, typer.Option("--user", help="A service of your own, by the systemd of your account.")]
+
+
+@app.command()
+def settings(home: options.Home = None, json_output: options.Json = False) -> None:
+    """List what is set for the server, and where each setting comes from; secrets are not shown.
+
+    Example:
+        backstay service settings --json
+    """
+    # Imported here: no other command of this group reads settings.
+    from backstay.jobs.configuration import configuration_facts
+
+    with options.opened(home) as installation:
+        facts = configuration_facts(installation.home.configuration, installation.configuration)
+    if json_output:
+        print_json([asdict(fact) for fact in facts])
+        return
+    rows = table("Setting", "Value", "From")
+    for fact in facts:
+        rows.add_row(f"{fact.table}.{fact.name}", Text(shown(fact.value) or "-"), fact.source)
+    console.print(rows)
 
 
 @app.command()

@@ -13,8 +13,8 @@ import typer
 
 from backstay.catalogue.destinations import DestinationOptions
 from backstay.cli.shared_options import declare, parameters_of
-from backstay.cli.sizes import parse_size
 from backstay.errors import UsageError
+from backstay.jobs.sizes import parse_size
 from backstay.jobs.storage import environment_secrets
 from backstay.storage import parse_address, secret_fields
 

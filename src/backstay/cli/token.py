@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -12,15 +11,13 @@ from backstay.api.methods import Scope
 from backstay.catalogue import Token
 from backstay.cli import options
 from backstay.cli.output import console, moment, print_json, say, table
-from backstay.errors import UsageError
+from backstay.jobs.tokens import create_token
 
 app = typer.Typer(
     help="Make, list and revoke tokens: credentials that may do some things and not others.", no_args_is_help=True
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the token is for, for example ci or phone.")]
-_PERIOD = re.compile(r"(\d{1,5})([hdw])")
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 @app.command()
@@ -43,12 +40,8 @@ def create(
 
         backstay token create phone --scope read --expires 90d
     """
-    if not re.fullmatch(r"[\w.@ -]{1,100}", name):
-        raise UsageError("A token's name has up to 100 letters, digits, blanks and . _ - @: choose such a name.")
-    now = datetime.now(UTC)
-    until = _moment(expires, now) if expires else None
     with options.opened(home) as installation:
-        token = installation.catalogue.tokens.create(name, [str(one) for one in scope or [Scope.READ]], now, until)
+        token = create_token(installation, name, scope or [], datetime.now(UTC), expires or "")
     _print(name, token, json_output=json_output)
 
 
@@ -101,19 +94,6 @@ def revoke(name: Name, home: options.Home = None) -> None:
     with options.opened(home) as installation:
         installation.catalogue.tokens.revoke(name)
     say(f"The token {name} is revoked.")
-
-
-def _moment(text: str, now: datetime) -> datetime:
-    if period := _PERIOD.fullmatch(text):
-        return now + int(period[1]) * _UNITS[period[2]]
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is no time: write a date such as 2027-01-31, or 12h, 90d, 8w.") from None
-    until = given if given.tzinfo else given.replace(tzinfo=UTC)
-    if until <= now:
-        raise UsageError(f"{text} has passed: give a time to come.")
-    return until
 
 
 def _as_json(token: Token) -> dict[str, Any]:

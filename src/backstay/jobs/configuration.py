@@ -5,11 +5,13 @@ A variable ``BACKSTAY_<TABLE>__<NAME>`` counts more than the file.
 
 from __future__ import annotations
 
+import os
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backstay.errors import ConfigurationError
@@ -161,3 +163,62 @@ def read_configuration(path: Path) -> Configuration:
         raise ConfigurationError(
             f"The setting {name} in {path} or the environment can't be used: {first['msg']}."
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationFact:
+    """One setting of the installation, as it counts now.
+
+    Attributes:
+        table, name: where it stands in ``backstay.toml``.
+        value: for a person; of a secret only whether there is one.
+        source: ``file``, ``environment`` or ``default``.
+        variable: of the environment that sets it.
+        description: what it is for.
+    """
+
+    table: str
+    name: str
+    value: str
+    source: Literal["file", "environment", "default"]
+    variable: str
+    description: str
+
+
+def configuration_facts(path: Path, configuration: Configuration) -> list[ConfigurationFact]:
+    """Return every setting of the installation, where it comes from, and what it is for; secrets are not shown."""
+    try:
+        stored = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stored = {}
+    found = []
+    environment = {name.upper() for name in os.environ}
+    for table in type(configuration).model_fields:
+        model = getattr(configuration, table)
+        in_file = stored.get(table)
+        for name, item in type(model).model_fields.items():
+            variable = f"BACKSTAY_{table}__{name}".upper()
+            is_whole = (table, name) == ("catalogue", "url") and "BACKSTAY_CATALOGUE" in environment
+            variable = "BACKSTAY_CATALOGUE" if is_whole else variable
+            is_stored = isinstance(in_file, dict) and name in in_file
+            found.append(
+                ConfigurationFact(
+                    table,
+                    name,
+                    _shown(getattr(model, name), is_secret=(table, name) == ("catalogue", "url")),
+                    "environment" if variable in environment else "file" if is_stored else "default",
+                    variable,
+                    item.description or "",
+                )
+            )
+    return found
+
+
+def _shown(value: object, *, is_secret: bool) -> str:
+    if isinstance(value, SecretStr):
+        return "(set)" if value.get_secret_value() else ""
+    if is_secret:
+        return "(set)" if value else ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 from backstay.catalogue import ProofOptions, Run, Schedule
 from backstay.catalogue.schedules import WORKS, Times, Work
 from backstay.errors import NotFoundError, UsageError
 from backstay.jobs.installation import Installation
-from backstay.schedules import Timing, latest_due, machine_time_zone, next_due, read_timing, spread_of
+from backstay.schedules import Timing, due_times, latest_due, machine_time_zone, next_due, read_timing, spread_of
 
 GRACE: Final = timedelta(minutes=5)
 """So long after its due time a run is still in time, where missed ones are not to be made up."""
@@ -127,6 +128,27 @@ def run_now(installation: Installation, schedule_id: int, now: datetime) -> Run:
         NotFoundError: there is no such schedule.
     """
     return installation.catalogue.runs.create_now(schedule_id, now)
+
+
+def next_runs(
+    at: str, time_zone: str, spread: timedelta, profile_id: int, now: datetime, count: int = 10
+) -> list[datetime]:
+    """Return when a schedule of these times would be due next, in UTC.
+
+    Raises:
+        UsageError: a value can't be used.
+    """
+    return list(islice(due_times(read_timing(at, time_zone, spread_of(profile_id, spread)), now), count))
+
+
+def next_run_of(schedule: Schedule, now: datetime) -> datetime | None:
+    """Return when a schedule is due next; None: it is paused, or its time zone is no longer known here."""
+    if schedule.paused:
+        return None
+    try:
+        return next(due_times(timing_of(schedule), max(now, schedule.handled)), None)
+    except UsageError:
+        return None
 
 
 def default_time_zone(installation: Installation) -> str:

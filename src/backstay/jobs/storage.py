@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -88,8 +88,9 @@ def edit_destination(
     url: str | None = None,
     secrets: Mapping[str, str] | None = None,
     options: DestinationOptions | None = None,
+    without: Collection[str] = (),
 ) -> NamedDestination:
-    """Change a destination; what is None stays. Given secrets are put over those it has.
+    """Change a destination; what is None stays. Given secrets are put over those it has, those of ``without`` removed.
 
     Raises:
         NotFoundError: there is none of that name.
@@ -98,10 +99,11 @@ def edit_destination(
     """
     found = installation.catalogue.destinations.get(name)
     address, in_url = parse_address(url or found.url)
+    kept = {key: value for key, value in found.secrets.items() if key not in without}
     edited = replace(
         found,
         url=address.url,
-        secrets={**found.secrets, **in_url, **(secrets or {})},
+        secrets={**kept, **in_url, **(secrets or {})},
         options=options or found.options,
     )
     _check(edited)

@@ -33,6 +33,8 @@ KINDS: Final[dict[str, str]] = {
     "undo": "backstay.jobs.restore_tasks:undo",
     "confirm": "backstay.jobs.restore_tasks:confirm",
     "migrate": "backstay.jobs.restore_tasks:migrate",
+    "test storage": "backstay.jobs.storage_tasks:test",
+    "import storage": "backstay.jobs.storage_tasks:find_backups",
 }
 """Where the function of each kind is, as ``module:name``; it is imported by the task's process alone.
 

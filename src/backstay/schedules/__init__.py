@@ -3,7 +3,7 @@
 from backstay.schedules.expressions import NAMES
 from backstay.schedules.spread import spread_of
 from backstay.schedules.timing import Timing, due_times, latest_due, next_due, read_timing
-from backstay.schedules.zones import find_zone, machine_time_zone
+from backstay.schedules.zones import find_zone, machine_time_zone, zone_names
 
 __all__ = [
     "NAMES",
@@ -15,4 +15,5 @@ __all__ = [
     "next_due",
     "read_timing",
     "spread_of",
+    "zone_names",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from backstay.errors import UsageError
 
@@ -25,6 +26,12 @@ def find_zone(name: str) -> ZoneInfo:
             f"There is no time zone {name[:60]!r}: give an IANA name such as Europe/Berlin (or install the system's "
             "package tzdata, where no name is known)."
         ) from None
+
+
+@lru_cache(maxsize=1)
+def zone_names() -> tuple[str, ...]:
+    """Return the IANA names of all places that this machine knows, in order."""
+    return tuple(sorted(name for name in available_timezones() if "/" in name or name == "UTC"))
 
 
 def machine_time_zone() -> str:

@@ -19,7 +19,11 @@ from backstay.web.security import FORGERY_FIELD
 NAVIGATION = (
     ("/", "Overview", "viewer"),
     ("/profiles", "Profiles", "viewer"),
+    ("/schedules", "Schedules", "viewer"),
+    ("/storage", "Storage", "viewer"),
+    ("/notifications", "Notifications", "viewer"),
     ("/restores", "Restores", "viewer"),
+    ("/settings", "Settings", "administrator"),
 )
 """Path, label and least role of each entry of the navigation, in order."""
 

@@ -36,3 +36,31 @@ const waiting = document.querySelector("[data-reload]");
 if (waiting) {
   setTimeout(() => location.reload(), Number(waiting.dataset.reload));
 }
+
+// The next runs of a schedule, while its times are typed.
+const runs = document.querySelector("#runs");
+if (runs) {
+  const times = document.querySelector("form.schedule");
+  const fields = ["profile", "at", "time_zone", "spread"];
+  let asked = 0;
+  let timer;
+  const show = async () => {
+    const number = ++asked;
+    const query = new URLSearchParams(fields.map((name) => [name, times.elements[name]?.value ?? ""]));
+    const answer = await fetch(`/schedules/preview?${query}`);
+    if (number !== asked || !answer.ok) {
+      return;
+    }
+    const found = await answer.json();
+    document.querySelector("#refusal").textContent = found.problem;
+    runs.replaceChildren(...found.runs.map((text) => {
+      const item = document.createElement("li");
+      item.textContent = text;
+      return item;
+    }));
+  };
+  times.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(show, 250);
+  });
+}
