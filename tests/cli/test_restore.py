@@ -424,6 +424,11 @@ def test_the_sites_own_database_comes_back_with_its_own_place_and_never_otherwis
     nickname(changed=True)
     report = read_json("restore", number, "--yes", "--no-files", "--only-tables", "#__usermeta")
     assert (report["files"], report["databases"]["site.sql"]["tables"], nickname()) == (0, 1, "wp_fan")
+    # Where the site is lost, its configuration in the backup says which database it had.
+    nickname(changed=True)
+    shutil.rmtree(site)
+    assert read_json("restore", number, "--yes")["not_restored"] == []
+    assert nickname() == "wp_fan"
 
 
 @pytest.mark.usefixtures("home")

@@ -12,13 +12,14 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from backstay.archives import open_archive
 from backstay.catalogue.vault import Vault
 from backstay.errors import BackstayError, DiskFullError, NotFoundError, UsageError, VerificationError
 from backstay.jobs.fetching import fetch_stored
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, get_backup
 from backstay.jobs.stored_backups import choose_copy, remote_archive
-from backstay.platforms import find_site
+from backstay.platforms import Site, find_site
 from backstay.profiles import Settings
 from backstay.restore import (
     Arrival,
@@ -29,8 +30,10 @@ from backstay.restore import (
     RestoreReport,
     RestoreRun,
     begin,
+    extract_configuration,
     is_held,
     open_journals,
+    read_layout,
     read_lines,
     reopen_journal,
 )
@@ -121,7 +124,7 @@ def source_of_backup(
         path,
         password or settings.archive_password.get_secret_value() or None,
         Path(settings.root) if settings.root else None,
-        _database_of(settings),
+        _database_of(settings) or _database_in(path, settings, remote),
         remote,
         is_own,
     )
@@ -133,10 +136,32 @@ def _database_of(settings: Settings) -> str:
     if given or not settings.root:
         return "" if given == "none" else given
     try:
-        found = find_site(Path(settings.root)).databases
+        return _first_of(find_site(Path(settings.root)))
     except (BackstayError, OSError):
         return ""
-    return next((one.address.url() for one in found if one.address.kind != "sqlite"), "")
+
+
+def _database_in(path: Path, settings: Settings, remote: RemoteArchive | None) -> str:
+    """Return the URL of the database that a site's configuration in an archive names: of a site that is lost, say.
+
+    Of an archive elsewhere it is not looked for: that would take its time.
+    """
+    if settings.database.get_secret_value() or remote is not None:
+        return ""
+    password = settings.archive_password.get_secret_value() or None
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="backstay-") as folder,
+            open_archive(path, password=password) as archive,
+        ):
+            extract_configuration(archive, read_layout(archive), Path(folder))
+            return _first_of(find_site(Path(folder)))
+    except (BackstayError, OSError):
+        return ""
+
+
+def _first_of(site: Site) -> str:
+    return next((one.address.url() for one in site.databases if one.address.kind != "sqlite"), "")
 
 
 def source_of_archive(path: Path, password: str | None = None) -> RestoreSource:

@@ -94,7 +94,10 @@ def read_form(visit: Visit, draft: RestoreDraft) -> dict[str, Any]:
     databases = []
     for number, _dump in enumerate(draft.held.get("dumps", ())):
         given = {name: visit.field(f"db{number}_{name}").strip() for name in _DATABASE}
-        kept = before[number].get(_SECRET, "") if number < len(before) else ""
+        known = before[number] if number < len(before) else {}
+        # A password is for the account it was given with, and goes to no other server.
+        is_same = all(known.get(name) == given[name] for name in ("kind", "host", "name", "user"))
+        kept = known.get(_SECRET, "") if is_same else ""
         databases.append({**given, _SECRET: visit.field(f"db{number}_{_SECRET}") or kept})
     return {
         **{name: visit.field(name).strip() for name in _TEXTS},
