@@ -11,8 +11,10 @@ from rich.text import Text
 from backstay.archives import EntryType
 from backstay.cli import options
 from backstay.cli.output import console, counted, moment, print_json, shown, size, table, warn
+from backstay.errors import NotFoundError
 from backstay.jobs.archive_index import Item, Sort, as_bytes
-from backstay.jobs.browsing import look_inside
+from backstay.jobs.archived_tables import find_definition, read_dumps
+from backstay.jobs.browsing import Inside, look_inside
 
 _KINDS = {EntryType.DIRECTORY: stat.S_IFDIR, EntryType.FILE: stat.S_IFREG, EntryType.SYMLINK: stat.S_IFLNK}
 _AT_ONCE = 1000
@@ -23,6 +25,10 @@ def browse(
     path: Annotated[str, typer.Argument(help="Folder in its archive.", show_default="the root")] = "",
     search: Annotated[str, typer.Option("--search", metavar="TEXT", help="Find names that contain this text.")] = "",
     sort: Annotated[Sort, typer.Option("--sort", help="What is in a folder is sorted by this.")] = "name",
+    tables: Annotated[bool, typer.Option("--tables", help="List tables, views and routines, with rows.")] = False,
+    definition: Annotated[
+        str, typer.Option("--definition", metavar="NAME", help="Print how a table, view or routine is defined.")
+    ] = "",
     storage: options.Storage = "",
     password: options.Password = None,
     home: options.Home = None,
@@ -39,6 +45,9 @@ def browse(
         options.opened(home) as installation,
         look_inside(installation, number, storage=storage, password=password) as inside,
     ):
+        if tables or definition:
+            _databases(inside, definition, json_output=json_output)
+            return
         while True:
             listing = (
                 inside.index.search(search, path, len(found), _AT_ONCE)
@@ -68,6 +77,30 @@ def browse(
         )
     console.print(rows)
     console.print(counted(len(found), "name"))
+
+
+def _databases(inside: Inside, name: str, *, json_output: bool) -> None:
+    dumps = read_dumps(inside)
+    if name:
+        found = next(((dump, one) for dump in dumps for one in dump.objects if one.name == name), None)
+        if found is None:
+            raise NotFoundError(f"There is no table {shown(name)} in the backup: see them with --tables.")
+        text = find_definition(inside, found[0].name, found[1].kind, name).text
+        print_json({"name": name, "definition": text}) if json_output else console.print(Text(_lines(text)))
+        return
+    objects = [(dump, one) for dump in dumps for one in dump.objects]
+    if json_output:
+        print_json([{"dump": dump.name, "kind": one.kind, "name": one.name, "rows": one.rows} for dump, one in objects])
+        return
+    rows = table("Dump", "Kind", "Name", "Rows", right=["Rows"])
+    for dump, one in objects:
+        count = "" if one.rows is None else str(one.rows)
+        rows.add_row(shown(dump.name), shown(one.kind), Text(shown(one.name)), count)
+    console.print(rows)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(shown, text.splitlines()))
 
 
 def _label(item: Item, *, in_full: bool) -> str:

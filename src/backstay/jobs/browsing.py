@@ -149,7 +149,7 @@ def key_of(installation: Installation, backup: Backup, storage: str = "") -> str
         copy = choose_copy(installation, backup, storage)
         parts = [[copy.destination, copy.file_name(one.name), one.size, one.blake3 or ""] for one in copy.parts]
     if backup.type == "dbonly":
-        raise NotFoundError(f"Backup {backup.id} is a dump of a database, and no archive: see its tables.")
+        raise NotFoundError(f"Backup {backup.id} is a dump of a database, and no archive: download it.")
     return blake3(json.dumps([_VERSION, backup.id, parts]).encode()).hexdigest(length=16)
 
 

@@ -214,8 +214,7 @@ def _unlock(visit: Visit) -> Response:
             _typed[visit.session.id, number] = _Typed(password, time.monotonic() + _REMEMBERED_SECONDS)
             while len(_typed) > _MOST_REMEMBERED:
                 _typed.popitem(last=False)
-    path = quoted(unquoted(path))
-    return visit.redirect(visit.to(f"/backups/{number}/files", path=path, storage=storage))
+    return visit.redirect(visit.to(f"/backups/{number}/files", path=quoted(unquoted(path)), storage=storage))
 
 
 ROUTES = (PageRoute("POST", "/backups/{number:int}/files/unlock", Role.VIEWER, _unlock),)
