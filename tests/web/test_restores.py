@@ -13,9 +13,11 @@ import pytest
 
 from backstay.catalogue import Backup
 from backstay.demo.compare import compare_trees
+from backstay.jobs.profiles import create_profile
 from backstay.jobs.restore import pending_restores
 from backstay.jobs.tasks import find_task
 from backstay.jobs.users import Role
+from server.driving import driven
 from support.backups import make_files, take
 from web.driving import PASSWORD, Visitor
 
@@ -187,3 +189,23 @@ def test_a_drill_is_begun_and_reported(visitor: Visitor, backup: Backup) -> None
     answer = visitor.post(form, {}, form_at=form)
     ended(visitor, int(answer.url.path.rpartition("/")[2]))
     assert "passed" in text_of(visitor.get(form).text)
+
+
+def test_a_site_is_moved_here_from_another_server(visitor: Visitor, site: Path, tmp_path: Path) -> None:
+    target = tmp_path / "here"
+    visitor.signed_in(Role.ADMINISTRATOR)
+    with driven(tmp_path / "server-home") as server:
+        values = {"akeeba.platform.newroot": str(site), "backstay.site.database": "none"}
+        profile = create_profile(server.installation, name="the site", values=values)
+        wrong = visitor.post("/migrate", {"url": server.url, "secret": "wrong"}, form_at="/migrate")
+        assert wrong.status_code == 400
+        asked = visitor.post("/migrate", {"url": server.url, "secret": server.secret}, form_at="/migrate")
+        assert "the site" in text_of(asked.text)
+        assert server.secret not in asked.text
+        form = re.search(r'action="(/migrate/[\w-]{22})"', asked.text)
+        assert form
+        chosen = visitor.post(form[1], {"what": f"profile:{profile.id}"}, form_at="/migrate")
+        plan, page = planned(visitor, chosen.url.path, what="files", place="other", target=str(target))
+        assert "its files are not known before it is fetched" in text_of(page)
+        ended(visitor, begun(visitor, plan, "here", page=page))
+    assert compare_trees(site, target).differences == []
