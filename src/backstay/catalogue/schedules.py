@@ -127,9 +127,9 @@ class ScheduleTable:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
 
-    def all(self, *, profile_id: int | None = None) -> list[Schedule]:
-        """Return schedules by number: all, or those of a profile."""
-        query = select(schedules).order_by(schedules.c.id)
+    def all(self, *, profile_id: int | None = None, offset: int = 0, limit: int | None = None) -> list[Schedule]:
+        """Return schedules by number: all, or those of a profile; so many are skipped, so many returned at most."""
+        query = select(schedules).order_by(schedules.c.id).offset(offset).limit(limit)
         if profile_id is not None:
             query = query.where(schedules.c.profile_id == profile_id)
         with self._engine.connect() as connection:

@@ -85,7 +85,7 @@ def _delete(visit: Visit) -> Response:
         raise UsageError("Tick that the profile and its schedules may go, and try again.")
     delete_profile(visit.installation, number)
     visit.note("profile deleted", f"profile {number}")
-    return visit.redirect("/", f"Profile {number} is deleted; its backups stay.")
+    return visit.redirect("/profiles", f"Profile {number} is deleted; its backups stay.")
 
 
 def _export(visit: Visit) -> Response:

@@ -29,22 +29,25 @@ from backstay.schedules import find_zone, zone_names
 from backstay.web.routes import PageRoute
 from backstay.web.visit import Visit
 
-_PAGE = 100
+_PAGE = 50
 _SHOWN_RUNS = 10
 
 
 def _list(visit: Visit) -> Response:
     now, catalogue = datetime.now(UTC), visit.installation.catalogue
     chosen = visit.asked("profile")
-    page = int(visit.asked("page", "1")) if visit.asked("page", "1").isdecimal() else 1
-    found = catalogue.schedules.all(profile_id=int(chosen) if chosen.isdecimal() and len(chosen) < 10 else None)
-    page = min(max(page, 1), len(found) // _PAGE + 1)
-    shown = found[(page - 1) * _PAGE : page * _PAGE]
+    asked = visit.asked("page", "1")
+    page = max(int(asked), 1) if asked.isdecimal() and len(asked) < 7 else 1
+    number = int(chosen) if chosen.isdecimal() and len(chosen) < 10 else None
+    # One more than is shown says whether there are more.
+    found = catalogue.schedules.all(profile_id=number, offset=(page - 1) * _PAGE, limit=_PAGE + 1)
+    shown = found[:_PAGE]
     return visit.page(
         "settings/schedules.html",
         schedules=[(one, next_run_of(one, now)) for one in shown],
         last=catalogue.runs.newest([one.id for one in shown]),
-        names=dict(catalogue.profiles.names()), profile=chosen, page=page, more=len(found) > page * _PAGE,
+        names=dict(catalogue.profiles.names({one.profile_id for one in shown} | ({number} if number else set()))),
+        profile=chosen, page=page, more=len(found) > _PAGE,
         works=anyone_lives(visit.installation),
     )  # fmt: skip
 

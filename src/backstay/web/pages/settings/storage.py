@@ -38,13 +38,7 @@ _LONG_SECRETS = ("private_key", "service_account")
 def _list(visit: Visit) -> Response:
     catalogue = visit.installation.catalogue
     figures = {one.name: one for one in catalogue.figures.destinations()}
-    used: dict[str, int] = {}
-    for _number, _name, values in catalogue.profiles.configurations():
-        for name in {part.strip() for part in values.get("backstay.storage.destinations", "").split(",")}:
-            used[name] = used.get(name, 0) + 1
-    return visit.page(
-        "settings/storages.html", storages=catalogue.destinations.all(), figures=figures, used=used, kinds=KINDS
-    )
+    return visit.page("settings/storages.html", storages=catalogue.destinations.all(), figures=figures)
 
 
 def _new(visit: Visit) -> Response:
