@@ -54,7 +54,7 @@ def fill(installation: Installation, profiles: int, records: int) -> None:
             "INSERT INTO backups (id, description, comment, backupstart, backupend, status, origin, type, profile_id, "
             "archivename, absolute_path, multipart, tag, backupid, filesexist, total_size, frozen, instep, error, "
             "warning_count, proof) VALUES (?, 'Nightly', '', ? || '.000000', ? || '.000000', ?, 'backend', 'full', ?, "
-            "'site.jpa', '/a/site.jpa', 1, 'cron', ?, 0, 1000000, 0, 0, '', 1, ?)",
+            "CAST('site.jpa' AS BLOB), CAST('/a/site.jpa' AS BLOB), 1, 'cron', ?, 0, 1000000, 0, 0, '', 1, ?)",
             backups,
         )
         connection.executemany(

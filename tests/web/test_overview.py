@@ -135,13 +135,12 @@ def test_the_overview_in_a_browser_follows_what_changes(
     with open_installation(served.home) as installation:
         number = make_profile(installation, name)
         with open_page(browser, served, Role.OPERATOR, **({"size": size} if size else {})) as page:  # type: ignore[arg-type]
+            page.goto(f"/overview?q={name}")
             # The stream says once how things are; what changes after that is fetched.
-            with page.expect_response(lambda answer: "/events" in answer.url):
-                page.goto(f"/overview?q={name}")
+            page.locator("html[data-live]").wait_for(state="attached")
             line = page.locator("#live-list tr", has_text=name)
             expect(line.get_by_text("never")).to_be_visible()
             assert faults(page) == []
-            page.wait_for_timeout(1500)
             take(installation, number, size=7 << 20)
             expect(line.get_by_text("good", exact=True)).to_be_visible(timeout=30_000)
             expect(line.get_by_text("7.0 MiB")).to_be_visible()

@@ -43,7 +43,7 @@ STATES: Final[Mapping[State, Meaning]] = {
 ORDER: Final = {state: place for place, state in enumerate(get_args(State))}
 Sort = Literal["state", "name", "last", "size", "next"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
-HISTORY: Final = 16
+HISTORY: Final = 12
 """So many of a profile's newest backups are in its detail."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _FAR = datetime.max.replace(tzinfo=UTC)

@@ -37,13 +37,13 @@ def spark(values: Sequence[float], label: str) -> Markup:
     width, height = _SPARK
     top = max(values) or 1
     step = (width - 4) / (len(values) - 1)
-    points = [(2 + step * place, height - 2 - (height - 4) * max(value, 0) / top) for place, value in enumerate(values)]
-    line = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
-    x, y = points[-1]
-    return Markup(
-        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><polyline points="{}"/>'
-        '<circle cx="{:.0f}" cy="{:.0f}" r="2"/></svg>'
-    ).format(width, height, shown(label), line, x, y)
+    line = " ".join(
+        f"{2 + step * place:.0f},{height - 2 - (height - 4) * max(value, 0) / top:.0f}"
+        for place, value in enumerate(values)
+    )
+    return Markup('<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><path d="M{}"/></svg>').format(
+        width, height, shown(label), line
+    )
 
 
 def bars(points: Sequence[Point], label: str, shown_value: Callable[[float], str]) -> Markup:

@@ -13,7 +13,7 @@ from backstay.notifications.model import PROBLEMS
 from backstay.web.routes import PageRoute
 from backstay.web.visit import Visit
 
-_ROWS: Final = 50
+_ROWS: Final = 40
 _STATES: Final[tuple[State, ...]] = get_args(State)
 
 

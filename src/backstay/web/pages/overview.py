@@ -86,7 +86,7 @@ def _sizes(detail: Detail) -> Markup:
     good = [past.size for past in reversed(detail.history) if past.good]
     if len(good) < 2:
         return Markup("")
-    return spark(good, f"Sizes of the last {len(good)} good backups: from {size(good[0])} to {size(good[-1])}")
+    return spark(good, f"{size(good[0])} to {size(good[-1])} in {len(good)} backups")
 
 
 ROUTES = (

@@ -41,5 +41,6 @@ events.addEventListener("overview", () => {
   // The first one says how things are, which the page shows already.
   if (!first) refresh();
   first = false;
+  document.documentElement.dataset.live = "";
 });
 document.addEventListener("visibilitychange", () => due && refresh());

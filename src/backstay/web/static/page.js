@@ -32,7 +32,7 @@ function showMoments(root) {
 }
 
 function nameCells(root) {
-  for (const table of root.querySelectorAll("table.list")) {
+  for (const table of root.querySelectorAll("table.list:not(.standings)")) {
     const heads = [...(table.tHead?.rows[0]?.cells ?? [])].map((head) => head.textContent.trim());
     for (const cell of table.querySelectorAll("tbody td:not([data-label]):not([colspan])")) {
       cell.dataset.label = heads[cell.cellIndex] ?? "";
