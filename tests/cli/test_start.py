@@ -36,6 +36,9 @@ def loaded(home: Path, *arguments: str) -> set[str]:
         "backstay.archives.reader",
         "backstay.client",
         "alembic",
+        "psycopg",
+        "sqlalchemy.dialects.postgresql",
+        "tomllib",
         "rich.progress",
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from backstay.catalogue import open_catalogue, open_home
 from backstay.databases import DatabaseAddress
+from backstay.jobs.backup import step_backup
 from backstay.jobs.installation import open_installation
 from support.backups import assert_gives_back, begin, finish, kill, make_files_and_noise
 from support.catalogues import use_database
@@ -39,6 +40,7 @@ def test_a_backup_goes_on_when_the_database_is_back_and_is_complete_once(
         link.cut()
         threading.Timer(seconds, link.mend).start()
         begun = time.monotonic()
+        state = step_backup(installation, state.backupid)  # waits for the database as long as it is away
         state = finish(installation, state)
         assert time.monotonic() - begun >= seconds - 1
         assert (state.error, state.warnings) == ("", ())
