@@ -93,6 +93,22 @@ def test_what_two_writers_stored_twice_is_kept_once(tmp_path: Path) -> None:
         assert_whole(second, {snapshot.id: files_of(1) for snapshot in snapshots})
 
 
+def test_the_copy_that_is_whole_outlives_one_that_is_damaged_without_anybody_knowing(tmp_path: Path) -> None:
+    files = files_of(1, 5)
+    with created(tmp_path) as first, opened(tmp_path, state="another machine") as second:
+        one, two = SnapshotWriter(first), SnapshotWriter(second)
+        fill(one, files)
+        fill(two, files)
+        snapshots = one.finish({}), two.finish({})
+        first.refresh()
+        spoiled = tmp_path / "place/repositories/site/packs" / next(iter(first.index.packs()))
+        content = bytearray(spoiled.read_bytes())
+        content[40] ^= 1
+        spoiled.write_bytes(content)
+        prune(first)
+        assert content_of(first, snapshots[0]) == content_of(first, snapshots[1]) == files
+
+
 def test_a_writer_that_does_not_know_is_waited_for_and_loses_nothing(tmp_path: Path) -> None:
     files = files_of(1)
     with created(tmp_path) as repository, opened(tmp_path, state="another machine") as other:

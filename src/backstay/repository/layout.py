@@ -47,6 +47,11 @@ class ChunkRef(NamedTuple):
     deflated: int
     form: bytes
 
+    @property
+    def key(self) -> bytes:
+        """What tells it from all other chunks: its identity and its form."""
+        return self.identity + self.form
+
 
 class Row(NamedTuple):
     """A chunk as the table of its pack names it.

@@ -86,13 +86,13 @@ class _Prune:
         self._reachable = Reachable(repository)
         self._done = Pruned()
         self._builder: PackBuilder | None = None
+        self._made: set[str] = set()
 
     def run(self) -> Pruned:
         repository = self._repository
         self._on_step("looking for what is needed")
         repository.refresh()
-        needed = self._reachable.all()
-        condemned = self._condemn(needed)
+        condemned = self._condemn(self._reachable.all())
         if condemned:
             marks.put_mark(repository.store, Mark(marks.new_id(), tuple(condemned)))
         self._delete_condemned()
@@ -101,11 +101,11 @@ class _Prune:
 
     # ------------------------------------------------------------------ what goes
 
-    def _condemn(self, needed: set[ChunkRef]) -> list[str]:
+    def _condemn(self, needed: set[bytes]) -> list[str]:
         """Choose the packs that go; copy what is needed of them into others."""
         index = self._repository.index
         condemned_before, damaged = index.marked()
-        homes: set[ChunkRef] = set()
+        homeless = set(needed)
         gone: list[str] = []
         rewritten: list[tuple[str, list[Row]]] = []
         small: list[tuple[str, list[Row]]] = []
@@ -114,10 +114,10 @@ class _Prune:
             if name in condemned_before or name in young:
                 continue
             rows = index.rows(name)
-            good = [row for row in rows if row.ref in needed and (name, row.ref.identity) not in damaged]
-            mine = [row for row in good if row.ref not in homes]
-            homes.update(row.ref for row in mine)
-            bad = [row for row in rows if (name, row.ref.identity) in damaged and row.ref in needed]
+            wanted = [row for row in rows if row.ref.key in needed]
+            bad = [row for row in wanted if (name, row.ref.identity) in damaged]
+            mine = [row for row in wanted if row.ref.key in homeless and (name, row.ref.identity) not in damaged]
+            homeless.difference_update([row.ref.key for row in mine])
             if any(not self._is_elsewhere(row.ref) for row in bad):
                 self._done.kept.append(name)
                 continue
@@ -143,6 +143,16 @@ class _Prune:
 
     def _is_elsewhere(self, ref: ChunkRef) -> bool:
         return ref in self._repository.index.usable([ref.identity]).get(ref.identity, ())
+
+    def _is_whole_elsewhere(self, ref: ChunkRef) -> bool:
+        """Say whether a chunk lies in a pack that stays, as it was written: what this run has put there was proven."""
+        condemned, damaged = self._repository.index.marked()
+        for place in self._repository.index.places_of([ref.identity]).get(ref.identity, ()):
+            if place.ref != ref or place.pack in condemned or (place.pack, ref.identity) in damaged:
+                continue
+            if place.pack in self._made or self._repository.is_whole(ref, self._repository.stored(place)):
+                return True
+        return False
 
     def _copied(self, packs: Iterable[tuple[str, list[Row]]]) -> list[str]:
         """Copy chunks of packs into others; give the packs of which all of them arrived."""
@@ -181,6 +191,7 @@ class _Prune:
         self._repository.store.put_file(pack_name(pack.id), pack.path, pack.digest, locked=True)
         pack.path.unlink()
         self._repository.index.add_pack(pack.id, pack.size, pack.rows)
+        self._made.add(pack.id)
         marks.beat(self._repository.store, self._identity)
 
     # ------------------------------------------------------------------ what was condemned, now or before
@@ -208,14 +219,14 @@ class _Prune:
     def _others(self) -> list[marks.Writer]:
         return [writer for writer in self._repository.living_writers() if writer.id != self._identity]
 
-    def _delete(self, name: str, needed: set[ChunkRef]) -> bool:
+    def _delete(self, name: str, needed: set[bytes]) -> bool:
         """Delete a condemned pack, with what is needed of it copied before; give whether it is gone."""
         repository = self._repository
         self._on_step(f"deleting the pack {name}")
         saved = [
             Place(name, row.offset, row.ref, row.kind)
             for row in repository.index.rows(name)
-            if row.ref in needed and not self._is_elsewhere(row.ref)
+            if row.ref.key in needed and not self._is_whole_elsewhere(row.ref)
         ]
         if saved:
             whole = self._copy(saved)

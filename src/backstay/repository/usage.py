@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backstay.errors import DamagedRepositoryError
-from backstay.repository.layout import ChunkRef, Snapshot
+from backstay.repository.layout import Snapshot
 from backstay.repository.opened import Repository
 from backstay.repository.reachable import Reachable
 
@@ -43,17 +43,20 @@ def usage(repository: Repository) -> Usage:
     repository.refresh()
     snapshots, damaged = repository.snapshots()
     reachable = Reachable(repository)
-    owner: dict[ChunkRef, int] = {}
+    owner: dict[bytes, int] = {}
+    frees = [0] * len(snapshots)
     unreadable = set()
     for number, snapshot in enumerate(snapshots):
         try:
             for ref in reachable.of(snapshot):
-                owner[ref] = number if owner.get(ref, number) == number else _SHARED
+                before = owner.get(ref.key)
+                if before is None:
+                    owner[ref.key] = number
+                    frees[number] += ref.deflated + repository.keys.seal_size
+                elif before not in {number, _SHARED}:
+                    owner[ref.key] = _SHARED
+                    frees[before] -= ref.deflated + repository.keys.seal_size
         except DamagedRepositoryError:
             unreadable.add(number)
-    frees = [0] * len(snapshots)
-    for ref, number in owner.items():
-        if number != _SHARED:
-            frees[number] += ref.deflated + repository.keys.seal_size
     shown: list[int | None] = [None if number in unreadable else freed for number, freed in enumerate(frees)]
     return Usage(snapshots, shown, damaged, sum(repository.index.packs().values()))
