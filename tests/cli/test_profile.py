@@ -49,6 +49,12 @@ def test_no_command_but_export_shows_a_secret(site: Path, tmp_path: Path) -> Non
         shown += run("profile", *arguments).stdout
     assert "Geheim123" not in shown
     assert "(secret)" in shown
+    exported = tmp_path / "theirs.json"
+    theirs = {"engine": {"postproc": {"s3": {"privatekey": "Geheim123"}}}}
+    exported.write_text(json.dumps({"description": "x", "configuration": json.dumps(theirs), "filters": "{}"}))
+    run("profile", "import", str(exported))
+    for arguments in (["show", "3", "--json"], ["list", "--json"], ["settings", "3"], ["settings", "3", "--json"]):
+        assert "Geheim123" not in run("profile", *arguments).stdout
     exported = tmp_path / "shop.json"
     run("profile", "export", "2", "--to", str(exported))
     assert stat.S_IMODE(exported.stat().st_mode) == 0o600

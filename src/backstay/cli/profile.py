@@ -47,8 +47,9 @@ Setting = Annotated[
 
 
 def _json(profile: Profile) -> dict[str, Any]:
-    secret = {fact.key for fact in setting_facts() if fact.kind == "secret"}
-    values = {key: "(secret)" if key in secret else value for key, value in profile.configuration.items()}
+    # What is kept for another server may be a secret there: the keys of its storages, for example.
+    open_keys = {fact.key for fact in setting_facts() if fact.kind != "secret"}
+    values = {key: value if key in open_keys else "(secret)" for key, value in profile.configuration.items()}
     return {"id": profile.id, "name": profile.description, "configuration": values}
 
 
