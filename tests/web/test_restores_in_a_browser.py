@@ -208,7 +208,10 @@ def test_without_scripts_a_folder_comes_back_and_a_copy_is_made_elsewhere(
     with open_page(browser, served, Role.ADMINISTRATOR, scripts=False) as page:
         page.goto(f"/backups/{blog.number}/restore")
         page.get_by_label("Some files or folders").check()
-        page.get_by_label("wp-content").check()
+        page.get_by_role("button", name="Open wp-content").click()
+        page.get_by_role("checkbox", name="uploads").wait_for()
+        page.get_by_role("button", name="All files").click()
+        page.get_by_role("checkbox", name="wp-content").check()
         page.get_by_role("button", name="Show the plan").last.click()
         page.get_by_text("No database is touched.").wait_for()
         begin(page, "blog")

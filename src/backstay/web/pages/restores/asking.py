@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from backstay.jobs.restore_drafts import (
 )
 from backstay.jobs.stored_backups import stored_copies
 from backstay.jobs.users import Role
+from backstay.web.pages.files.picking import OPEN, Picked, pick
 from backstay.web.pages.restores.fields import Filled, Sentences, defaults, options_of, read_form, tested
 from backstay.web.rendering import unquoted
 from backstay.web.routes import PageRoute
@@ -91,7 +93,7 @@ def _take(visit: Visit, draft: RestoreDraft) -> Response:
         answers, said = tested(draft, int(number), source)
         where = {f"db{number}": said}
         return _form(visit, draft, again, notes=where) if answers else _form(visit, draft, again, problems=where)
-    if visit.field("again"):
+    if visit.field("again") or visit.field(OPEN):
         return _form(visit, draft, again)
     _options, problems = options_of(draft, source)
     if problems:
@@ -124,7 +126,8 @@ def _form(
     if source is None:
         draft.held, source = {}, RestoreSource(Path("-"))
         problems = {"password": problem, **(problems or {})}
-    filled = Filled(defaults(draft, source), Sentences(problems or {}), Sentences(notes or {}))
+    values = defaults(draft, source)
+    filled = Filled(values, Sentences(problems or {}), Sentences(notes or {}))
     return visit.page(
         "restores/form.html",
         400 if problems else 200,
@@ -132,6 +135,7 @@ def _form(
         action=action,
         filled=filled,
         held=draft.held,
+        picked=_picked(visit, draft, tuple(values["picked"])),
         source=source,
         title=title_of(visit, draft),
         storages=_storages(visit, draft),
@@ -147,6 +151,18 @@ def title_of(visit: Visit, draft: RestoreDraft) -> dict[str, Any]:
         return {"text": f"Backup {number}", "path": f"/backups/{number}", "when": backup.backupstart}
     text = draft.source.get("archive") or draft.source["url"]
     return {"text": text, "path": "", "when": None}
+
+
+def _picked(visit: Visit, draft: RestoreDraft, chosen: tuple[str, ...]) -> Picked | None:
+    """Return what is chosen of a backup's files, and a folder to choose from; None where that cannot be looked into."""
+    if "backup" not in draft.source or not draft.held:
+        return None
+    visit.request.path_params["number"] = draft.source["backup"]
+    try:
+        return replace(pick(visit, draft.fields.get("storage", "")), chosen=chosen)
+    except BackstayError:
+        # The archive may need a password that was typed for this restore alone.
+        return None
 
 
 def _storages(visit: Visit, draft: RestoreDraft) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from backstay.databases import DatabaseAddress
 from backstay.errors import BackstayError, UsageError
+from backstay.jobs.browsing import globs_of
 from backstay.jobs.restore import RestoreSource
 from backstay.jobs.restore_drafts import RestoreDraft
 from backstay.jobs.restore_plan import NO_DATABASE, RestoreOptions
@@ -211,11 +212,7 @@ def _url(given: Mapping[str, str], source: RestoreSource) -> str:
 def _only(values: Mapping[str, Any], problems: dict[str, str]) -> tuple[str, ...]:
     if values["what"] != "some-files":
         return ()
-    found = _lines(values["paths"])
-    for path in values["picked"]:
-        literal = _literal(path)
-        # A pattern of a folder is taken literally, and one with letters that mean something is not: both are given.
-        found += (path,) if literal == path else (literal, f"{literal}/*")
+    found = _lines(values["paths"]) + globs_of(values["picked"])
     if not found:
         problems["paths"] = "Choose a file or a folder, or bring all of them back."
     return found
