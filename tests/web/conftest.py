@@ -6,11 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from playwright.sync_api import Browser
 
+from backstay.jobs import users
 from backstay.jobs.installation import Installation, open_installation
 from web.browser import PageServer, chromium, page_server
 from web.driving import Visitor
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a password of this process cost little to hash, so that signing in takes no tenth of a second each time."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(users, "_hasher", lambda: hasher)
 
 
 @pytest.fixture(scope="module")

@@ -100,12 +100,21 @@ def create_user(installation: Installation, name: str, role: Role, password: str
     Raises:
         UsageError: the name is taken or empty, or the password too short.
     """
-    name = name.strip()
-    if not name or len(name) > 100 or not name.isprintable():
-        raise UsageError("A user's name has 1 to 100 printable characters: choose another.")
     return installation.catalogue.users.create(
-        name, role, datetime.now(UTC), hash_password(password) if password else ""
+        require_name(name), role, datetime.now(UTC), hash_password(password) if password else ""
     )
+
+
+def require_name(name: str) -> str:
+    """Return a name as it is kept.
+
+    Raises:
+        UsageError: a user can't have it.
+    """
+    cleaned = name.strip()
+    if not cleaned or len(cleaned) > 100 or not cleaned.isprintable():
+        raise UsageError("A user's name has 1 to 100 printable characters: choose another.")
+    return cleaned
 
 
 def invite(installation: Installation, user: User | None) -> str:

@@ -22,6 +22,7 @@ from backstay.jobs.installation import Installation
 from backstay.jobs.users import Role, session_idle
 from backstay.web.confirmation import confirm
 from backstay.web.events import Streams
+from backstay.web.guesses import Guesses
 from backstay.web.pages import ROUTES
 from backstay.web.rendering import html
 from backstay.web.routes import PageRoute
@@ -41,6 +42,7 @@ _log = logging.getLogger(__name__)
 
 _THREADS = 20
 """Pages that may be worked on at once; further ones wait."""
+_SIGN_IN_THREADS = 4
 _VISITOR_SECONDS = 3600
 MOST_FIELDS = 5000
 
@@ -69,6 +71,8 @@ class Pages:
     def __init__(self, installation: Installation, routes: tuple[PageRoute, ...]) -> None:
         self._installation = installation
         self._limiter = anyio.CapacityLimiter(_THREADS)
+        self._sign_in_limiter = anyio.CapacityLimiter(_SIGN_IN_THREADS)
+        self._guesses = Guesses()
         self.streams = Streams(installation)
         self._router = Router([Route(one.path, self._endpoint(one), methods=[one.verb]) for one in routes])
 
@@ -111,13 +115,19 @@ class Pages:
         async def answer(request: Request) -> Response:
             form = await request.form(max_fields=MOST_FIELDS) if route.verb == "POST" else FormData()
             try:
-                return await anyio.to_thread.run_sync(self._answer, route, request, form, limiter=self._limiter)
+                # Who signs in takes no thread from those who have.
+                limiter = self._limiter if route.needs is not None or route.verb == "GET" else self._sign_in_limiter
+                response, delay = await anyio.to_thread.run_sync(self._answer, route, request, form, limiter=limiter)
+                if delay:
+                    # Here, where it holds no thread.
+                    await anyio.sleep(delay)
+                return response
             finally:
                 await form.close()
 
         return answer
 
-    def _answer(self, route: PageRoute, request: Request, form: FormData) -> Response:
+    def _answer(self, route: PageRoute, request: Request, form: FormData) -> tuple[Response, float]:
         visit, visitor = self._visit(request, form)
         try:
             response = _refusal(route, visit) or _answered(route, visit)
@@ -128,12 +138,13 @@ class Pages:
             response = visit.page("problem.html", 500, sentence="An unexpected error occurred: see the server's log.")
         if visitor:
             set_cookie(response, VISITOR_COOKIE, visitor, _VISITOR_SECONDS)
-        return response
+        return response, visit.delay
 
     def _visit(self, request: Request, form: FormData) -> tuple[Visit, str]:
         """Return what is known of a request, and the word of a new visitor."""
         catalogue, now = self._installation.catalogue, datetime.now(UTC)
-        visit = Visit(self._installation, request, form=form, notice=unquote(request.cookies.get(NOTICE_COOKIE, "")))
+        notice = unquote(request.cookies.get(NOTICE_COOKIE, ""))
+        visit = Visit(self._installation, request, form=form, notice=notice, guesses=self._guesses)
         word = request.cookies.get(SESSION_COOKIE, "")
         session = catalogue.sessions.find(word, now, session_idle(self._installation)) if word else None
         user = catalogue.users.of_id(session.user_id) if session else None

@@ -15,6 +15,7 @@ from backstay.catalogue.users import Session, User
 from backstay.jobs import journal
 from backstay.jobs.installation import Installation
 from backstay.jobs.users import Role
+from backstay.web.guesses import Guesses
 from backstay.web.rendering import html
 from backstay.web.security import NOTICE_COOKIE, set_cookie
 
@@ -34,6 +35,8 @@ class Visit:
         token: to be put into each form, against forgery.
         notice: a sentence to be shown once, of the request before.
         noted: whether what was done stands in the journal.
+        guesses: what was guessed wrong before.
+        delay: seconds for which the answer is held back.
     """
 
     installation: Installation
@@ -44,6 +47,8 @@ class Visit:
     token: str = field(default="", repr=False)
     notice: str = ""
     noted: bool = False
+    guesses: Guesses = field(default_factory=Guesses, repr=False)
+    delay: float = 0.0
 
     @property
     def who(self) -> User:

@@ -1,6 +1,8 @@
 """The pages: a module for each part of the site, each with its rows of the table of routes."""
 
 from backstay.web.pages import (
+    account,
+    account_factors,
     alarms,
     events,
     files,
@@ -13,6 +15,7 @@ from backstay.web.pages import (
     sign_in,
     static,
     tasks,
+    users,
 )
 from backstay.web.routes import PageRoute
 
@@ -21,6 +24,9 @@ ROUTES: tuple[PageRoute, ...] = (
     *sign_in.ROUTES,
     *first_steps.ROUTES,
     *journal.ROUTES,
+    *account.ROUTES,
+    *account_factors.ROUTES,
+    *users.ROUTES,
     *overview.ROUTES,
     *alarms.ROUTES,
     *profiles.ROUTES,
