@@ -63,7 +63,7 @@ def test_a_passkey_is_added_signs_in_alone_and_proves_again(browser: Browser, se
 
         page.get_by_text("Menu").click()
         page.get_by_role("button", name="Sign out").click()
-        page.get_by_role("button", name="Sign in with a passkey").click()
+        page.get_by_role("button", name="Use a passkey").click()
         page.wait_for_url("**/")
         forget_proof(served, "viewer")
         page.goto("/account")
