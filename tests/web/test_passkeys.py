@@ -59,7 +59,7 @@ def test_a_passkey_is_added_signs_in_alone_and_proves_again(browser: Browser, se
         recovery = page.locator("pre").inner_text().split()
         assert len(recovery) == 10
         page.get_by_role("link", name="I have kept them").click()
-        page.get_by_text("telephone").wait_for()
+        page.get_by_text("telephone", exact=True).wait_for()
 
         page.get_by_text("Menu").click()
         page.get_by_role("button", name="Sign out").click()

@@ -8,14 +8,14 @@ from typing import Any
 
 from backstay.catalogue.passkeys import Passkey
 from backstay.catalogue.users import User
-from backstay.errors import BackstayError, UsageError
+from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
 
 MOST_PASSKEYS = 20
 
 
-class PasskeyRefusedError(BackstayError):
-    """The passkey was not accepted: try again, or sign in another way."""
+class PasskeyRefusedError(Exception):
+    """A passkey that was not accepted; the text says so to its user."""
 
 
 def options_to_create(user: User, known: list[Passkey], host: str, challenge: bytes) -> str:
