@@ -1,6 +1,7 @@
 """All state of one home, in a database: profiles, records, tokens, jobs, destinations, copies, recipients."""
 
 from backstay.catalogue.alarms import Alarm, AlarmChange, Finding
+from backstay.catalogue.backup_search import BackupSearch, FoundState
 from backstay.catalogue.copies import Copy, CopyPart, CopyState
 from backstay.catalogue.counts import Counts, Earlier, Emptied, Usual
 from backstay.catalogue.destinations import DestinationOptions, NamedDestination
@@ -26,6 +27,7 @@ __all__ = [
     "Alarm",
     "AlarmChange",
     "Backup",
+    "BackupSearch",
     "Catalogue",
     "CompleteBackup",
     "Copy",
@@ -38,6 +40,7 @@ __all__ = [
     "Emptied",
     "FailedBackup",
     "Finding",
+    "FoundState",
     "Home",
     "Job",
     "JournalEntry",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Engine, Row, delete, func, insert, select, update
 
+from backstay.catalogue.backup_search import BackupSearch
 from backstay.catalogue.jobs import NEW_JOB
 from backstay.catalogue.schema import backups, counts, jobs, runs, unproven, warnings
 from backstay.errors import BackupRunningError
@@ -160,7 +161,13 @@ class BackupTable:
         return None if row is None else _backup(row)
 
     def newest(
-        self, offset: int = 0, limit: int | None = None, *, status: Status | None = None, profile_id: int | None = None
+        self,
+        offset: int = 0,
+        limit: int | None = None,
+        *,
+        status: Status | None = None,
+        profile_id: int | None = None,
+        matching: BackupSearch | None = None,
     ) -> list[Backup]:
         """Return records, newest first.
 
@@ -169,8 +176,11 @@ class BackupTable:
             limit: how many to return at most; None: all.
             status: only those with this status.
             profile_id: only those of this profile.
+            matching: only those that a person looks for.
         """
         query = select(*BACKUP_COLUMNS).order_by(backups.c.id.desc())
+        if matching is not None:
+            query = query.where(*matching.conditions())
         if status is not None:
             query = query.where(backups.c.status == status)
         if profile_id is not None:

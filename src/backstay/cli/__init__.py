@@ -90,6 +90,10 @@ _COMMANDS = {
         "Delete a backup: its archive here, its log and its record. One that is running is stopped.",
     ),
     "freeze": _Command("records", "freeze", "Protect a backup from being deleted, by hand or by retention."),
+    "edit": _Command("records", "edit", "Change the description or the comment of a backup."),
+    "compare": _Command(
+        "compare", "compare", "Compare two backups: files added, changed and removed, tables and their rows."
+    ),
     "copy": _Command(
         "copy",
         "copy",

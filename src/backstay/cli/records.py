@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from backstay.catalogue import Backup
+from backstay.catalogue import Backup, BackupSearch
 from backstay.cli import options
 from backstay.cli.copies import copy_json, copy_line
 from backstay.cli.output import bar, console, moment, print_json, shown, size, table
+from backstay.errors import UsageError
 from backstay.jobs.machines import lies_elsewhere
 from backstay.jobs.records import (
     ListedBackup,
     backup_files,
     delete_backup,
     delete_backup_files,
+    describe_backup,
     freeze_backup,
     get_backup,
     list_backups,
@@ -39,8 +42,27 @@ def as_json(listed: ListedBackup) -> dict[str, Any]:
     return {**record, "meta": listed.backup.meta, "size": listed.size}
 
 
+class ShownState(StrEnum):
+    """Which backups a list shows."""
+
+    RUNNING = "running"
+    HERE = "here"
+    ELSEWHERE = "elsewhere"
+    GONE = "gone"
+    FAILED = "failed"
+    FROZEN = "frozen"
+
+
 def list_command(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest to show.")] = 50,
+    search: Annotated[
+        str, typer.Option("--search", metavar="TEXT", help="Only those whose description or comment has this text.")
+    ] = "",
+    profile: Annotated[int | None, typer.Option("--profile", metavar="ID", help="Only those of this profile.")] = None,
+    state: Annotated[ShownState | None, typer.Option("--state", help="Only those in this state.")] = None,
+    storage: Annotated[
+        str, typer.Option("--storage", metavar="NAME", help="Only those with a copy at this storage.")
+    ] = "",
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
@@ -50,14 +72,20 @@ def list_command(
         backstay list
 
         backstay list --limit 5 --json
+
+        backstay list --search "before the update" --state here
     """
+    matching = BackupSearch(search, profile, state.value if state else "", storage)
     with options.opened(home) as installation:
-        found = list_backups(installation, 0, limit)
+        found = list_backups(installation, 0, limit, matching)
     if json_output:
         print_json([as_json(listed) for listed in found])
         return
     if not found:
-        console.print("There are no backups yet: take one with 'backstay backup PATH'.")
+        is_all = matching == BackupSearch()
+        console.print(
+            "There are no backups yet: take one with 'backstay backup PATH'." if is_all else "There is no such backup."
+        )
         return
     rows = table(
         "ID",
@@ -233,6 +261,24 @@ def freeze(
     with options.opened(home) as installation:
         freeze_backup(installation, number, frozen=not off)
     console.print(f"Backup {number} is {'no longer ' if off else ''}protected.")
+
+
+def edit(
+    number: Number,
+    description: Annotated[str | None, typer.Option("--description", metavar="TEXT", help="A new description.")] = None,
+    comment: Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="A new comment.")] = None,
+    home: options.Home = None,
+) -> None:
+    """Change the description or the comment of a backup.
+
+    Example:
+        backstay edit 12 --comment "before the update to 6.5"
+    """
+    if description is None and comment is None:
+        raise UsageError("Nothing is to be changed: give --description or --comment.")
+    with options.opened(home) as installation:
+        describe_backup(installation, number, description=description, comment=comment)
+    console.print(f"Backup {number} is described anew.")
 
 
 def delete(

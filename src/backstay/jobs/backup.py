@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from backstay.catalogue import Backup, Profile
 from backstay.engine import Plan, Progress, Survey, make_plan, percent, survey, trees
-from backstay.errors import BackupRunningError, DiskFullError, NotFoundError
+from backstay.errors import BackupRunningError, DiskFullError, NotFoundError, UsageError
 from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
 from backstay.jobs.launch import end, is_stuck, mark_failed, stop, stopped, tidy
@@ -77,6 +77,35 @@ def start_backup(
     tag: str = "json",
     run_id: int | None = None,
 ) -> StepState:
+    """Start a backup and wait for its first news; see ``begin_backup``.
+
+    Returns:
+        The first news of it.
+    """
+    backup = begin_backup(
+        installation,
+        profile_id=profile_id,
+        description=description,
+        comment=comment,
+        overrides=overrides,
+        origin=origin,
+        tag=tag,
+        run_id=run_id,
+    )
+    return step_backup(installation, backup.backupid or "")
+
+
+def begin_backup(
+    installation: Installation,
+    *,
+    profile_id: int = 1,
+    description: str = "",
+    comment: str = "",
+    overrides: Mapping[str, object] | None = None,
+    origin: str = "backend",
+    tag: str = "backend",
+    run_id: int | None = None,
+) -> Backup:
     """Start a backup in a process of its own; where as many run as may, it waits until one ends.
 
     Args:
@@ -90,7 +119,7 @@ def start_backup(
         run_id: number of the schedule's run that it is taken for; None: a person or a client asked for it.
 
     Returns:
-        The first news of it.
+        Its record.
 
     Raises:
         NotFoundError: there is no such profile, or its site's folder is gone.
@@ -111,7 +140,7 @@ def start_backup(
             run_id=run_id,
         )
         start_waiting(installation)
-    return step_backup(installation, backup.backupid or "")
+    return backup
 
 
 def prepare_backup(
@@ -193,6 +222,20 @@ def pause_backup(installation: Installation, backup_id: int) -> None:
     refuse_elsewhere(installation, get_backup(installation, backup_id))
     installation.catalogue.jobs.update(backup_id, paused=True)
     stop(installation, backup_id)
+    start_waiting(installation)
+
+
+def resume_backup(installation: Installation, backup_id: int) -> None:
+    """Let a backup that a person stopped go on, as soon as it may.
+
+    Raises:
+        NotFoundError: there is no such record.
+        UsageError: it has ended.
+    """
+    backup = get_backup(installation, backup_id)
+    if backup.status != "run":
+        raise UsageError(f"Backup {backup_id} has ended: take a new one.")
+    installation.catalogue.jobs.update(backup_id, paused=False)
     start_waiting(installation)
 
 

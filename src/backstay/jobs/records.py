@@ -5,14 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from backstay import engine
-from backstay.catalogue import Backup
+from backstay.catalogue import Backup, BackupSearch
 from backstay.engine import BackupFile
 from backstay.errors import NotFoundError, UsageError
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
 from backstay.jobs.machines import is_of_here, refuse_elsewhere
+
+LONGEST_TEXT: Final = 20_000
+"""Most characters of a description or comment that is changed by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,12 @@ def get_backup(installation: Installation, backup_id: int) -> Backup:
     return _with_process(installation, backup)
 
 
-def list_backups(installation: Installation, offset: int = 0, limit: int | None = None) -> list[ListedBackup]:
+def list_backups(
+    installation: Installation, offset: int = 0, limit: int | None = None, matching: BackupSearch | None = None
+) -> list[ListedBackup]:
     """Return records, newest first; those whose files have vanished are marked so."""
-    found = [_looked_at(installation, backup) for backup in installation.catalogue.backups.newest(offset, limit)]
-    return _listed(installation, found)
+    found = installation.catalogue.backups.newest(offset, limit, matching=matching)
+    return _listed(installation, [_looked_at(installation, backup) for backup in found])
 
 
 def _with_process(installation: Installation, backup: Backup) -> Backup:
@@ -125,6 +131,25 @@ def freeze_backup(installation: Installation, backup_id: int, *, frozen: bool) -
     """
     get_backup(installation, backup_id)
     installation.catalogue.backups.update(backup_id, frozen=frozen)
+
+
+def describe_backup(
+    installation: Installation, backup_id: int, *, description: str | None = None, comment: str | None = None
+) -> None:
+    """Change the texts of a backup; what is None stays.
+
+    Raises:
+        NotFoundError: there is no such record.
+        UsageError: a text is longer than is kept.
+    """
+    get_backup(installation, backup_id)
+    values = {"description": description, "comment": comment}
+    changed = {name: text for name, text in values.items() if text is not None}
+    for name, text in changed.items():
+        if len(text) > LONGEST_TEXT:
+            raise UsageError(f"The {name} of a backup has up to {LONGEST_TEXT} characters: shorten it.")
+    if changed:
+        installation.catalogue.backups.update(backup_id, **changed)
 
 
 def read_log(installation: Installation, backup: Backup) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 
 from backstay.catalogue import Task
 from backstay.errors import UsageError
+from backstay.jobs.comparing import compare_backups
 from backstay.jobs.drill import drill_backup, drill_error
 from backstay.jobs.installation import Installation
-from backstay.jobs.storage import copy_backup
+from backstay.jobs.records import delete_backup, delete_backup_files
+from backstay.jobs.storage import copy_backup, delete_copies
 from backstay.jobs.tasks import TaskProgress
 from backstay.jobs.verification import damage_error, verify_backup
 from backstay.restore import DrillReport
@@ -73,6 +75,28 @@ def copy(installation: Installation, task: Task, given: Mapping[str, Any], repor
     )
     where = f"Backup {number} is stored at {stored.destination}, proven by {stored.proven_how}."
     return {"storage": stored.destination, "parts": len(stored.parts), "message": where}
+
+
+def compare(installation: Installation, task: Task, given: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Compare a backup with an earlier one; ``given``: ``with``, its number."""
+    number, other = _backup(task), int(given["with"])
+    found = finished(
+        compare_backups(installation, other, number),
+        lambda step: report(TaskProgress(f"Reading backup {step.backup_id}", f"{step.entries} paths")),
+    )
+    files = f"{found.added.count} added, {found.changed.count} changed, {found.removed.count} removed"
+    return {**found.to_json(), "message": f"From backup {other} to backup {number}: {files}."}
+
+
+def delete(installation: Installation, task: Task, given: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Delete a backup with its copies at storages; ``given``: ``files_only``."""
+    number = _backup(task)
+    report(TaskProgress("Deleting at storages"))
+    delete_copies(installation, number)
+    report(TaskProgress("Deleting here"))
+    (delete_backup_files if given.get("files_only") else delete_backup)(installation, number)
+    what = f"The files of backup {number} are" if given.get("files_only") else f"Backup {number} is"
+    return {"message": f"{what} deleted, here and at its storages."}
 
 
 def _backup(task: Task) -> int:

@@ -29,6 +29,8 @@ KINDS: Final[dict[str, str]] = {
     "verify": "backstay.jobs.task_kinds:verify",
     "drill": "backstay.jobs.task_kinds:drill",
     "copy": "backstay.jobs.task_kinds:copy",
+    "delete": "backstay.jobs.task_kinds:delete",
+    "compare": "backstay.jobs.task_kinds:compare",
     "restore": "backstay.jobs.restore_tasks:restore",
     "undo": "backstay.jobs.restore_tasks:undo",
     "confirm": "backstay.jobs.restore_tasks:confirm",

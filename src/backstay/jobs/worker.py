@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from backstay.catalogue import PATIENT_SECONDS, Job
@@ -82,7 +82,10 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
         run = BackupRun(catalogue, installation.home, backup, plan, job.checkpoint)
         announce(installation, backup_id, "started")
         try:
-            if not _drive(run, folder, stopped):
+            seconds: dict[str, float] = {}
+            if _drive(run, folder, stopped, seconds):
+                _keep_seconds(installation, backup_id, seconds)
+            else:
                 _put_off(installation, job)
         finally:
             _end(installation, backup_id)
@@ -104,6 +107,13 @@ def _end(installation: Installation, backup_id: int) -> None:
     installation.catalogue.jobs.wipe(backup_id)
     if ended is not None:
         announce(installation, backup_id, "succeeded" if ended.status == "complete" else "failed")
+
+
+def _keep_seconds(installation: Installation, backup_id: int, seconds: Mapping[str, float]) -> None:
+    """Keep with the proof of a backup how long it was at each domain; of one that was resumed, since then."""
+    kept = {domain: round(spent, 2) for domain, spent in seconds.items()}
+    with contextlib.suppress(BackstayError):
+        installation.catalogue.backups.update_proof(backup_id, lambda proof: {**proof, "seconds": kept})
 
 
 def _put_off(installation: Installation, job: Job) -> None:
@@ -129,19 +139,31 @@ def _logging(path: Path, plan: Plan, attempt: int) -> Iterator[None]:
         handler.close()
 
 
-def _drive(run: BackupRun, folder: Path, stopped: Callable[[], bool]) -> bool:
-    """Run to the end and report how far it is; return whether the end was reached."""
+def _drive(run: BackupRun, folder: Path, stopped: Callable[[], bool], seconds: dict[str, float]) -> bool:
+    """Run to the end and report how far it is; return whether the end was reached.
+
+    Args:
+        run: what is done.
+        folder: of the job.
+        stopped: whether somebody asked it to stop.
+        seconds: gets how long it was at each domain.
+    """
+    domain, since = "init", time.monotonic()
     published: Progress | None = None
     published_at = 0.0
     latest: Progress | None = None
     with contextlib.closing(run.run()) as steps:
         for latest in steps:
             now = time.monotonic()
+            if latest.domain != domain:
+                seconds[domain] = seconds.get(domain, 0.0) + now - since
+                domain, since = latest.domain, now
             if published is None or latest.domain != published.domain or now - published_at >= _REPORT_SECONDS:
                 _publish(folder, latest)
                 published, published_at = latest, now
             if stopped():
                 return False
+    seconds[domain] = seconds.get(domain, 0.0) + time.monotonic() - since
     if latest is not None:
         _publish(folder, latest)
     return True

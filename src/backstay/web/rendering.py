@@ -25,6 +25,7 @@ NAVIGATION = (
     ("/restores", "Restores", "viewer"),
     ("/settings", "Settings", "administrator"),
 )
+NAVIGATION = (("/", "Overview", "viewer"), ("/backups", "Backups", "viewer"))
 """Path, label and least role of each entry of the navigation, in order."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")

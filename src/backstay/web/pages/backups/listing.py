@@ -1,0 +1,65 @@
+"""The list of backups: searched, filtered, in pages."""
+
+from __future__ import annotations
+
+from typing import Final, cast, get_args
+
+from starlette.responses import Response
+
+from backstay.catalogue import BackupSearch, FoundState
+from backstay.jobs.records import list_backups
+from backstay.jobs.users import Role
+from backstay.web.pages.backups.shown import STATES, proof_of
+from backstay.web.routes import PageRoute
+from backstay.web.visit import Visit
+
+_PER_PAGE: Final = 50
+_LONGEST_SEARCH: Final = 200
+_CHOICES: Final = 100
+"""Where there are more profiles, one is named by its number instead of chosen from a list."""
+_STATE_WORDS: Final = {
+    "running": "running or waiting",
+    "here": "on this machine",
+    "elsewhere": "at storages only",
+    "gone": "files are gone",
+    "failed": "failed",
+    "frozen": "protected",
+}
+
+
+def _list(visit: Visit) -> Response:
+    catalogue = visit.installation.catalogue
+    names = dict(catalogue.profiles.names())
+    query = {name: visit.asked(name).strip()[:_LONGEST_SEARCH] for name in ("search", "profile", "state", "storage")}
+    page = visit.page_number()
+    found = list_backups(visit.installation, (page - 1) * _PER_PAGE, _PER_PAGE + 1, _search(query))
+    shown = found[:_PER_PAGE]
+    return visit.page(
+        "backups/list.html",
+        backups=shown,
+        more=len(found) > _PER_PAGE,
+        number=page,
+        query=query,
+        names=names,
+        choices=list(names.items()) if len(names) <= _CHOICES else [],
+        storages=[one.name for one in catalogue.destinations.all()],
+        states=_STATE_WORDS,
+        copies=catalogue.copies.of_many(one.backup.id for one in shown),
+        running=[one.backup.id for one in shown if one.backup.status == "run"],
+        state_of=STATES,
+        proof_of=proof_of,
+    )
+
+
+def _search(query: dict[str, str]) -> BackupSearch:
+    digits, state = query["profile"], query["state"]
+    is_number = digits.isascii() and digits.isdigit() and len(digits) < 19
+    return BackupSearch(
+        query["search"],
+        int(digits) if is_number else None,
+        cast("FoundState", state) if state in get_args(FoundState) else "",
+        query["storage"],
+    )
+
+
+ROUTES = (PageRoute("GET", "/backups", Role.VIEWER, _list),)

@@ -1,0 +1,86 @@
+"""One backup: while it runs how far it is, and then its proof, its parts, its copies, what it warned of."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from backstay.catalogue import Backup
+from backstay.jobs.records import backup_files, get_backup
+from backstay.jobs.stored_backups import stored_files
+from backstay.jobs.tasks import list_tasks, task_progress
+from backstay.jobs.users import Role
+from backstay.jobs.watching import view_of
+from backstay.web.pages.backups.shown import STATES, copy_state, moment_of, proof_of, verifications
+from backstay.web.progress import DOMAINS, of_backup, of_task
+from backstay.web.routes import PageRoute
+from backstay.web.visit import Visit
+
+_WARNINGS: Final = 100
+_TASKS: Final = 5
+OTHER_PAGES: Final[tuple[tuple[str, str], ...]] = ()
+"""Path and label of further pages of a complete backup."""
+
+
+def _one(visit: Visit) -> Response:
+    installation = visit.installation
+    backup = get_backup(installation, visit.number())
+    view = view_of(installation, backup)
+    names = dict(installation.catalogue.profiles.names())
+    warnings = installation.catalogue.backups.warnings(backup.id)
+    tasks = list_tasks(installation, 0, _TASKS, backup_id=backup.id)
+    return visit.page(
+        "backups/one.html",
+        backup=backup,
+        profile=names.get(backup.profile_id),
+        view=view,
+        live=of_backup(view),
+        state=STATES[backup.meta],
+        more_of_backup=OTHER_PAGES if backup.status == "complete" else (),
+        proof=proof_of(backup),
+        proven_at=moment_of(backup.proof.get("at")),
+        verifications=verifications(backup),
+        drill=backup.proof.get("drill"),
+        drilled_at=moment_of(backup.proof.get("drill", {}).get("at")),
+        counts=installation.catalogue.counts.get(backup.id),
+        warnings=[text for _number, text in warnings[:_WARNINGS]],
+        more_warnings=max(0, len(warnings) - _WARNINGS),
+        seconds=_seconds(backup),
+        tasks=tasks,
+        running=[
+            of_task(task, task_progress(installation, task.id)) | {"title": task.title}
+            for task in tasks
+            if task.state == "running"
+        ],
+        **_places(visit, backup),
+    )
+
+
+def _places(visit: Visit, backup: Backup) -> dict[str, Any]:
+    """Return where the backup's parts and copies lie, and where it could be sent."""
+    installation = visit.installation
+    local = backup_files(installation, backup)
+    stored = [] if local else stored_files(installation, backup)
+    hashes = {part["name"]: part["blake3"] for part in backup.proof.get("parts", ())}
+    copies = installation.catalogue.copies.of(backup.id)
+    at = {copy.destination for copy in copies if copy.state == "stored"}
+    names = [one.name for one in installation.catalogue.destinations.all()]
+    return {
+        "parts": [(one.part, one.name, one.size, hashes.get(one.name, "")) for one in local or stored],
+        "parts_at": stored[0].destination.name if stored else "",
+        "is_here": bool(local),
+        "copies": [(copy, copy_state(copy), sum(part.size for part in copy.parts)) for copy in copies],
+        "stored_at": sorted(at),
+        "send_to": [name for name in names if name not in at] if local else [],
+    }
+
+
+def _seconds(backup: Backup) -> list[tuple[str, float, int]]:
+    """Return for each domain its name for a person, the seconds spent at it, and its share in percent."""
+    kept = backup.proof.get("seconds", {})
+    total = sum(kept.values()) or 1
+    return [(DOMAINS.get(domain, domain), spent, round(100 * spent / total)) for domain, spent in kept.items()]
+
+
+ROUTES = (PageRoute("GET", "/backups/{number:int}", Role.VIEWER, _one),)
