@@ -18,6 +18,7 @@ from backstay.web.security import FORGERY_FIELD
 
 NAVIGATION = (
     ("/", "Overview", "viewer"),
+    ("/backups", "Backups", "viewer"),
     ("/profiles", "Profiles", "viewer"),
     ("/schedules", "Schedules", "viewer"),
     ("/storage", "Storage", "viewer"),
@@ -25,7 +26,6 @@ NAVIGATION = (
     ("/restores", "Restores", "viewer"),
     ("/settings", "Settings", "administrator"),
 )
-NAVIGATION = (("/", "Overview", "viewer"), ("/backups", "Backups", "viewer"))
 """Path, label and least role of each entry of the navigation, in order."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")

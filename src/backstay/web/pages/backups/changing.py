@@ -1,4 +1,4 @@
-"""What can be done with a backup that was taken: described, protected, proven, copied, deleted."""
+"""What can be done with a backup that was taken: described, protected, verified, copied, deleted."""
 
 from __future__ import annotations
 
@@ -35,12 +35,6 @@ def _verify(visit: Visit) -> Response:
     place = visit.field("storage")
     where = f" at {place}" if place else ""
     return _begun(visit, "verify", f"Verify backup {visit.number()}{where}", {"storage": place, **_password(visit)})
-
-
-def _drill(visit: Visit) -> Response:
-    place = visit.field("storage")
-    where = f" from {place}" if place else ""
-    return _begun(visit, "drill", f"Drill backup {visit.number()}{where}", {"storage": place, **_password(visit)})
 
 
 def _copy(visit: Visit) -> Response:
@@ -97,7 +91,6 @@ ROUTES = (
     PageRoute("POST", "/backups/{number:int}/describe", Role.OPERATOR, _describe),
     PageRoute("POST", "/backups/{number:int}/freeze", Role.OPERATOR, _freeze),
     PageRoute("POST", "/backups/{number:int}/verify", Role.OPERATOR, _verify),
-    PageRoute("POST", "/backups/{number:int}/drill", Role.OPERATOR, _drill),
     PageRoute("POST", "/backups/{number:int}/copy", Role.OPERATOR, _copy),
     PageRoute("GET", "/backups/{number:int}/delete", Role.ADMINISTRATOR, _ask_deletion),
     PageRoute("POST", "/backups/{number:int}/delete", Role.ADMINISTRATOR, _delete, confirmed=True),

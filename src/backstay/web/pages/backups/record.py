@@ -19,8 +19,12 @@ from backstay.web.visit import Visit
 
 _WARNINGS: Final = 100
 _TASKS: Final = 5
-OTHER_PAGES: Final[tuple[tuple[str, str], ...]] = ()
-"""Path and label of further pages of a complete backup."""
+OTHER_PAGES: Final = (
+    ("files", "Files", Role.VIEWER),
+    ("tables", "Tables", Role.VIEWER),
+    ("restore", "Restore", Role.ADMINISTRATOR),
+)
+"""Path, label and least role of further pages of a complete backup."""
 
 
 def _one(visit: Visit) -> Response:
