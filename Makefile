@@ -16,7 +16,7 @@ ARGS =
 FILE =
 export SITE KEEP
 
-.PHONY: help demo test test-slow fuzz mutants bench format lint types docs clean
+.PHONY: help demo test test-slow fuzz mutants bench format lint types docs screenshots clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ types: $(INSTALLED_DEV) ## the strict type check
 
 docs: $(INSTALLED_DEV) ## write the pages of docs/reference that are made from the code
 	@for script in scripts/make_*_reference.py; do $(BIN)/python "$$script" || exit 1; done
+
+screenshots: $(INSTALLED_DEV) ## make the pictures of docs/images: real backups, a real server, Chromium
+	@$(BIN)/python scripts/make_screenshots.py
 
 clean: ## remove the virtual environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
