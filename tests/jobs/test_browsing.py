@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import shutil
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from backstay.archives import open_archive
+from backstay.catalogue import DestinationOptions, NamedDestination
 from backstay.engine import main_file
 from backstay.errors import ArchiveLimitError, NotFoundError, WrongPasswordError
 from backstay.jobs import archive_index_making, browsing
@@ -18,7 +20,11 @@ from backstay.jobs.archive_index import ArchiveIndex
 from backstay.jobs.browsing import globs_of, look_inside, remembered_index
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.records import get_backup
+from backstay.jobs.storage import copy_backup
+from backstay.jobs.stored_backups import StoredParts
+from backstay.steps import finished
 from support.backups import make_files, take
+from support.s3 import S3Server
 
 WORD = "a-word-for-the-archive"
 JPS = {"engine.archiver.jps.key": WORD, "akeeba.advanced.archiver_engine": "jps"}
@@ -204,3 +210,31 @@ def test_chosen_paths_are_patterns_for_themselves(installation: Installation, tm
         archive.extract(target, only=globs_of(["a[1]", "b*", "plain"]))
     found = sorted(str(one.relative_to(target)) for one in target.rglob("f"))
     assert found == ["a[1]/f", "b*/f", "plain/f"]
+
+
+def test_of_a_copy_at_a_storage_only_what_is_shown_is_read(
+    installation: Installation, tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_files(tmp_path / "site", 20)
+    (root / "large.bin").write_bytes(os.urandom(24 << 20))
+    (root / "small.txt").write_bytes(b"small")
+    backup, place = take(installation, root), s3_server.place()
+    wanted = NamedDestination(0, "away", place.url, place.secrets, datetime.now(UTC), DestinationOptions())
+    installation.catalogue.destinations.create(wanted)
+    finished(copy_backup(installation, backup.id, "away"), lambda _: None)
+    read: list[int] = []
+    real = StoredParts.read
+
+    def counted(self: StoredParts, part: int, offset: int, size: int) -> bytes:
+        read.append(size)
+        return real(self, part, offset, size)
+
+    monkeypatch.setattr(StoredParts, "read", counted)
+    with look_inside(installation, backup.id, storage="away") as inside:
+        assert inside.index.find("large.bin").size == 24 << 20
+        assert b"".join(inside.read(inside.index.find("small.txt"))) == b"small"
+    assert sum(read) < 4 << 20
+    read.clear()
+    with look_inside(installation, backup.id, storage="away") as inside:
+        assert inside.index.folder("").total > 20
+    assert read == []

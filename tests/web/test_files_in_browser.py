@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
+import os
 import struct
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -34,6 +37,8 @@ def looked_into(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer
     (site / "images" / "2026").mkdir(parents=True)
     (site / "images" / "blue.png").write_bytes(_picture())
     (site / "images" / "2026" / "notes.txt").write_text("\n".join(f"line {n} " + "x" * 200 for n in range(50)))
+    (site / "large").mkdir()
+    (site / "large" / "noise.bin").write_bytes(os.urandom(24 << 20))
     (site / "index.php").write_text("<?php\necho 'hello';\n")
     with open_installation(folder / "home") as installation:
         take(installation, site)
@@ -85,3 +90,45 @@ def test_pages_are_accessible(browser: Browser, looked_into: PageServer, size: d
         ):
             page.goto(f"/backups/1/{path}")
             assert faults(page) == [], path
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_files_are_chosen_in_several_folders_and_brought_to_the_plan(
+    browser: Browser, looked_into: PageServer, scripts: bool
+) -> None:
+    with open_page(browser, looked_into, Role.ADMINISTRATOR, scripts=scripts) as page:
+        page.goto("/backups/1/files/choose")
+        page.get_by_role("button", name="Go on with what is chosen").click()
+        assert "Choose a file or folder first." in page.inner_text("main")
+        page.get_by_label("index.php").check()
+        page.get_by_role("button", name="Open images").click()
+        page.get_by_label("2026/").check()
+        page.get_by_role("button", name="Open 2026").click()
+        assert page.get_by_label("notes.txt").is_disabled()
+        assert page.get_by_label("index.php").is_checked()
+        if scripts:
+            assert faults(page) == []
+        page.get_by_role("button", name="All files").click()
+        assert page.get_by_label("index.php").is_checked()
+        page.get_by_role("button", name="Go on with what is chosen").click()
+        page.wait_for_url("**/backups/1/restore?*")
+        chosen = page.locator("input[name=picked]:checked").evaluate_all("all => all.map(one => one.value)")
+        assert sorted(chosen) == ["images/2026", "index.php"]
+
+
+def test_a_download_that_nobody_waits_for_ends(browser: Browser, looked_into: PageServer) -> None:
+    with open_page(browser, looked_into, Role.OPERATOR) as page:
+        cookie = "; ".join(f"{one['name']}={one['value']}" for one in page.context.cookies())
+        for kind in ("package?path=large", "download?path=large/noise.bin") * 5:
+            connection = http.client.HTTPConnection(looked_into.url.removeprefix("http://"))
+            connection.request("GET", f"/backups/1/files/{kind}", headers={"Cookie": cookie})
+            answer = connection.getresponse()
+            if answer.status == 200:
+                assert answer.read(1000)
+            connection.close()
+        deadline = time.monotonic() + 60
+        # As many as there is room for at once have ended, since others find room.
+        for _ in range(8):
+            while (answer := page.request.get("/backups/1/files/download?path=index.php")).status != 200:
+                assert time.monotonic() < deadline, "downloads that were given up still go on"
+                page.wait_for_timeout(100)

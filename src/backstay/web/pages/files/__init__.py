@@ -1,6 +1,6 @@
 """Looking inside the archive of a backup: its tree, one file of it, downloads, its tables."""
 
-from backstay.web.pages.files import downloads, listing, one_file, opening, tables
+from backstay.web.pages.files import choosing, downloads, listing, one_file, opening, tables
 from backstay.web.routes import PageRoute
 
 ROUTES: tuple[PageRoute, ...] = (
@@ -8,5 +8,6 @@ ROUTES: tuple[PageRoute, ...] = (
     *one_file.ROUTES,
     *downloads.ROUTES,
     *tables.ROUTES,
+    *choosing.ROUTES,
     *opening.ROUTES,
 )
