@@ -122,13 +122,13 @@ def test_a_download_that_nobody_waits_for_ends(browser: Browser, looked_into: Pa
         for kind in ("package?path=large", "download?path=large/noise.bin") * 5:
             connection = http.client.HTTPConnection(looked_into.url.removeprefix("http://"))
             connection.request("GET", f"/backups/1/files/{kind}", headers={"Cookie": cookie})
-            answer = connection.getresponse()
-            if answer.status == 200:
-                assert answer.read(1000)
+            given = connection.getresponse()
+            if given.status == 200:
+                assert given.read(1000)
             connection.close()
         deadline = time.monotonic() + 60
         # As many as there is room for at once have ended, since others find room.
         for _ in range(8):
-            while (answer := page.request.get("/backups/1/files/download?path=index.php")).status != 200:
+            while page.request.get("/backups/1/files/download?path=index.php").status != 200:
                 assert time.monotonic() < deadline, "downloads that were given up still go on"
                 page.wait_for_timeout(100)
