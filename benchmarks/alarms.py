@@ -60,7 +60,10 @@ def fill(installation: Installation, profiles: int, records: int) -> None:
         connection.executemany(
             "INSERT INTO counts VALUES (?, ?, 'full', 1000, 5000000, 20, 10000, '', 0, '[]', ?, '{}')", counts
         )
-        connection.execute("INSERT INTO destinations VALUES (1, 'nas', 'folder:/nowhere', x'', '2026-01-01', '{}')")
+        connection.execute(
+            "INSERT INTO destinations VALUES (1, 'nas', 'folder:///nowhere', ?, '2026-01-01', '{}')",
+            (installation.catalogue.vault.encrypt("{}"),),
+        )
         connection.execute(
             "INSERT INTO copies (backup_id, destination_id, folder, state, created, sent_at, proven_at, proven_how, "
             "error) SELECT id, 1, x'', 'stored', backupend, backupend, backupend, '', '' FROM backups"

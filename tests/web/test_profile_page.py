@@ -37,6 +37,7 @@ def test_a_profile_says_what_it_needs_next(visitor: Visitor) -> None:
     text = visitor.get(page).text
     assert "Take its first backup." in text
     assert "Add a schedule" in text
+    assert "/backups/new" not in text
     take(installation, number)
     add_schedule(installation, number, at="0 3 * * *", now=datetime.now(UTC), time_zone="UTC")
     text = visitor.get(page).text
