@@ -248,13 +248,14 @@ class SessionTable:
             self.update(found.id, last_seen=now)
         return found
 
-    def living(self, session_ids: Collection[int], now: datetime) -> set[int]:
-        """Return those of these sessions that are neither revoked nor expired, of users who are not disabled.
+    def living(self, session_ids: Collection[int], now: datetime, idle: timedelta) -> set[int]:
+        """Return those of these sessions that are neither revoked nor expired nor unused for long, of users not disabled.
 
         That a session is asked for so is no use of it.
         """
         query = select(sessions.c.id).join(users, users.c.id == sessions.c.user_id)
         query = query.where(sessions.c.id.in_(session_ids), sessions.c.expires > now, users.c.disabled.is_(False))
+        query = query.where(sessions.c.last_seen > now - idle)
         with self._engine.connect() as connection:
             return set(connection.execute(query).scalars())
 

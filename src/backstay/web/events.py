@@ -26,6 +26,7 @@ from backstay.jobs import report
 from backstay.jobs.current import current_overview
 from backstay.jobs.installation import Installation
 from backstay.jobs.tasks import find_task, list_tasks, task_progress
+from backstay.jobs.users import session_idle
 from backstay.jobs.watching import view_backup, view_of
 from backstay.web.progress import Pace, of_backup, of_task
 
@@ -111,7 +112,7 @@ class Streams:
                     stream.end()
 
     def _living(self, asked: set[int]) -> set[int]:
-        return self._installation.catalogue.sessions.living(asked, datetime.now(UTC))
+        return self._installation.catalogue.sessions.living(asked, datetime.now(UTC), session_idle(self._installation))
 
 
 class _Watcher:
