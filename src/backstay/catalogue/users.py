@@ -249,7 +249,7 @@ class SessionTable:
         return found
 
     def living(self, session_ids: Collection[int], now: datetime, idle: timedelta) -> set[int]:
-        """Return those of these sessions that are good: neither revoked, expired nor unused for long, their users enabled.
+        """Return those of these sessions that are good, and whose users are not disabled.
 
         That a session is asked for so is no use of it.
         """
