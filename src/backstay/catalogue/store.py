@@ -6,36 +6,16 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DatabaseError as SqlError
 
 from backstay.catalogue import sqlite
-from backstay.catalogue.activity import ActivityTable
-from backstay.catalogue.alarms import AlarmTable
-from backstay.catalogue.copies import CopyTable
-from backstay.catalogue.counts import CountTable
-from backstay.catalogue.destinations import DestinationTable
 from backstay.catalogue.facts import CatalogueFacts, read_facts
-from backstay.catalogue.figures import FigureTable
 from backstay.catalogue.home import Home
-from backstay.catalogue.jobs import JobTable
-from backstay.catalogue.journal import JournalTable
 from backstay.catalogue.location import catalogue_url, home_word, machine_name
-from backstay.catalogue.machines import MachineTable, WorkerTable
-from backstay.catalogue.newest import NewestBackups
-from backstay.catalogue.observations import ObservationTable
-from backstay.catalogue.overview import OverviewTable
-from backstay.catalogue.passkeys import PasskeyTable
-from backstay.catalogue.profiles import ProfileTable
-from backstay.catalogue.recipients import DeliveryTable, RecipientTable
-from backstay.catalogue.records import BackupTable
-from backstay.catalogue.repositories import RepositoryTable
-from backstay.catalogue.schedules import RunTable, ScheduleTable
-from backstay.catalogue.tasks import TaskTable
-from backstay.catalogue.tokens import TokenTable
-from backstay.catalogue.users import SessionTable, UserTable
+from backstay.catalogue.tables import Tables
 from backstay.catalogue.vault import Vault
 from backstay.errors import ConfigurationError, UsageError
 
@@ -43,10 +23,9 @@ REVISION = "0006"
 PATIENT_SECONDS = 3600.0
 """For so long work that nobody watches waits for a database that is away."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_Table = TypeVar("_Table")
 
 
-class Catalogue:
+class Catalogue(Tables):
     """The tables of one home, or of several that share a database; safe to use from several threads and processes.
 
     Attributes:
@@ -64,37 +43,8 @@ class Catalogue:
         patience: float = 0.0,
         given_up: Callable[[], bool] | None = None,
     ) -> None:
-        self._engine = engine
-        self.vault = vault
+        super().__init__(engine, vault, machine, patience, given_up)
         self.place = place
-        self.machine = machine
-        self._patience = patience
-        self._given_up = given_up
-        self.backups = self._opened(BackupTable(engine, machine))
-        self.profiles = self._opened(ProfileTable(engine, vault, machine))
-        self.jobs = self._opened(JobTable(engine, vault))
-        self.tokens = self._opened(TokenTable(engine))
-        self.destinations = self._opened(DestinationTable(engine, vault))
-        self.repositories = self._opened(RepositoryTable(engine, vault))
-        self.copies = self._opened(CopyTable(engine))
-        self.schedules = self._opened(ScheduleTable(engine))
-        self.runs = self._opened(RunTable(engine))
-        self.recipients = self._opened(RecipientTable(engine, vault))
-        self.deliveries = self._opened(DeliveryTable(engine))
-        self.figures = self._opened(FigureTable(engine, machine))
-        self.activity = self._opened(ActivityTable(engine))
-        self.counts = self._opened(CountTable(engine))
-        self.newest = self._opened(NewestBackups(engine))
-        self.observations = self._opened(ObservationTable(engine, machine))
-        self.alarms = self._opened(AlarmTable(engine))
-        self.overview = self._opened(OverviewTable(engine))
-        self.users = self._opened(UserTable(engine, vault))
-        self.sessions = self._opened(SessionTable(engine))
-        self.passkeys = self._opened(PasskeyTable(engine))
-        self.journal = self._opened(JournalTable(engine))
-        self.tasks = self._opened(TaskTable(engine, vault, machine))
-        self.machines = self._opened(MachineTable(engine))
-        self.workers = self._opened(WorkerTable(engine))
 
     def patient(self, seconds: float, given_up: Callable[[], bool] | None = None) -> Catalogue:
         """Return this catalogue for work that waits for a database that is away; it shares the connections.
@@ -128,11 +78,6 @@ class Catalogue:
         """Return where it is and how large."""
         return read_facts(self._engine, self.place, self.machine, REVISION)
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether several machines may work with it."""
-        return self._engine.dialect.name == "postgresql"
-
     @contextlib.contextmanager
     def exclusive(self, name: str) -> Iterator[None]:
         """Hold a lock that all machines know for some seconds; a home with a catalogue of its own locks a file."""
@@ -145,7 +90,8 @@ class Catalogue:
 
     def close(self) -> None:
         """Close all connections."""
-        self.overview.close()
+        if "overview" in vars(self):
+            self.overview.close()
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -155,13 +101,6 @@ class Catalogue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _opened(self, table: _Table) -> _Table:
-        if not self.is_shared:
-            return table
-        from backstay.catalogue.retrying import persistent
-
-        return persistent(table, self._patience, self._given_up)
 
 
 def open_catalogue(home: Home, *, patience: float = 0.0) -> Catalogue:
