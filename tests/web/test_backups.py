@@ -178,6 +178,7 @@ def test_a_backup_is_begun_stopped_and_goes_on(visitor: Visitor, tmp_path: Path)
         time.sleep(0.05)
     if state == "stopped":
         assert "Go on" in visitor.get(f"/backups/{backup.id}").text
+        assert ">stopped</span>" in visitor.get("/backups").text
         visitor.post(f"/backups/{backup.id}/resume", form_at="/backups")
     while (current := get_backup(installation, backup.id)).status == "run":
         assert time.monotonic() < deadline

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from backstay.catalogue import BackupSearch, FoundState
 from backstay.jobs.records import list_backups
 from backstay.jobs.users import Role
+from backstay.jobs.watching import view_of
 from backstay.web.pages.backups.shown import STATES, proof_of
 from backstay.web.routes import PageRoute
 from backstay.web.visit import Visit
@@ -34,6 +35,7 @@ def _list(visit: Visit) -> Response:
     page = visit.page_number()
     found = list_backups(visit.installation, (page - 1) * _PER_PAGE, _PER_PAGE + 1, _search(query))
     shown = found[:_PER_PAGE]
+    running = [one.backup for one in shown if one.backup.status == "run"]
     return visit.page(
         "backups/list.html",
         backups=shown,
@@ -45,8 +47,10 @@ def _list(visit: Visit) -> Response:
         storages=[one.name for one in catalogue.destinations.all()],
         states=_STATE_WORDS,
         copies=catalogue.copies.of_many(one.backup.id for one in shown),
-        running=[one.backup.id for one in shown if one.backup.status == "run"],
+        running=[one.id for one in running],
         state_of=STATES,
+        # One that has no process waits, or was stopped.
+        unfinished={one.id: view_of(visit.installation, one).state for one in running},
         proof_of=proof_of,
     )
 
