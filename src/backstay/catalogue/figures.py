@@ -60,6 +60,21 @@ class DestinationFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingFigures:
+    """What is under way by itself.
+
+    Attributes:
+        runs: state, ``waiting`` or ``running`` → runs of schedules.
+        oldest_run: when the oldest run that waits was due; None: none waits.
+        deliveries: messages that are to be sent, or tried again.
+    """
+
+    runs: Mapping[str, int]
+    oldest_run: datetime | None
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """Everything at one moment.
 
@@ -109,30 +124,44 @@ class FigureTable:
         with self._engine.connect() as connection:
             return _destinations(connection)
 
+    def waiting(self) -> WaitingFigures:
+        """Return what of the schedules and of the notifications is under way."""
+        with self._engine.connect() as connection:
+            return _waiting(connection)
+
     def read(self) -> Figures:
         """Return the figures, all of the same moment."""
         with self._engine.connect() as connection:
             statuses = connection.execute(select(backups.c.status, func.count()).group_by(backups.c.status))
             unfinished = select(backups.c.id).where(backups.c.status == "run", backups.c.machine == self._machine)
             unfinished = unfinished.order_by(backups.c.id)
-            states = (runs.c.state, func.count(), func.min(runs.c.due))
-            unended = connection.execute(
-                select(*states).where(runs.c.state.in_(("waiting", "running"))).group_by(runs.c.state)
-            ).all()
+            waiting = _waiting(connection)
             return Figures(
                 profiles=_profiles(connection),
                 backups={row[0]: row[1] for row in statuses},
                 unfinished=connection.execute(unfinished).scalars().all(),
                 destinations=_destinations(connection),
                 schedules=_schedules(connection),
-                runs={row[0]: row[1] for row in unended},
-                oldest_run=next((row[2] for row in unended if row[0] == "waiting"), None),
+                runs=waiting.runs,
+                oldest_run=waiting.oldest_run,
                 alarms=_alarms(connection, acknowledged=False),
                 acknowledged_alarms=_alarms(connection, acknowledged=True),
-                deliveries=connection.execute(
-                    select(func.count()).where(deliveries.c.next_attempt.is_not(None), deliveries.c.delivered.is_(None))
-                ).scalar_one(),
+                deliveries=waiting.deliveries,
             )
+
+
+def _waiting(connection: Connection) -> WaitingFigures:
+    states = (runs.c.state, func.count(), func.min(runs.c.due))
+    unended = connection.execute(
+        select(*states).where(runs.c.state.in_(("waiting", "running"))).group_by(runs.c.state)
+    ).all()
+    return WaitingFigures(
+        runs={row[0]: row[1] for row in unended},
+        oldest_run=next((row[2] for row in unended if row[0] == "waiting"), None),
+        deliveries=connection.execute(
+            select(func.count()).where(deliveries.c.next_attempt.is_not(None), deliveries.c.delivered.is_(None))
+        ).scalar_one(),
+    )
 
 
 def _profiles(connection: Connection) -> list[ProfileFigures]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, Row, delete, insert, select, update
+from sqlalchemy import Engine, Row, delete, func, insert, select, update
 
 from backstay.catalogue.alarms import close_of_profile
 from backstay.catalogue.schema import profiles
@@ -78,6 +78,11 @@ class ProfileTable:
             query = query.where(profiles.c.id.in_(numbers))
         with self._engine.connect() as connection:
             return [(row.id, row.description) for row in connection.execute(query)]
+
+    def count(self) -> int:
+        """Return how many profiles there are."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(profiles)).scalar_one()
 
     def names_of(self, numbers: Iterable[int]) -> dict[int, str]:
         """Return the descriptions of some profiles by number, those that exist."""

@@ -30,11 +30,11 @@ _STATE_WORDS: Final = {
 
 def _list(visit: Visit) -> Response:
     catalogue = visit.installation.catalogue
-    names = dict(catalogue.profiles.names())
     query = {name: visit.asked(name).strip()[:_LONGEST_SEARCH] for name in ("search", "profile", "state", "storage")}
     page = visit.page_number()
     found = list_backups(visit.installation, (page - 1) * _PER_PAGE, _PER_PAGE + 1, _search(query))
     shown = found[:_PER_PAGE]
+    names = catalogue.profiles.names_of({one.backup.profile_id for one in shown})
     running = [one.backup for one in shown if one.backup.status == "run"]
     return visit.page(
         "backups/list.html",
@@ -43,7 +43,7 @@ def _list(visit: Visit) -> Response:
         number=page,
         query=query,
         names=names,
-        choices=list(names.items()) if len(names) <= _CHOICES else [],
+        choices=catalogue.profiles.names() if catalogue.profiles.count() <= _CHOICES else [],
         storages=[one.name for one in catalogue.destinations.all()],
         states=_STATE_WORDS,
         copies=catalogue.copies.of_many(one.backup.id for one in shown),

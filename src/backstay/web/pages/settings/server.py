@@ -34,7 +34,7 @@ def _page(visit: Visit, status: int = 200, *, problem: str = "") -> Response:
             disks.append((label, str(place), shutil.disk_usage(place)))
         except OSError:
             disks.append((label, str(place), None))
-    figures = installation.catalogue.figures.read()
+    figures = installation.catalogue.figures.waiting()
     return visit.page(
         "settings/server.html", status,
         problem=problem, tokens=installation.catalogue.tokens.all(), scopes=list(Scope), now=datetime.now(UTC),
