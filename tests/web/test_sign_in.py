@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Browser
+from starlette.testclient import TestClient
 
+from backstay.jobs.installation import Installation
 from backstay.jobs.users import Role, invite
+from backstay.server.application import create_application
+from backstay.web import create_pages
 from backstay.web.pages import ROUTES
 from backstay.web.security import FORGERY_FIELD, SESSION_COOKIE
 from web.browser import TELEPHONE, PageServer, faults, open_page
@@ -83,3 +87,16 @@ def test_signing_in_and_out_in_a_browser(browser: Browser, served: PageServer, *
         page.get_by_text("You are signed out.").wait_for()
         page.goto("/")
         assert "/sign-in" in page.url
+
+
+def test_the_word_of_a_one_time_link_is_not_in_the_log(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    word = invite(installation, None)
+    with (
+        caplog.at_level("INFO", logger="backstay.server.access_log"),
+        TestClient(create_application(installation, create_pages(installation))) as client,
+    ):
+        assert client.get(f"/welcome/{word}").status_code == 200
+    assert "GET /welcome/%7Bword%7D: 200" in caplog.text
+    assert word not in caplog.text

@@ -10,6 +10,9 @@ from enum import StrEnum
 
 _TEXT = "%(asctime)s %(levelname)s %(message)s"
 
+LOGGED_PATH = "backstay.logged_path"
+"""Key of a request's ASGI scope: what is logged in place of its path, where that holds a secret."""
+
 
 class LogFormat(StrEnum):
     """How a line of the log looks: for a person, or as a JSON object."""

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backstay.jobs.process_log import LOGGED_PATH
 from backstay.server.request_counts import RequestCounts
 
 
@@ -95,7 +96,7 @@ class AccessLog:
 def _tell(scope: Scope, call: CallNote | None, status: int, milliseconds: float) -> None:
     client = scope.get("client")
     address, verb = client[0] if client else "-", scope["method"]
-    path = quote(scope["path"], safe="/", errors="replace")[:_LONGEST_PATH]
+    path = quote(scope.get(LOGGED_PATH) or scope["path"], safe="/", errors="replace")[:_LONGEST_PATH]
     shown, fields = "", {"address": address, "verb": verb, "path": path, "http_status": status}
     if call is not None:
         shown = f" ({call.method} by {call.caller}, version {call.version}: {call.status:d})"

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backstay.errors import BackstayError, ConfigurationError, NotFoundError, UsageError
 from backstay.jobs.installation import Installation
+from backstay.jobs.process_log import LOGGED_PATH
 from backstay.jobs.users import Role, session_idle
 from backstay.web.confirmation import confirm
 from backstay.web.events import Streams
@@ -113,6 +114,8 @@ class Pages:
 
     def _endpoint(self, route: PageRoute) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
+            if "word" in request.path_params:
+                request.scope[LOGGED_PATH] = route.path
             form = await request.form(max_fields=MOST_FIELDS) if route.verb == "POST" else FormData()
             try:
                 # Who signs in takes no thread from those who have.
