@@ -73,7 +73,7 @@ _FOUND_OUT = """() => ({
   html: document.documentElement.outerHTML,
 })"""
 _NOT_OPENED = ("/static/", "/events", "/welcome/")
-_DOWNLOADS = ("/download", "/package", "/picture", "/part")
+_DOWNLOADS = ("/download", "/package", "/picture", "/parts/{part:int}")
 
 
 def _fill(home: Path, folder: Path) -> None:

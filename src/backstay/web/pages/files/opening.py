@@ -64,7 +64,7 @@ class BeingMadeError(Exception):
 _lock = threading.Lock()
 _one_at_a_time = threading.Lock()
 _makings: dict[tuple[str, int, str], _Making] = {}
-_typed: OrderedDict[tuple[int, int], _Typed] = OrderedDict()
+_typed: OrderedDict[tuple[str, int, int], _Typed] = OrderedDict()
 _throttle = Throttle(time.monotonic)
 
 
@@ -153,12 +153,13 @@ def _remembered(visit: Visit, number: int) -> _Typed | None:
         return None
     now = time.monotonic()
     with _lock:
-        for key in [key for key, one in _typed.items() if one.until < now]:
-            del _typed[key]
-        found = _typed.get((visit.session.id, number))
+        for old in [old for old, one in _typed.items() if one.until < now]:
+            del _typed[old]
+        key = (str(visit.installation.home.path), visit.session.id, number)
+        found = _typed.get(key)
         if found is not None:
             found.until = now + _REMEMBERED_SECONDS
-            _typed.move_to_end((visit.session.id, number))
+            _typed.move_to_end(key)
         return found
 
 
@@ -211,7 +212,9 @@ def _unlock(visit: Visit) -> Response:
     _throttle.forget(visit.address)
     if visit.session is not None:
         with _lock:
-            _typed[visit.session.id, number] = _Typed(password, time.monotonic() + _REMEMBERED_SECONDS)
+            _typed[str(visit.installation.home.path), visit.session.id, number] = _Typed(
+                password, time.monotonic() + _REMEMBERED_SECONDS
+            )
             while len(_typed) > _MOST_REMEMBERED:
                 _typed.popitem(last=False)
     return visit.redirect(visit.to(f"/backups/{number}/files", path=quoted(unquoted(path)), storage=storage))
