@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -71,11 +71,9 @@ class ProfileTable:
         with self._engine.connect() as connection:
             return [self._profile(row) for row in connection.execute(select(profiles).order_by(profiles.c.id))]
 
-    def names(self, numbers: Collection[int] | None = None) -> list[tuple[int, str]]:
-        """Return number and description of all profiles, or of some, by number, without reading the rest."""
+    def names(self) -> list[tuple[int, str]]:
+        """Return number and description of all profiles by number, without reading the rest."""
         query = select(profiles.c.id, profiles.c.description).order_by(profiles.c.id)
-        if numbers is not None:
-            query = query.where(profiles.c.id.in_(numbers))
         with self._engine.connect() as connection:
             return [(row.id, row.description) for row in connection.execute(query)]
 

@@ -46,7 +46,7 @@ def _list(visit: Visit) -> Response:
         "settings/schedules.html",
         schedules=[(one, next_run_of(one, now)) for one in shown],
         last=catalogue.runs.newest([one.id for one in shown]),
-        names=dict(catalogue.profiles.names({one.profile_id for one in shown} | ({number} if number else set()))),
+        names=catalogue.profiles.names_of({one.profile_id for one in shown} | ({number} if number else set())),
         profile=chosen, page=page, more=len(found) > _PAGE,
         works=anyone_lives(visit.installation),
     )  # fmt: skip
