@@ -258,7 +258,8 @@ def test_a_catalogue_of_the_version_before_is_brought_up_to_date(own_home: Home)
     with closing(sqlite3.connect(own_home.catalogue)) as connection:
         later = ("copy_parts", "copies", "destinations", "runs", "schedules", "alarms", "deliveries", "recipients")
         newest = ("repositories", "passkeys", "sessions", "invitations", "users", "journal", "tasks")
-        for table in ("machines", "workers", *newest, *later, "counts", "unproven", "observations"):
+        fleet = ("snapshots", "token_groups", "user_groups", "remote_runs", "sites", "groups")
+        for table in ("machines", "workers", *fleet, *newest, *later, "counts", "unproven", "observations"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE jobs DROP COLUMN paused")
         for table in ("profiles", "backups"):

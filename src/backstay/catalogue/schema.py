@@ -466,3 +466,98 @@ workers = Table(
     Column("heartbeat", UtcDateTime, nullable=False),
     sqlite_autoincrement=True,
 )
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("per_host", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("notes", ShownText, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("kind", String(10), nullable=False),
+    Column("profile_id", _Id, ForeignKey("profiles.id"), nullable=False, unique=True),
+    Column("group_id", _Id, ForeignKey("groups.id")),
+    Column("address", Text, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("notes", ShownText, nullable=False),
+    Column("connection", LargeBinary, nullable=False),
+    Column("found", JSON, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("not_before", UtcDateTime),
+    Column("heard", UtcDateTime),
+    Column("problem", ShownText, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Index("ix_sites_group_id", "group_id"),
+    sqlite_autoincrement=True,
+)
+
+remote_runs = Table(
+    "remote_runs",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("site_id", _Id, ForeignKey("sites.id", ondelete="CASCADE"), nullable=False),
+    Column("run_id", _Id),
+    Column("backup_id", _Id),
+    Column("state", String(10), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("begun", UtcDateTime),
+    Column("ended", UtcDateTime),
+    Column("host", String(255), nullable=False),
+    Column("holder", String(100), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("cancelled", Boolean, nullable=False),
+    Column("request", LargeBinary, nullable=False),
+    Column("checkpoint", JSON, nullable=False),
+    Column("progress", JSON, nullable=False),
+    Column("message", ShownText, nullable=False),
+    Index(
+        "uq_remote_runs_open",
+        "site_id",
+        unique=True,
+        sqlite_where=text("ended IS NULL"),
+        # Of PostgreSQL the migration knows: said here, it would load that dialect at each start.
+    ),
+    Index("ix_remote_runs_state", "state"),
+    Index("ix_remote_runs_run_id", "run_id"),
+    Index("ix_remote_runs_backup_id", "backup_id"),
+    sqlite_autoincrement=True,
+)
+
+user_groups = Table(
+    "user_groups",
+    metadata,
+    Column("user_id", _Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("group_id", _Id, ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+)
+
+token_groups = Table(
+    "token_groups",
+    metadata,
+    Column("token_id", _Id, ForeignKey("tokens.id", ondelete="CASCADE"), primary_key=True),
+    Column("group_id", _Id, ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("backup_id", _Id, ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("repository_id", _Id, ForeignKey("repositories.id"), nullable=False),
+    Column("snapshot", String(64), nullable=False),
+    Column("form", JSON, nullable=False),
+    Column("parts", JSON, nullable=False),
+    Column("added", BigInteger, nullable=False),
+    Index("ix_snapshots_repository_id", "repository_id", "snapshot"),
+)

@@ -16,6 +16,7 @@ for (const element of document.querySelectorAll("[data-live]")) {
 const left = new Set(subjects.keys());
 const said = new WeakMap();
 let source = null;
+let leaving = false;
 
 function setText(element, text) {
   if (element.textContent !== text) {
@@ -66,6 +67,11 @@ function isBeingWritten() {
 }
 
 function loadAnew(element) {
+  if (leaving) {
+    // A link was followed: loading this page anew would take that back. Where it was a download, the page stays.
+    setTimeout(() => loadAnew(element), AGAIN_MILLISECONDS);
+    return;
+  }
   if (!isBeingWritten()) {
     location.reload();
     return;
@@ -118,5 +124,9 @@ function open() {
 }
 
 open();
+addEventListener("beforeunload", () => {
+  leaving = true;
+  setTimeout(() => (leaving = false), AGAIN_MILLISECONDS / 2);
+});
 addEventListener("pagehide", () => source?.close());
 addEventListener("pageshow", (event) => event.persisted && open());

@@ -1,0 +1,1 @@
+"""Sites as an agency means them: local profiles and remote servers of the API, in groups; a run of a remote one."""
