@@ -143,20 +143,22 @@ class CopyTable:
                 raise NotFoundError(
                     f"There is no storage named {destination!r}: see them with 'backstay storage list'."
                 )
-            row = {
+            row: dict[str, Any] = {
                 "backup_id": backup_id,
-                "destination_id": number,
                 "folder": folder,
                 "state": state,
                 "created": created,
                 "locked_until": locked_until,
+                "sent_at": None,
+                "proven_at": None,
                 "proven_how": "",
                 "error": "",
                 **values,
             }
-            copy_id = connection.execute(insert(copies).values(row).returning(copies.c.id)).scalar_one()
+            adding = insert(copies).values({**row, "destination_id": number}).returning(copies.c.id)
+            copy_id = connection.execute(adding).scalar_one()
             _insert_parts(connection, copy_id, parts, 1)
-        return self._found(copies.c.id == copy_id)[0]
+        return Copy(id=copy_id, destination=destination, parts=tuple(parts), **row)
 
     def update(self, copy_id: int, **values: Any) -> None:
         """Change columns of a copy, on disk when the call returns."""

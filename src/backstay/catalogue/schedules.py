@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -158,7 +158,7 @@ class ScheduleTable:
         values = {name: value for name, value in asdict(schedule).items() if name != "id"}
         with self._writer.begin() as connection:
             number = connection.execute(insert(schedules).values(values).returning(schedules.c.id)).scalar_one()
-        return self.get(number)
+        return replace(schedule, id=number)
 
     def update(self, schedule_id: int, *, options: ProofOptions | None = None, **values: Any) -> Schedule:
         """Change columns of a schedule; return it as it is now.
