@@ -22,6 +22,8 @@ from backstay.catalogue import (
     NamedDestination,
     NamedRepository,
     Profile,
+    SnapshotPart,
+    SnapshotRow,
     open_catalogue,
 )
 from backstay.catalogue.location import catalogue_url
@@ -230,6 +232,33 @@ def test_a_repository_comes_back_as_it_was_stored_and_its_secret_is_encrypted(
     for forget in (catalogue.repositories.get, catalogue.repositories.delete):
         with pytest.raises(NotFoundError, match="'there'"):
             forget("there")
+
+
+def test_a_snapshot_is_kept_with_its_backup_and_goes_with_it_or_with_its_repository(catalogue: Catalogue) -> None:
+    for name in ("here", "there"):
+        catalogue.repositories.create(NamedRepository(0, name, "", "", "", NOW))
+    first, second, third = (catalogue.backups.create(profile_id=1, backupstart=NOW, type="full").id for _ in range(3))
+    for number in (first, second, third):
+        catalogue.backups.update(number, filesexist=True)
+    parts = (SnapshotPart("a\udce9.j01", 5 << 30), SnapshotPart("a\udce9.jpa", 7))
+    row = SnapshotRow(first, "here", "0123456789abcdef", {"format": "jpa", "part_size": 5 << 30}, parts, 3 << 30)
+    catalogue.snapshots.create(row)
+    catalogue.snapshots.create(replace(row, backup_id=second, snapshot="1" * 16))
+    catalogue.snapshots.create(replace(row, backup_id=second, snapshot="2" * 16, parts=(), form={}))
+    catalogue.snapshots.create(replace(row, backup_id=third, repository="there"))
+    assert catalogue.snapshots.of(first) == row
+    assert [found.snapshot for found in catalogue.snapshots.at("here")] == [row.snapshot, "2" * 16]
+    assert sorted(catalogue.snapshots.of_many([first, third, 99])) == [first, third]
+    assert catalogue.snapshots.of_many([]) == {}
+    with pytest.raises(NotFoundError, match="nowhere"):
+        catalogue.snapshots.create(replace(row, repository="nowhere"))
+    assert catalogue.snapshots.delete(first)
+    assert not catalogue.snapshots.delete(first)
+    catalogue.backups.delete(second)
+    catalogue.repositories.delete("there")
+    assert catalogue.snapshots.of_many([first, second, third]) == {}
+    exist = [(backup.id, backup.filesexist) for backup in catalogue.backups.newest(status="run")]
+    assert exist == [(third, False), (first, False)]
 
 
 def test_a_copy_is_kept_part_by_part_and_goes_with_its_record(catalogue: Catalogue) -> None:

@@ -15,6 +15,7 @@ from .recipients import Delivery, Recipient, RecipientOptions
 from .records import Backup, Status
 from .repositories import NamedRepository
 from .schedules import ProofOptions, Run, Schedule
+from .snapshots import SnapshotPart, SnapshotRow
 from .store import PATIENT_SECONDS, Catalogue, open_catalogue
 from .tasks import Task, TaskState
 from .tokens import Token
@@ -54,6 +55,8 @@ __all__ = [
     "RecipientOptions",
     "Run",
     "Schedule",
+    "SnapshotPart",
+    "SnapshotRow",
     "Status",
     "Task",
     "TaskState",

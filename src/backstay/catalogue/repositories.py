@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, insert, select
+from sqlalchemy import Engine, Row, delete, insert, select, update
 
-from backstay.catalogue.schema import destinations, repositories
+from backstay.catalogue.schema import backups, destinations, repositories, snapshots
 from backstay.catalogue.vault import Vault
 from backstay.errors import NotFoundError, UsageError
 
@@ -95,14 +95,19 @@ class RepositoryTable:
         return replace(repository, id=number)
 
     def delete(self, name: str) -> None:
-        """Forget a repository; what is in it stays.
+        """Forget a repository; what is in it stays, and backups whose snapshots lie in it have no files any more.
 
         Raises:
             NotFoundError: there is none of that name.
         """
         with self._writer.begin() as connection:
-            if connection.execute(delete(repositories).where(repositories.c.name == name)).rowcount == 0:
+            number = connection.execute(select(repositories.c.id).where(repositories.c.name == name)).scalar()
+            if number is None:
                 raise NotFoundError(f"There is no repository named {name!r}: see them with 'backstay repository list'.")
+            in_it = select(snapshots.c.backup_id).where(snapshots.c.repository_id == number)
+            connection.execute(update(backups).where(backups.c.id.in_(in_it)).values(filesexist=False))
+            connection.execute(delete(snapshots).where(snapshots.c.repository_id == number))
+            connection.execute(delete(repositories).where(repositories.c.id == number))
 
     def _repository(self, row: Row[Any]) -> NamedRepository:
         return NamedRepository(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from backstay.catalogue.records import BackupTable
     from backstay.catalogue.repositories import RepositoryTable
     from backstay.catalogue.schedules import RunTable, ScheduleTable
+    from backstay.catalogue.snapshots import SnapshotTable
     from backstay.catalogue.tasks import TaskTable
     from backstay.catalogue.tokens import TokenTable
     from backstay.catalogue.users import SessionTable, UserTable
@@ -107,6 +108,13 @@ class Tables:
         from backstay.catalogue.repositories import RepositoryTable
 
         return self._opened(RepositoryTable(self._engine, self.vault))
+
+    @cached_property
+    def snapshots(self) -> SnapshotTable:
+        """Which backups are snapshots of repositories."""
+        from backstay.catalogue.snapshots import SnapshotTable
+
+        return self._opened(SnapshotTable(self._engine))
 
     @cached_property
     def copies(self) -> CopyTable:
