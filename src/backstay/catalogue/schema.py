@@ -531,7 +531,7 @@ remote_runs = Table(
         # Of PostgreSQL the migration knows: said here, it would load that dialect at each start.
     ),
     Index("ix_remote_runs_state", "state"),
-    Index("ix_remote_runs_run_id", "run_id"),
+    Index("uq_remote_runs_run_id", "run_id", unique=True),
     Index("ix_remote_runs_backup_id", "backup_id"),
     sqlite_autoincrement=True,
 )

@@ -109,5 +109,7 @@ def _make_runs() -> None:
         sqlite_where=sa.text("ended IS NULL"),
         postgresql_where=sa.text("ended IS NULL"),
     )
-    for column in ("state", "run_id", "backup_id"):
+    # One due moment has one run: whoever looks a second time, when the first has ended already, makes none.
+    op.create_index("uq_remote_runs_run_id", "remote_runs", ["run_id"], unique=True)
+    for column in ("state", "backup_id"):
         op.create_index(f"ix_remote_runs_{column}", "remote_runs", [column])
