@@ -5,6 +5,7 @@ from .backup_search import BackupSearch, FoundState
 from .copies import Copy, CopyPart, CopyState
 from .counts import Counts, Earlier, Emptied, Usual
 from .destinations import DestinationOptions, NamedDestination
+from .groups import Group
 from .home import ENVIRONMENT_VARIABLE, Home, default_home, open_home
 from .jobs import Job
 from .journal import JournalEntry, JournalSearch
@@ -15,6 +16,7 @@ from .recipients import Delivery, Recipient, RecipientOptions
 from .records import Backup, Status
 from .repositories import NamedRepository
 from .schedules import ProofOptions, Run, Schedule
+from .sites import Connection, NewSite, Site, SiteKind, SiteValues
 from .snapshots import SnapshotPart, SnapshotRow
 from .store import PATIENT_SECONDS, Catalogue, open_catalogue
 from .tasks import Task, TaskState
@@ -31,6 +33,7 @@ __all__ = [
     "BackupSearch",
     "Catalogue",
     "CompleteBackup",
+    "Connection",
     "Copy",
     "CopyPart",
     "CopyState",
@@ -42,12 +45,14 @@ __all__ = [
     "FailedBackup",
     "Finding",
     "FoundState",
+    "Group",
     "Home",
     "Job",
     "JournalEntry",
     "JournalSearch",
     "NamedDestination",
     "NamedRepository",
+    "NewSite",
     "Observation",
     "Profile",
     "ProofOptions",
@@ -55,6 +60,9 @@ __all__ = [
     "RecipientOptions",
     "Run",
     "Schedule",
+    "Site",
+    "SiteKind",
+    "SiteValues",
     "SnapshotPart",
     "SnapshotRow",
     "Status",

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from backstay.catalogue.alarms import close_of_profile
-from backstay.catalogue.schema import profiles
+from backstay.catalogue.schema import profiles, sites
 from backstay.catalogue.vault import Vault
-from backstay.errors import ChangedMeanwhileError, NotFoundError
+from backstay.errors import ChangedMeanwhileError, NotFoundError, UsageError
 from backstay.profiles import Filters
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ class ProfileTable:
     def create(self, profile: Profile) -> Profile:
         """Store a new profile; return it with its number. Its site is on this machine."""
         made = replace(profile, machine=self._machine if profile.configuration.get(ROOT_KEY) else "")
-        query = insert(profiles).values(**self._values(made), machine=made.machine).returning(profiles.c.id)
+        query = (
+            insert(profiles).values(**profile_values(made, self._vault), machine=made.machine).returning(profiles.c.id)
+        )
         with self._writer.begin() as connection:
             return replace(made, id=connection.execute(query).scalar_one())
 
@@ -125,7 +127,7 @@ class ProfileTable:
         with self._writer.begin() as connection:
             if connection.execute(select(profiles.c.id).limit(1)).first() is None:
                 connection.execute(
-                    insert(profiles).values(**self._values(Profile(id=1, description="Default Backup Profile")))
+                    insert(profiles).values(**profile_values(Profile(1, "Default Backup Profile"), self._vault))
                 )
 
     def save(self, profile: Profile, *, revision: str = "") -> None:
@@ -138,6 +140,7 @@ class ProfileTable:
         Raises:
             NotFoundError: there is none with this number.
             ChangedMeanwhileError: another one was stored since.
+            UsageError: a site stands on it, and its new name is another site's.
         """
         query = select(profiles).where(profiles.c.id == profile.id).with_for_update()
         with self._writer.begin() as connection:
@@ -146,7 +149,9 @@ class ProfileTable:
                 raise NotFoundError(f"There is no backup profile {profile.id}: see them with 'backstay profile list'.")
             if revision and revision != _revision(row):
                 raise ChangedMeanwhileError(f"Profile {profile.id} was changed by somebody else meanwhile: try again.")
-            values = self._values(profile)
+            values = profile_values(profile, self._vault)
+            if profile.description != row.description:
+                _name_site(connection, profile.id, profile.description)
             root = profile.configuration.get(ROOT_KEY, "")
             if root != self._profile(row).configuration.get(ROOT_KEY, ""):
                 values["machine"] = self._machine if root else ""
@@ -164,18 +169,19 @@ class ProfileTable:
             connection.execute(query.values(machine=self._machine))
 
     def delete(self, profile_id: int) -> bool:
-        """Remove a profile and close its alarms; return whether it was there. Its records stay."""
+        """Remove a profile and close its alarms; return whether it was there. Its records stay.
+
+        Raises:
+            UsageError: a site stands on it.
+        """
         with self._writer.begin() as connection:
+            name = connection.execute(select(sites.c.name).where(sites.c.profile_id == profile_id)).scalar()
+            if name is not None:
+                raise UsageError(
+                    f"Profile {profile_id} belongs to the site {name}: remove it with 'backstay site remove {name}'."
+                )
             close_of_profile(connection, profile_id, datetime.now(UTC))
             return connection.execute(delete(profiles).where(profiles.c.id == profile_id)).rowcount > 0
-
-    def _values(self, profile: Profile) -> dict[str, Any]:
-        return {
-            "description": profile.description,
-            "configuration": self._vault.encrypt(json.dumps(dict(profile.configuration))),
-            "filters": self._vault.encrypt(json.dumps(profile.filters.to_stored())),
-            "quickicon": profile.quickicon,
-        }
 
     def _profile(self, row: Row[Any]) -> Profile:
         return Profile(
@@ -187,6 +193,26 @@ class ProfileTable:
             revision=_revision(row),
             machine=row.machine,
         )
+
+
+def profile_values(profile: Profile, vault: Vault) -> dict[str, Any]:
+    """Return what is stored of a profile, without its number and machine."""
+    return {
+        "description": profile.description,
+        "configuration": vault.encrypt(json.dumps(dict(profile.configuration))),
+        "filters": vault.encrypt(json.dumps(profile.filters.to_stored())),
+        "quickicon": profile.quickicon,
+    }
+
+
+def _name_site(connection: Connection, profile_id: int, name: str) -> None:
+    """Give the site of a profile, if it has one, the profile's new name."""
+    number = connection.execute(select(sites.c.id).where(sites.c.profile_id == profile_id)).scalar_one_or_none()
+    if number is None:
+        return
+    if connection.execute(select(sites.c.id).where(sites.c.name == name, sites.c.id != number)).first():
+        raise UsageError(f"There is a site named {name} already: choose another name.")
+    connection.execute(update(sites).where(sites.c.id == number).values(name=name))
 
 
 def _revision(row: Row[Any]) -> str:

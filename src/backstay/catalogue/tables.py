@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backstay.catalogue.counts import CountTable
     from backstay.catalogue.destinations import DestinationTable
     from backstay.catalogue.figures import FigureTable
+    from backstay.catalogue.groups import GroupTable
     from backstay.catalogue.jobs import JobTable
     from backstay.catalogue.journal import JournalTable
     from backstay.catalogue.machines import MachineTable, WorkerTable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from backstay.catalogue.records import BackupTable
     from backstay.catalogue.repositories import RepositoryTable
     from backstay.catalogue.schedules import RunTable, ScheduleTable
+    from backstay.catalogue.sites import SiteTable
     from backstay.catalogue.snapshots import SnapshotTable
     from backstay.catalogue.tasks import TaskTable
     from backstay.catalogue.tokens import TokenTable
@@ -248,6 +250,20 @@ class Tables:
         from backstay.catalogue.machines import WorkerTable
 
         return self._opened(WorkerTable(self._engine))
+
+    @cached_property
+    def groups(self) -> GroupTable:
+        """Groups of sites."""
+        from backstay.catalogue.groups import GroupTable
+
+        return self._opened(GroupTable(self._engine))
+
+    @cached_property
+    def sites(self) -> SiteTable:
+        """Sites as an agency means them."""
+        from backstay.catalogue.sites import SiteTable
+
+        return self._opened(SiteTable(self._engine, self.vault))
 
     def _opened(self, table: _Table) -> _Table:
         if not self.is_shared:
