@@ -2,7 +2,7 @@
 
 from .contents import Survey, survey, trees
 from .delivery import complete_unsent, document_of
-from .files import BackupFile, backup_files, main_file
+from .files import BackupFile, backup_files, is_here, main_file, snapshot_path
 from .log import log_header, open_log
 from .parts import WORK, discard
 from .plan import Plan, address_of, make_plan
@@ -10,6 +10,7 @@ from .progress import Progress, percent
 from .retention import apply_retention, local_rules, outdated, remove_files
 from .run import BackupRun
 from .sending import Sent, refresh_remote_filename, remove_copy, send_copy, withdraw_copies
+from .snapshots import folder_of, let_go_of_snapshot, repository_by_name, store_of
 
 __all__ = [
     "WORK",
@@ -25,6 +26,9 @@ __all__ = [
     "complete_unsent",
     "discard",
     "document_of",
+    "folder_of",
+    "is_here",
+    "let_go_of_snapshot",
     "local_rules",
     "log_header",
     "main_file",
@@ -35,7 +39,10 @@ __all__ = [
     "refresh_remote_filename",
     "remove_copy",
     "remove_files",
+    "repository_by_name",
     "send_copy",
+    "snapshot_path",
+    "store_of",
     "survey",
     "trees",
     "withdraw_copies",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backstay.archives import find_parts
-from backstay.catalogue import Backup, Home
+from backstay.catalogue import Backup, Catalogue, Home
 from backstay.errors import MissingPartError
 
 
@@ -49,3 +49,13 @@ def backup_files(home: Home, backup: Backup) -> list[BackupFile]:
     except MissingPartError:
         paths = [main]
     return [BackupFile(number, path.name, path, path.stat().st_size) for number, path in enumerate(paths, 1)]
+
+
+def is_here(catalogue: Catalogue, home: Home, backup: Backup) -> bool:
+    """Return whether the archive of a backup is there: as a file of this machine, or as a snapshot of a repository."""
+    return main_file(home, backup) is not None or catalogue.snapshots.of(backup.id) is not None
+
+
+def snapshot_path(home: Home, repository: str, backup_id: int, archivename: str) -> Path:
+    """Return what the record of a snapshot names as its archive's path: no other has it, and no file lies there."""
+    return home.repositories / repository / "archives" / str(backup_id) / archivename

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from backstay.catalogue import Backup, Catalogue, Home
-from backstay.engine.files import backup_files, main_file
+from backstay.engine.files import backup_files, is_here
+from backstay.engine.snapshots import let_go_of_snapshot
 from backstay.errors import BackstayError
 from backstay.profiles import Settings
 from backstay.storage import remove
@@ -172,7 +173,7 @@ def _candidates(catalogue: Catalogue, home: Home, current: Backup) -> list[Backu
     for backup in catalogue.backups.newest(status="complete", profile_id=current.profile_id):
         if not backup.filesexist or backup.frozen:
             continue
-        if main_file(home, backup) is not None:
+        if is_here(catalogue, home, backup):
             found.append(backup)
         elif backup.machine == catalogue.machine:
             catalogue.backups.update(backup.id, filesexist=False)
@@ -203,11 +204,16 @@ def forget_obsolete(context: RetentionContext) -> None:
 
 
 def remove_files(catalogue: Catalogue, home: Home, backup: Backup) -> None:
-    """Remove the parts of a backup, unless a newer record claims them, and its log.
+    """Remove the parts of a backup, unless a newer record claims them, or let go of its snapshot; and remove its log.
 
     Raises:
         StorageError: a file cannot be removed.
+        BackstayError: the repository of its snapshot cannot be reached.
     """
+    log = home.log(backup.tag or "", backup.backupid or "")
+    if let_go_of_snapshot(catalogue, home, backup.id):
+        remove([log])
+        return
     path = backup.absolute_path
     owner = catalogue.backups.newest_with_path([path]).get(path) if path else None
     # The main file first: what is left after a power cut must not look like a backup. The other parts are known by
@@ -215,5 +221,4 @@ def remove_files(catalogue: Catalogue, home: Home, backup: Backup) -> None:
     parts = [file.path for file in reversed(backup_files(home, backup))]
     folder = parts[0].parent if parts else Path(path).parent
     parts += [folder / str(part["name"]) for part in backup.proof.get("parts", ())]
-    log = home.log(backup.tag or "", backup.backupid or "")
     remove([*parts, log] if owner == backup.id else [log])

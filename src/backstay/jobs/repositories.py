@@ -11,6 +11,7 @@ from typing import Any
 
 from backstay.archives import ArchiveReader, open_archive, open_parts
 from backstay.catalogue import NamedRepository
+from backstay.engine import folder_of, repository_by_name, store_of
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
 from backstay.repository.archive_bytes import SnapshotArchive, hand_out
@@ -25,11 +26,9 @@ from backstay.repository.opened import (
     read_description,
     remove_repository,
 )
-from backstay.repository.store import Store
-from backstay.storage import PutOptions, open_destination, parse_address
+from backstay.storage import parse_address
 
 _NAME = re.compile(r"[\w-][\w.-]{0,99}")
-_FILES = "files"
 _FOLDER = "repositories"
 
 
@@ -73,8 +72,8 @@ def add_repository(
     state = installation.home.repositories / name
     new = not state.exists()
     if not storage and not existing:
-        (state / _FILES).mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = _store(installation, named)
+        folder_of(installation.home, name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = store_of(installation.catalogue, installation.home, named)
     try:
         make = open_repository if existing else create_repository
         with make(store, state, passphrase=passphrase) as repository:
@@ -97,26 +96,12 @@ def is_encrypted(installation: Installation, name: str, storage: str) -> bool:
         NotFoundError: there is none.
     """
     folder = f"{_FOLDER}/{name}/" if storage else ""
-    store = _store(installation, NamedRepository(0, name, storage, folder, "", datetime.now(UTC)))
+    named = NamedRepository(0, name, storage, folder, "", datetime.now(UTC))
+    store = store_of(installation.catalogue, installation.home, named)
     try:
         return read_description(store).encrypted
     finally:
         store.close()
-
-
-def _store(installation: Installation, named: NamedRepository) -> Store:
-    if not named.destination:
-        files = installation.home.repositories / named.name / _FILES
-        return Store(open_destination(f"folder://{files}"), named.folder)
-    destination = installation.catalogue.destinations.get(named.destination)
-    used = destination.options
-    return Store(
-        open_destination(destination.url, destination.secrets),
-        named.folder,
-        PutOptions(bandwidth=used.bandwidth),
-        lock_days=used.lock_days,
-        read_back=used.read_back,
-    )
 
 
 def opened_repository(installation: Installation, name: str) -> Repository:
@@ -126,14 +111,7 @@ def opened_repository(installation: Installation, name: str) -> Repository:
         NotFoundError: there is none of that name, or nothing at its place.
         BackstayError: it cannot be opened.
     """
-    named = installation.catalogue.repositories.get(name)
-    store = _store(installation, named)
-    try:
-        secret = bytes.fromhex(named.secret) if named.secret else None
-        return open_repository(store, installation.home.repositories / name, secret=secret)
-    except BaseException:
-        store.close()
-        raise
+    return repository_by_name(installation.catalogue, installation.home, name)
 
 
 def forget_repository(installation: Installation, name: str) -> None:

@@ -1,0 +1,73 @@
+"""Backups that are snapshots of a repository: where those lie, opened by name, and let go of."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from backstay.catalogue import Catalogue, Home, NamedRepository
+from backstay.errors import NotFoundError
+from backstay.repository.opened import Repository, open_repository
+from backstay.repository.store import Store
+from backstay.storage import PutOptions, open_destination
+
+
+def folder_of(home: Home, name: str) -> Path:
+    """Return where the files of a repository lie that is on this machine."""
+    return home.repositories / name / "files"
+
+
+def store_of(catalogue: Catalogue, home: Home, named: NamedRepository) -> Store:
+    """Open the place of a repository.
+
+    Raises:
+        BackstayError: it cannot be opened.
+    """
+    if not named.destination:
+        return Store(open_destination(f"folder://{folder_of(home, named.name)}"), named.folder)
+    destination = catalogue.destinations.get(named.destination)
+    used = destination.options
+    return Store(
+        open_destination(destination.url, destination.secrets),
+        named.folder,
+        PutOptions(bandwidth=used.bandwidth),
+        lock_days=used.lock_days,
+        read_back=used.read_back,
+    )
+
+
+def repository_by_name(catalogue: Catalogue, home: Home, name: str) -> Repository:
+    """Open a repository; it is to be closed.
+
+    Raises:
+        NotFoundError: there is none of that name, or nothing at its place.
+        BackstayError: it cannot be opened.
+    """
+    named = catalogue.repositories.get(name)
+    store = store_of(catalogue, home, named)
+    try:
+        secret = bytes.fromhex(named.secret) if named.secret else None
+        return open_repository(store, home.repositories / name, secret=secret)
+    except BaseException:
+        store.close()
+        raise
+
+
+def let_go_of_snapshot(catalogue: Catalogue, home: Home, backup_id: int) -> bool:
+    """Remove the snapshot that a backup is; a prune of the repository gives back the space of what nothing else needs.
+
+    Returns:
+        Whether the backup was a snapshot.
+
+    Raises:
+        StorageError: the service refuses, as it does while the snapshot is locked.
+        BackstayError: the repository cannot be opened.
+    """
+    row = catalogue.snapshots.of(backup_id)
+    if row is None:
+        return False
+    # It may be gone already: of a deletion that was cut short, or by hand.
+    with repository_by_name(catalogue, home, row.repository) as repository, suppress(NotFoundError):
+        repository.remove_snapshot(row.snapshot)
+    catalogue.snapshots.delete(backup_id)
+    return True
