@@ -14,6 +14,7 @@ from .observations import Observation
 from .profiles import ROOT_KEY, Profile
 from .recipients import Delivery, Recipient, RecipientOptions
 from .records import Backup, Status
+from .remote_runs import ANY_MACHINE, REMOTE_RUN_STATES, RemoteRun, RemoteRunState
 from .repositories import NamedRepository
 from .schedules import ProofOptions, Run, Schedule
 from .sites import Connection, NewSite, Site, SiteKind, SiteValues
@@ -24,8 +25,10 @@ from .tokens import Token
 from .vault import Vault, write_private
 
 __all__ = [
+    "ANY_MACHINE",
     "ENVIRONMENT_VARIABLE",
     "PATIENT_SECONDS",
+    "REMOTE_RUN_STATES",
     "ROOT_KEY",
     "Alarm",
     "AlarmChange",
@@ -58,6 +61,8 @@ __all__ = [
     "ProofOptions",
     "Recipient",
     "RecipientOptions",
+    "RemoteRun",
+    "RemoteRunState",
     "Run",
     "Schedule",
     "Site",

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Table, func, insert, select, text
 from backstay.catalogue import postgresql
 from backstay.catalogue.home import Home
 from backstay.catalogue.location import check_url, home_word, machine_name
+from backstay.catalogue.remote_runs import ANY_MACHINE
 from backstay.catalogue.schema import ByteText, metadata
 from backstay.errors import UsageError, VerificationError
 
@@ -84,13 +85,15 @@ def _rows(table: Table, connection: Connection) -> Iterator[dict[str, Any]]:
 def _expected(table: Table, row: dict[str, Any], machine: str) -> dict[str, Any]:
     """Return what a row of a home's own catalogue is in one that machines share."""
     found = {key: _text(table.c[key].type, value) for key, value in row.items()}
-    if "machine" in found:
+    if "machine" in found and found["machine"] != ANY_MACHINE:
         found["machine"] = machine
     if table.name == "observations" and found["what"] in ("disk", "round"):
         found["subject"] = f"{machine}:{found['subject']}" if found["what"] == "disk" else machine
     if table.name == "runs" and found["state"] == "running":
         # Its workflow is in the queue of the home: it is begun anew in the other, with the backup that it has.
         found["state"] = "waiting"
+    if table.name == "remote_runs" and found["state"] == "running":
+        found.update(state="waiting", holder="")
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from backstay.catalogue.backup_search import BackupSearch
 from backstay.catalogue.jobs import NEW_JOB
@@ -70,6 +70,20 @@ class Backup:
         return "remote" if self.remote_filename else "obsolete"
 
 
+_NEW: dict[str, Any] = {
+    "status": "run",
+    "absolute_path": "",
+    "multipart": 0,
+    "filesexist": True,
+    "total_size": 0,
+    "frozen": False,
+    "instep": False,
+    "error": "",
+    "warning_count": 0,
+    "proof": {},
+}
+"""Columns of a record that begins, besides what it is of."""
+
 BACKUP_COLUMNS = [backups.c[item.name] for item in fields(Backup)]
 
 
@@ -80,6 +94,50 @@ def _backup(row: Row[Any]) -> Backup:
 def _is_unproven(proof: dict[str, Any]) -> bool:
     drill = proof.get("drill", {}).get("verdict", "passed")
     return drill != "passed" or not all(one["ok"] for one in proof.get("verifications", {}).values())
+
+
+def insert_backup(
+    connection: Connection, values: Mapping[str, Any], *, job: bytes | None, run_id: int | None
+) -> Backup:
+    """Make a record in a transaction; see ``BackupTable.create``.
+
+    Args:
+        connection: of the transaction.
+        values: of the record, by the names of its columns; what is left out is as in a new one.
+        job: the plan, encrypted.
+        run_id: number of the schedule's run that it is taken for.
+
+    Raises:
+        BackupRunningError: that run has its backup already.
+    """
+    number = connection.execute(insert(backups).values({**_NEW, **values}).returning(backups.c.id)).scalar_one()
+    if run_id is not None:
+        taken = update(runs).where(runs.c.id == run_id, runs.c.backup_id.is_(None)).values(backup_id=number)
+        if connection.execute(taken).rowcount == 0:
+            raise BackupRunningError(f"Run {run_id} of a schedule has its backup already.")
+    if job is not None:
+        connection.execute(insert(jobs).values(backup_id=number, plan=job, **NEW_JOB))
+    return _backup(connection.execute(select(*BACKUP_COLUMNS).where(backups.c.id == number)).one())
+
+
+def fail_backup(connection: Connection, backup_id: int, error: str, **values: Any) -> bool:
+    """Mark a backup as failed in a transaction; see ``BackupTable.end``."""
+    failed = {
+        "status": "fail",
+        "error": error,
+        "backupend": datetime.now(UTC),
+        "filesexist": False,
+        "multipart": 0,
+        "instep": False,
+        "proof": {},
+        **values,
+    }
+    query = update(backups).where(backups.c.id == backup_id, backups.c.status == "run").values(failed)
+    ended = connection.execute(query).rowcount > 0
+    if ended:
+        # Nothing is compared with what was not kept.
+        connection.execute(delete(counts).where(counts.c.backup_id == backup_id))
+    return ended
 
 
 class BackupTable:
@@ -118,34 +176,16 @@ class BackupTable:
             "description": description,
             "comment": comment,
             "backupstart": backupstart,
-            "status": "run",
             "origin": origin,
             "type": type,
             "profile_id": profile_id,
             "archivename": archivename,
-            "absolute_path": "",
-            "multipart": 0,
             "tag": tag,
             "backupid": backupid,
-            "filesexist": True,
-            "total_size": 0,
-            "frozen": False,
-            "instep": False,
-            "error": "",
-            "warning_count": 0,
-            "proof": {},
             "machine": self._machine,
         }
         with self._writer.begin() as connection:
-            number = connection.execute(insert(backups).values(values).returning(backups.c.id)).scalar_one()
-            if run_id is not None:
-                taken = update(runs).where(runs.c.id == run_id, runs.c.backup_id.is_(None)).values(backup_id=number)
-                if connection.execute(taken).rowcount == 0:
-                    raise BackupRunningError(f"Run {run_id} of a schedule has its backup already.")
-            if job is not None:
-                connection.execute(insert(jobs).values(backup_id=number, plan=job, **NEW_JOB))
-            row = connection.execute(select(*BACKUP_COLUMNS).where(backups.c.id == number)).one()
-        return _backup(row)
+            return insert_backup(connection, values, job=job, run_id=run_id)
 
     def get(self, backup_id: int) -> Backup | None:
         """Return a record by its number, or None."""
@@ -250,22 +290,8 @@ class BackupTable:
 
     def end(self, backup_id: int, *, error: str) -> bool:
         """Mark a backup that runs as failed, with the reason; return whether it ran: one that is complete stays so."""
-        values = {
-            "status": "fail",
-            "error": error,
-            "backupend": datetime.now(UTC),
-            "filesexist": False,
-            "multipart": 0,
-            "instep": False,
-            "proof": {},
-        }
-        query = update(backups).where(backups.c.id == backup_id, backups.c.status == "run").values(values)
         with self._writer.begin() as connection:
-            ended = connection.execute(query).rowcount > 0
-            if ended:
-                # Nothing is compared with what was not kept.
-                connection.execute(delete(counts).where(counts.c.backup_id == backup_id))
-        return ended
+            return fail_backup(connection, backup_id, error)
 
     def delete(self, backup_id: int) -> bool:
         """Remove a record with its warnings and its job; return whether it was there."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backstay.catalogue.profiles import ProfileTable
     from backstay.catalogue.recipients import DeliveryTable, RecipientTable
     from backstay.catalogue.records import BackupTable
+    from backstay.catalogue.remote_runs import RemoteRunTable
     from backstay.catalogue.repositories import RepositoryTable
     from backstay.catalogue.schedules import RunTable, ScheduleTable
     from backstay.catalogue.sites import SiteTable
@@ -264,6 +265,13 @@ class Tables:
         from backstay.catalogue.sites import SiteTable
 
         return self._opened(SiteTable(self._engine, self.vault))
+
+    @cached_property
+    def remote_runs(self) -> RemoteRunTable:
+        """Runs of remote sites."""
+        from backstay.catalogue.remote_runs import RemoteRunTable
+
+        return self._opened(RemoteRunTable(self._engine, self.vault, self.machine))
 
     def _opened(self, table: _Table) -> _Table:
         if not self.is_shared:

@@ -7,6 +7,7 @@ from .log import log_header, open_log
 from .parts import WORK, discard
 from .plan import Plan, address_of, make_plan
 from .progress import Progress, percent
+from .remote_plan import make_remote_plan
 from .retention import apply_retention, local_rules, outdated, remove_files
 from .run import BackupRun
 from .sending import Sent, refresh_remote_filename, remove_copy, send_copy, withdraw_copies
@@ -33,6 +34,7 @@ __all__ = [
     "log_header",
     "main_file",
     "make_plan",
+    "make_remote_plan",
     "open_log",
     "outdated",
     "percent",
