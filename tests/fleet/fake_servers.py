@@ -333,12 +333,12 @@ def _as_text(value: Any) -> Any:
 
 
 async def _body(receive: Receive) -> bytes:
-    body = b""
+    pieces: list[bytes] = []
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        pieces.append(message.get("body", b""))
         if not message.get("more_body"):
-            return body
+            return b"".join(pieces)
 
 
 async def _answer(
