@@ -37,6 +37,7 @@ class FileContent(NamedTuple):
         mtime: whole Unix seconds, likewise.
         warning: what is not stored as it was, as the end of a sentence; None if all is.
         attributes: owner and the like, likewise.
+        status: likewise.
     """
 
     data: bytes
@@ -44,6 +45,7 @@ class FileContent(NamedTuple):
     mtime: int
     warning: str | None
     attributes: Attributes
+    status: os.stat_result
 
 
 CHANGED = "changed while it was read: what is stored may be neither its old content nor its new"
@@ -75,7 +77,7 @@ def read_file(path: str, expected: int, mtime: int) -> FileContent | None:
             raise UnreadableError("is not a regular file any more")
         if len(data) == status.st_size == expected and status.st_mtime_ns // 1_000_000_000 == mtime:
             attributes, warning = read_attributes(status, descriptor)
-            return FileContent(data, status.st_mode, mtime, warning, attributes)
+            return FileContent(data, status.st_mode, mtime, warning, attributes, status)
         return _read_again(descriptor)
     except OSError as error:
         raise UnreadableError(_reason(error)) from error
@@ -100,7 +102,7 @@ def _read_again(descriptor: int) -> FileContent | None:
     changed = after.st_size != offset or after.st_mtime_ns != before.st_mtime_ns
     attributes, warning = read_attributes(after, descriptor)
     mtime = after.st_mtime_ns // 1_000_000_000
-    return FileContent(b"".join(pieces), after.st_mode, mtime, CHANGED if changed else warning, attributes)
+    return FileContent(b"".join(pieces), after.st_mode, mtime, CHANGED if changed else warning, attributes, after)
 
 
 def original_attributes(source: Source) -> tuple[Attributes, str | None]:
@@ -185,9 +187,13 @@ class LargeFile:
             raise UnreadableError(_reason(error)) from error
         return data
 
+    def status(self) -> os.stat_result:
+        """Give its status now."""
+        return os.fstat(self._descriptor)
+
     def changed(self) -> bool:
         """Look at size and time again."""
-        status = os.fstat(self._descriptor)
+        status = self.status()
         return (status.st_size, status.st_mtime_ns) != (self._status.st_size, self._status.st_mtime_ns)
 
     def close(self) -> None:

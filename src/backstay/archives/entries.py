@@ -118,6 +118,7 @@ class Source:
             time are in the manifest in any case.
         original: what on disk has the owner and the other `Attributes` that are kept: the path of a directory or link,
             or of the file that ``file`` is a copy of; None: ``file`` itself, if anything.
+        seen: what was noted of it on the walk for who packs it; None: nothing was.
     """
 
     path: str
@@ -131,6 +132,7 @@ class Source:
     target: str | None = None
     implied: bool = False
     original: str | None = None
+    seen: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

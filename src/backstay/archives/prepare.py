@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -171,18 +171,12 @@ class Preparer:
         return PreparedEntry(source, head, content, units, line)
 
     def _link_or_directory(self, source: Source) -> PreparedEntry:
-        target = path_bytes(source.target or "") if source.type is EntryType.SYMLINK else b""
-        attributes, warning = original_attributes(source) if source.original else (NO_ATTRIBUTES, None)
-        line = ManifestLine(
-            source.path, source.type, len(target), source.mode, source.mtime, None, source.target, source.implied,
-            attributes,
-        )  # fmt: skip
-        if source.type is EntryType.SYMLINK and not target:
-            return PreparedEntry(source, warning="is a link that points to nothing")
-        if source.type is EntryType.DIRECTORY and source.implied:
-            if source.mode & 0o7777 == IMPLIED_MODE:
-                return PreparedEntry(source, line=manifest.pack_line(line), warning=warning)
-            line = replace(line, implied=False)
+        line, warning = line_of_other(source)
+        if line is None:
+            return PreparedEntry(source, warning=warning)
+        if line.implied:
+            return PreparedEntry(source, line=manifest.pack_line(line), warning=warning)
+        target = path_bytes(line.target or "")
         crc = zlib.crc32(target) if self.format.uses_crc else 0
         head = Head(path_bytes(source.path), source.type, source.mode, source.mtime)
         content = Content(STORED, len(target), len(target), crc)
@@ -190,3 +184,16 @@ class Preparer:
         if target:
             units.append(self.format.unit(target))
         return PreparedEntry(source, head, content, units, manifest.pack_line(line), warning)
+
+
+def line_of_other(source: Source) -> tuple[ManifestLine | None, str | None]:
+    """Give the line of a directory or link, None where it cannot be stored; and a warning, if there is one."""
+    target = path_bytes(source.target or "") if source.type is EntryType.SYMLINK else b""
+    if source.type is EntryType.SYMLINK and not target:
+        return None, "is a link that points to nothing"
+    attributes, warning = original_attributes(source) if source.original else (NO_ATTRIBUTES, None)
+    implied = source.implied and source.mode & 0o7777 == IMPLIED_MODE
+    line = ManifestLine(
+        source.path, source.type, len(target), source.mode, source.mtime, None, source.target, implied, attributes,
+    )  # fmt: skip
+    return line, warning

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ _MOST_BYTES = 256 << 10
 _LIST_MASK = 127
 _MOST_LIST = 1024
 _OWN = b',"crc":'
+_CHUNKS = b',"chunks":"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,27 @@ def pack(line: Line) -> bytes:
     """Write a line as the repository keeps it."""
     if line.line.type is not EntryType.FILE:
         return line.text
-    chunks = base64.b64encode(pack_refs(list(line.chunks)))
-    return line.text[:-2] + b',"crc":%d,"chunks":"%s"}\n' % (line.crc, chunks)
+    return pack_file(line.text, line.crc, line.chunks)
+
+
+def pack_file(text: bytes, crc: int, chunks: Sequence[ChunkRef]) -> bytes:
+    """Write the line of a file as the repository keeps it.
+
+    Args:
+        text: what the manifest says of it.
+        crc: CRC-32 of its content.
+        chunks: the pieces of it, in order.
+    """
+    return text[:-2] + b',"crc":%d,"chunks":"%s"}\n' % (
+        crc,
+        binascii.b2a_base64(pack_refs(list(chunks)), newline=False),
+    )
+
+
+def chunks_of(text: bytes) -> list[ChunkRef]:
+    """Read the pieces of a file's content from its line, which this machine has written; none where it is no file."""
+    cut = text.rfind(_CHUNKS)
+    return parse_refs(binascii.a2b_base64(text[cut + len(_CHUNKS) : -3])) if cut >= 0 else []
 
 
 def manifest_text(text: bytes) -> bytes:
@@ -163,12 +183,11 @@ class LineWriter:
         self._refs: list[ChunkRef] = []
         self._lists: list[ChunkRef] = []
 
-    def add(self, line: Line) -> None:
-        """Add a line behind those before."""
-        text = pack(line)
+    def add_text(self, path: bytes, text: bytes) -> None:
+        """Add the line of a path, as `pack` writes it, behind those before."""
         self._lines.append(text)
         self._bytes += len(text)
-        ends = not zlib.crc32(path_bytes(line.line.path)) & _LINES_MASK
+        ends = not zlib.crc32(path) & _LINES_MASK
         if ends or len(self._lines) >= _MOST_LINES or self._bytes >= _MOST_BYTES:
             self._end_lines()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from blake3 import blake3
 from isal import isal_zlib
@@ -16,14 +17,17 @@ from pyfastcdc import FastCDC
 
 from backstay.archives.codec import Codec
 from backstay.archives.entries import Compression, ManifestLine
+from backstay.archives.names import path_bytes
 from backstay.archives.workers import count_of
 from backstay.errors import RepositoryError
 from backstay.repository import marks
 from backstay.repository.layout import DATA, ChunkRef, Snapshot, form_of
-from backstay.repository.lines import Line, LineWriter, file_line, other_line
+from backstay.repository.lines import Line, LineWriter, file_line, other_line, pack
 from backstay.repository.opened import Repository
 from backstay.repository.packs import FinishedPack, PackBuilder, pack_name
 from backstay.repository.work import WorkFolder, dead, remove_folder
+
+T = TypeVar("T")
 
 _UNDER_WAY = 48 << 20
 _MOST_STEPS = 512
@@ -31,7 +35,7 @@ _SENDERS = 2
 _MOST_SENT = 3
 
 
-class _Encoded(NamedTuple):
+class Encoded(NamedTuple):
     """A chunk that was named; its stored bytes where it is not in the repository yet."""
 
     ref: ChunkRef
@@ -97,7 +101,7 @@ class SnapshotWriter:
         self._beaten = time.monotonic()
         self._pool = ThreadPoolExecutor(count_of(workers), "backstay-chunks")
         self._senders = ThreadPoolExecutor(_SENDERS, "backstay-packs")
-        self._steps: deque[tuple[int, Future[_Encoded] | None, _File | Line]] = deque()
+        self._steps: deque[tuple[int, Future[Any] | None, Callable[[Any], None]]] = deque()
         self._under_way = 0
         self._new: dict[bytes, ChunkRef] = {}
         self._sent: deque[Future[FinishedPack]] = deque()
@@ -115,7 +119,7 @@ class SnapshotWriter:
 
     def add(self, line: ManifestLine) -> None:
         """Add a folder or a link."""
-        self._enqueue(0, None, other_line(line))
+        self._enqueue(0, None, partial(self._end_line, other_line(line)))
 
     def add_file(self, line: ManifestLine, pieces: Iterable[bytes]) -> None:
         """Add a file.
@@ -127,68 +131,127 @@ class SnapshotWriter:
         Raises:
             BackstayError: something could not be written.
         """
+        for _ in self.adding_file(line, pieces):
+            pass
+
+    def adding_file(
+        self, line: ManifestLine, pieces: Iterable[bytes], on_end: Callable[[Line], None] = lambda _: None
+    ) -> Iterator[int]:
+        """Add a file; see `add_file`.
+
+        Args:
+            line: likewise.
+            pieces: likewise; where one raises an error, the file is not added.
+            on_end: called with its line when all of it is in packs or in the repository.
+
+        Yields:
+            The bytes of each piece that was read.
+        """
+        file = _File(line, 0, [])
+        digest = blake3()
+        size = 0
+        for content in self.cut(pieces):
+            digest.update(content)
+            file.crc = isal_zlib.crc32(content, file.crc)
+            size += len(content)
+            self.do(len(content), partial(self.encoded, [content]), partial(self._add_chunks, file))
+            yield len(content)
+        file.line = replace(line, size=size, blake3=digest.hexdigest())
+        self._enqueue(0, None, partial(self._end_file, file, on_end))
+
+    def cut(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Cut the content of a file: what is small stays whole."""
         source = iter(pieces)
         first = b""
         for piece in source:
             first += piece
             if len(first) > self._whole:
                 break
-        file = _File(line, 0, [])
-        if len(first) <= self._whole:
-            if first:
-                self._enqueue(len(first), self._pool.submit(self._encoded, first), file)
-            digest, size, file.crc = blake3(first), len(first), isal_zlib.crc32(first)
-        else:
-            digest, size = self._add_large(file, _chained(first, source))
-        file.line = replace(line, size=size, blake3=digest.hexdigest())
-        self._enqueue(0, None, file)
+        if len(first) > self._whole:
+            yield from (bytes(cut.data) for cut in self._cutter.cut_stream(_Pieces(_chained(first, source))))
+        elif first:
+            yield first
 
-    def _add_large(self, file: _File, pieces: Iterator[bytes]) -> tuple[Any, int]:
-        digest = blake3()
-        size = 0
-        for cut in self._cutter.cut_stream(_Pieces(pieces)):
-            content = bytes(cut.data)
-            digest.update(content)
-            file.crc = isal_zlib.crc32(content, file.crc)
-            size += len(content)
-            self._enqueue(len(content), self._pool.submit(self._encoded, content), file)
-        return digest, size
+    def add_text(self, path: bytes, text: bytes, size: int, deflated: int) -> None:
+        """Add a line as the repository keeps it, all chunks of which are in packs or in the repository.
+
+        Args:
+            path: of the line.
+            text: the line.
+            size: bytes of its content.
+            deflated: bytes of it deflated, its end included; 0 for what is no file.
+        """
+        self.entries += 1
+        self.size += size
+        self._deflated += deflated
+        self._lines.add_text(path, text)
 
     # ------------------------------------------------------------------ chunks
 
-    def _encoded(self, content: bytes) -> _Encoded:
-        """Name a chunk and, where the repository does not have it, make it ready to be stored."""
-        identity = self._keys.identity(content)
-        known = self._new.get(identity)
-        if known is None:
-            there = self._repository.index.usable([identity]).get(identity)
-            known = there[0] if there else None
+    def encoded(self, contents: Sequence[bytes]) -> list[Encoded]:
+        """Name chunks and, where the repository does not have them, make them ready to be stored."""
+        identities = [self._keys.identity(content) for content in contents]
+        # In this order: what is in a pack that has arrived is in the index before it leaves this.
+        new = [self._new.get(identity) for identity in identities]
+        asked = [identity for identity, known in zip(identities, new, strict=True) if known is None]
+        there = self._repository.index.usable(asked) if asked else {}
+        return [
+            self._encoded_one(content, identity, known or next(iter(there.get(identity, ())), None))
+            for content, identity, known in zip(contents, identities, new, strict=True)
+        ]
+
+    def _encoded_one(self, content: bytes, identity: bytes, known: ChunkRef | None) -> Encoded:
         if known is not None:
-            return _Encoded(known, None)
+            return Encoded(known, None)
         deflated = self._codec.block(content)
         ref = ChunkRef(identity, len(content), len(deflated), form_of(deflated))
-        return _Encoded(ref, self._keys.seal(deflated, identity))
+        return Encoded(ref, self._keys.seal(deflated, identity))
 
-    def _enqueue(self, cost: int, future: Future[_Encoded] | None, item: _File | Line) -> None:
-        self._steps.append((cost, future, item))
+    def do(self, cost: int, work: Callable[[], T], finish: Callable[[T], None]) -> None:
+        """Have work done by a thread, and what it gives brought to its end in the order in which it was given here.
+
+        Args:
+            cost: bytes that it holds.
+            work: what is done.
+            finish: takes what it gives.
+        """
+        self._enqueue(cost, self._pool.submit(work), finish)
+
+    def _enqueue(self, cost: int, future: Future[Any] | None, finish: Callable[[Any], None]) -> None:
+        self._steps.append((cost, future, finish))
         self._under_way += cost
         while self._under_way > _UNDER_WAY or len(self._steps) > _MOST_STEPS:
             self._take()
 
     def _take(self) -> None:
         """Bring the first of what is under way to its end."""
-        cost, future, item = self._steps.popleft()
+        cost, future, finish = self._steps.popleft()
         self._under_way -= cost
-        if future is not None and isinstance(item, _File):
-            item.refs.append(self._commit(future.result(), DATA))
-            return
-        line = file_line(item.line, item.crc, tuple(item.refs)) if isinstance(item, _File) else item
-        self.entries += 1
-        self.size += line.line.size if line.line.blake3 is not None else 0
-        self._deflated += line.deflated if line.line.blake3 is not None else 0
-        self._lines.add(line)
+        finish(None if future is None else future.result())
 
-    def _commit(self, encoded: _Encoded, kind: int) -> ChunkRef:
+    def finish_steps(self) -> None:
+        """Bring all that is under way to its end."""
+        while self._steps:
+            self._take()
+
+    def _add_chunks(self, file: _File, encoded: list[Encoded]) -> None:
+        file.refs += self.commit(encoded)
+
+    def _end_file(self, file: _File, on_end: Callable[[Line], None], _nothing: None) -> None:
+        line = file_line(file.line, file.crc, tuple(file.refs))
+        self._end_line(line, None)
+        on_end(line)
+
+    def _end_line(self, line: Line, _nothing: None) -> None:
+        is_file = line.line.blake3 is not None
+        size, deflated = (line.line.size, line.deflated) if is_file else (0, 0)
+        self.add_text(path_bytes(line.line.path), pack(line), size, deflated)
+
+    def commit(self, encoded: Iterable[Encoded]) -> list[ChunkRef]:
+        """Put chunks of files into packs where they are new; give the references to them."""
+        return [self._commit(each, DATA) for each in encoded]
+
+    def _commit(self, encoded: Encoded, kind: int) -> ChunkRef:
         ref, stored = encoded
         if stored is None:
             return ref
@@ -207,7 +270,7 @@ class SnapshotWriter:
         return ref
 
     def _store_now(self, content: bytes, kind: int) -> ChunkRef:
-        return self._commit(self._encoded(content), kind)
+        return self._commit(self.encoded([content])[0], kind)
 
     def _write_line_chunks(self) -> None:
         for ref, stored, kind in self._line_chunks:
@@ -247,11 +310,12 @@ class SnapshotWriter:
 
     # ------------------------------------------------------------------ the end
 
-    def finish(self, record: dict[str, Any]) -> Snapshot:
+    def finish(self, record: dict[str, Any], identity: str | None = None) -> Snapshot:
         """Write what is left, and the snapshot.
 
         Args:
             record: what is known of the backup, as plain JSON.
+            identity: of the snapshot, of 16 hexadecimal digits that nobody else has; None: one is made.
 
         Returns:
             The snapshot: the backup is complete.
@@ -260,15 +324,15 @@ class SnapshotWriter:
             RepositoryError: this writer was taken for dead, and what it refers to may be gone.
             BackstayError: something could not be written.
         """
-        while self._steps:
-            self._take()
+        self.finish_steps()
         lists = self._lines.finish()
         self._write_line_chunks()
         self._end_pack()
         while self._sent:
             self._arrived(self._sent.popleft().result())
         created = datetime.now(UTC)
-        snapshot = Snapshot(marks.new_id(), created, record, self.entries, self.size, self._deflated, self.added, lists)
+        name = identity or marks.new_id()
+        snapshot = Snapshot(name, created, record, self.entries, self.size, self._deflated, self.added, lists)
         self._require_registration()
         self._repository.put_snapshot(snapshot)
         try:
