@@ -22,6 +22,7 @@ from backstay.client.sync import Client
 from backstay.client.transport import (
     HTTP_ERRORS,
     ReplyBody,
+    certificate_of,
     encoded_headers,
     reply_of,
 )
@@ -86,6 +87,7 @@ class AsyncClient(BaseClient[httpx2.AsyncBaseTransport, httpx2.AsyncClient]):
             async with self._http.stream(
                 request.verb, request.url, headers=encoded_headers(request), content=request.form
             ) as response:
+                self.certificate = certificate_of(response) or self.certificate
                 async for chunk in response.aiter_bytes():
                     body.add(chunk)
         except HTTP_ERRORS as error:

@@ -61,7 +61,11 @@ class ApiMethod(Generic[P, R]):
 
 
 class BaseClient(ABC, Generic[Transport, Http]):
-    """A client of the API, apart from how it waits."""
+    """A client of the API, apart from how it waits.
+
+    Attributes:
+        certificate: SHA-256 of the certificate that the server showed last, in hexadecimal; empty: none yet.
+    """
 
     def __init__(
         self,
@@ -96,6 +100,7 @@ class BaseClient(ABC, Generic[Transport, Http]):
         self._session = session_of(url, secret, version, encapsulation, endpoint)
         self._connection = Connection(secret, timeout, verify, on_exchange)
         self._http = self._open(transport)
+        self.certificate = ""
 
     @abstractmethod
     def _open(self, transport: Transport | None) -> Http:

@@ -25,6 +25,7 @@ from backstay.client.redirects import MAX_REDIRECTS, REDIRECT_STATUSES
 from backstay.client.transport import (
     HTTP_ERRORS,
     ReplyBody,
+    certificate_of,
     encoded_headers,
     problem_of,
     reply_of,
@@ -113,6 +114,7 @@ class Client(BaseClient[httpx2.BaseTransport, httpx2.Client]):
             with self._http.stream(
                 request.verb, request.url, headers=encoded_headers(request), content=request.form
             ) as response:
+                self.certificate = certificate_of(response) or self.certificate
                 for chunk in response.iter_bytes():
                     body.add(chunk)
         except HTTP_ERRORS as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -110,6 +111,14 @@ def encoded_headers(request: HttpRequest) -> list[tuple[bytes, bytes]]:
 def reply_of(response: httpx2.Response, body: bytes) -> HttpReply:
     """A reply as plain data."""
     return HttpReply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
+
+
+def certificate_of(response: httpx2.Response) -> str:
+    """SHA-256 of the certificate that the server of a reply showed, in hexadecimal; empty where there was none."""
+    stream = response.extensions.get("network_stream")
+    tls = stream.get_extra_info("ssl_object") if stream is not None else None
+    shown = tls.getpeercert(binary_form=True) if tls is not None else None
+    return hashlib.sha256(shown).hexdigest() if shown else ""
 
 
 def problem_of(error: Exception) -> TransportError:
