@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backstay.profiles import Settings
 
 ROOT_KEY = "akeeba.platform.newroot"
+_MOST_VALUES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,14 @@ class ProfileTable:
 
     def configurations_of(self, numbers: Iterable[int]) -> dict[int, dict[str, str]]:
         """Return the configurations of some profiles by number, those that exist."""
-        query = select(profiles.c.id, profiles.c.configuration).where(profiles.c.id.in_(list(numbers)))
+        wanted, found = list(numbers), {}
+        query = select(profiles.c.id, profiles.c.configuration)
         with self._engine.connect() as connection:
-            return {row[0]: json.loads(self._vault.decrypt(row[1])) for row in connection.execute(query)}
+            # A statement has room for so many values only.
+            for first in range(0, len(wanted), _MOST_VALUES):
+                rows = connection.execute(query.where(profiles.c.id.in_(wanted[first : first + _MOST_VALUES])))
+                found.update({row[0]: json.loads(self._vault.decrypt(row[1])) for row in rows})
+        return found
 
     def get(self, profile_id: int) -> Profile:
         """Return one profile.

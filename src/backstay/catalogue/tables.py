@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from backstay.catalogue.remote_runs import RemoteRunTable
     from backstay.catalogue.repositories import RepositoryTable
     from backstay.catalogue.schedules import RunTable, ScheduleTable
+    from backstay.catalogue.site_lines import SiteLines
     from backstay.catalogue.sites import SiteTable
     from backstay.catalogue.snapshots import SnapshotTable
     from backstay.catalogue.tasks import TaskTable
@@ -202,6 +203,13 @@ class Tables:
         from backstay.catalogue.overview import OverviewTable
 
         return self._opened(OverviewTable(self._engine))
+
+    @cached_property
+    def site_lines(self) -> SiteLines:
+        """How every site stands."""
+        from backstay.catalogue.site_lines import SiteLines
+
+        return self._opened(SiteLines(self._engine))
 
     @cached_property
     def users(self) -> UserTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -84,16 +84,23 @@ def _event(change: AlarmChange) -> Event:
 
 def _expected(installation: Installation) -> Callable[[int, datetime | None], datetime | None]:
     """Return a function that says when a profile's schedules expected the first backup after its last one."""
-    schedules: dict[int, list[Times]] = {}
+    times = backup_times(installation)
+    return lambda profile_id, last: first_expected(times.get(profile_id, ()), last)
+
+
+def backup_times(installation: Installation) -> dict[int, list[Times]]:
+    """Return, by the number of the profile, when the schedules that take its backups are due; without paused ones."""
+    found: dict[int, list[Times]] = {}
     for one in installation.catalogue.schedules.times():
         if one.what == "backup":
-            schedules.setdefault(one.profile_id, []).append(one)
+            found.setdefault(one.profile_id, []).append(one)
+    return found
 
-    def expected(profile_id: int, last: datetime | None) -> datetime | None:
-        found = (_first_due(one, last or one.created) for one in schedules.get(profile_id, ()))
-        return min((due for due in found if due is not None), default=None)
 
-    return expected
+def first_expected(times: Iterable[Times], last: datetime | None) -> datetime | None:
+    """Return when some schedules expected the first backup after one that ended at a moment; None: at none."""
+    found = (_first_due(one, last or one.created) for one in times)
+    return min((due for due in found if due is not None), default=None)
 
 
 def _first_due(schedule: Times, last: datetime) -> datetime | None:

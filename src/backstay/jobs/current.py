@@ -32,8 +32,13 @@ def current_next_runs(installation: Installation) -> Mapping[int, datetime]:
     return _known_of(installation).due.value(installation)
 
 
-class _Kept(Generic[_Value]):
-    """What was read of an installation last, and what its catalogue was like then."""
+class Kept(Generic[_Value]):
+    """What was read of an installation last, and what its catalogue was like then.
+
+    Args:
+        read: reads it.
+        count: returns how many things are in it.
+    """
 
     def __init__(self, read: Callable[[Installation], _Value], count: Callable[[_Value], int]) -> None:
         self._read = read
@@ -44,6 +49,7 @@ class _Kept(Generic[_Value]):
         self._read_at = self._may_be_old = 0.0
 
     def value(self, installation: Installation) -> _Value:
+        """Return it as it is now."""
         with self._lock:
             mark = installation.catalogue.overview.mark()
             age = time.monotonic() - self._read_at
@@ -61,8 +67,8 @@ class _Known:
     """What is kept of one installation."""
 
     def __init__(self) -> None:
-        self.overview = _Kept(read_overview, lambda overview: len(overview.standings))
-        self.due = _Kept(lambda installation: next_runs(installation.catalogue.schedules.times()), len)
+        self.overview = Kept(read_overview, lambda overview: len(overview.standings))
+        self.due = Kept(lambda installation: next_runs(installation.catalogue.schedules.times()), len)
 
 
 _known: weakref.WeakKeyDictionary[Installation, _Known] = weakref.WeakKeyDictionary()
