@@ -43,7 +43,15 @@ from backstay.schedules import latest_due
 from backstay.web.security import SESSION_COOKIE
 
 GOAL_PAGE, GOAL_LOOK, GOAL_WORKER = 150, 100, 250
-PAGES = ("/", "/sites", "/sites?page=40", "/sites?state=failing", "/sites?q=number+77", "/sites?group=clients-3", "/sites/7")
+PAGES = (
+    "/",
+    "/sites",
+    "/sites?page=40",
+    "/sites?state=failing",
+    "/sites?q=number+77",
+    "/sites?group=clients-3",
+    "/sites/7",
+)
 _WORKER_SECONDS = 45
 _DUE_AT_ONCE = 20
 
@@ -99,8 +107,8 @@ def _make_backups(connection: Connection, begun: datetime, *, is_last: bool) -> 
         literal("Nightly"), literal(""), literal(begun, backups.c.backupstart.type),
         literal(begun + timedelta(minutes=5), backups.c.backupend.type),
         case((sites.c.profile_id % (50 if is_last else 1_000_000) < 2, "fail"), else_="complete"),
-        literal("backend"), literal("full"), sites.c.profile_id, literal(b"site.jpa"), literal(b"/a/site.jpa"), literal(1),
-        literal("cron"), literal(True), literal(1_000_000) + sites.c.id, literal(False), literal(False),
+        literal("backend"), literal("full"), sites.c.profile_id, literal(b"site.jpa"), literal(b"/a/site.jpa"),
+        literal(1), literal("cron"), literal(True), literal(1_000_000) + sites.c.id, literal(False), literal(False),
         literal("The disk of the site is full." if is_last else ""), literal(0), literal({}, backups.c.proof.type),
         literal(""),
     ).where(sites.c.profile_id % 500 != 0)  # fmt: skip
