@@ -82,7 +82,7 @@ def find_sites(
         if (not state or one.state == state or (state == "running" and one.site.running))
         and (not group or one.site.group == group)
         and (not tag or tag in one.site.tags)
-        and (not wanted or wanted in one.site.name.casefold() or wanted in one.site.host or wanted == str(one.site.id))
+        and (not wanted or _is_meant(one.site, wanted))
     ]
     keys: dict[SiteSort, Callable[[SiteStanding], Any]] = {
         "state": lambda one: (ORDER[one.state], one.since or _LONG_AGO, one.site.name),
@@ -91,6 +91,12 @@ def find_sites(
         "size": lambda one: -(one.site.size or 0),
     }
     return sorted(found, key=keys[sort])
+
+
+def _is_meant(site: SiteFacts, wanted: str) -> bool:
+    if wanted.isdigit():
+        return wanted == str(site.id) or wanted in site.name
+    return wanted in site.name.casefold() or wanted in site.host
 
 
 def site_standing(overview: SiteOverview, site_id: int) -> SiteStanding:
