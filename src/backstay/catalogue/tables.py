@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backstay.catalogue.profiles import ProfileTable
     from backstay.catalogue.recipients import DeliveryTable, RecipientTable
     from backstay.catalogue.records import BackupTable
+    from backstay.catalogue.remote_queue import RemoteQueueTable
     from backstay.catalogue.remote_runs import RemoteRunTable
     from backstay.catalogue.repositories import RepositoryTable
     from backstay.catalogue.schedules import RunTable, ScheduleTable
@@ -273,6 +274,13 @@ class Tables:
         from backstay.catalogue.sites import SiteTable
 
         return self._opened(SiteTable(self._engine, self.vault))
+
+    @cached_property
+    def remote_queue(self) -> RemoteQueueTable:
+        """Which runs of remote sites begin next."""
+        from backstay.catalogue.remote_queue import RemoteQueueTable
+
+        return self._opened(RemoteQueueTable(self._engine))
 
     @cached_property
     def remote_runs(self) -> RemoteRunTable:

@@ -70,6 +70,20 @@ class WorkerConfiguration(BaseModel):
     )
 
 
+class FleetConfiguration(BaseModel):
+    """The table ``[fleet]``: how sites on other servers are backed up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_worker: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="Backups of sites on other servers that one worker, or server, performs at the same time. How many "
+        "run at one host is said of the groups of sites.",
+    )
+
+
 class JournalConfiguration(BaseModel):
     """The table ``[journal]``: how long it is remembered who did what."""
 
@@ -120,6 +134,10 @@ class Configuration(BaseSettings):
 
     worker: WorkerConfiguration = Field(
         default_factory=WorkerConfiguration, description="What this machine is to others."
+    )
+
+    fleet: FleetConfiguration = Field(
+        default_factory=FleetConfiguration, description="How sites on other servers are backed up."
     )
 
     @field_validator("catalogue", mode="before")
