@@ -139,14 +139,49 @@ def test_many_that_look_at_the_same_time_make_one_run_of_each_due_moment(install
     assert sorted(made) == [schedule.id for schedule in schedules]
 
 
-def test_a_look_at_many_schedules_of_which_none_is_due_is_one_query(installation: Installation) -> None:
-    for number in range(60):
-        add(installation, f"{number} 3 * * *")
+def test_a_look_at_many_schedules_of_which_none_is_due_is_one_query_that_finds_none(installation: Installation) -> None:
+    made = [add(installation, f"{number} 3 * * *") for number in range(60)]
+    look_up(installation, NOW + HOUR)
+    assert installation.catalogue.schedules.to_look_at(NOW + HOUR, NOW + DAY) == []
     statements: list[str] = []
     engine = installation.catalogue.schedules._engine
     sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *values: statements.append(values[2]))
     assert look_up(installation, NOW + HOUR) == []
     assert len([one for one in statements if not one.startswith("BEGIN")]) == 1
+    # One that is changed is looked at again, one that is paused is not.
+    edit_schedule(installation, made[0].id, now=NOW, at="0 4 * * *")
+    pause_schedule(installation, made[1].id)
+    looked_at = installation.catalogue.schedules.to_look_at(NOW + HOUR, NOW + DAY)
+    assert [one.id for one in looked_at] == [made[0].id]
+    # What was computed of it before it was changed is not noted.
+    edit_schedule(installation, made[0].id, now=NOW, at="0 5 * * *")
+    installation.catalogue.schedules.note_due([(looked_at[0], NOW + DAY)])
+    assert len(installation.catalogue.schedules.to_look_at(NOW + HOUR, NOW + DAY)) == 1
+
+
+def test_what_may_be_late_is_what_was_due_after_the_last_good_backup(installation: Installation) -> None:
+    schedule = add(installation, "17 3 * * *")
+
+    def maybe_late(now: datetime) -> list[int]:
+        return [one.id for one in installation.catalogue.schedules.maybe_late(now)]
+
+    def take(ended: datetime) -> None:
+        number = installation.catalogue.backups.create(
+            profile_id=schedule.profile_id, backupstart=ended, type="full"
+        ).id
+        installation.catalogue.backups.update(number, status="complete", backupend=ended)
+
+    take(NOW)
+    assert maybe_late(NOW) == [schedule.id], "nobody has looked when it is due"
+    look_up(installation, NOW)
+    assert maybe_late(NOW) == []
+    assert maybe_late(NOW + DAY) == [schedule.id], "it was due, and nobody has looked"
+    look_up(installation, NOW + DAY)
+    look_up(installation, NOW + DAY)
+    assert maybe_late(NOW + DAY) == [schedule.id], "it was due, and there is no backup"
+    take(NOW + DAY)
+    assert maybe_late(NOW + DAY) == []
+    assert installation.catalogue.schedules.scheduled() == {schedule.profile_id}
 
 
 def test_a_run_that_has_not_begun_makes_the_next_one_needless(installation: Installation) -> None:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
-from backstay.catalogue.schema import UtcDateTime, runs, schedules
+from backstay.catalogue.schema import UtcDateTime, backups, runs, schedules
 from backstay.errors import NotFoundError
 
 Work = Literal["backup", "verify", "drill"]
@@ -108,6 +121,9 @@ class Run:
     message: str
 
 
+_SCHEDULE_COLUMNS = [schedules.c[item.name] for item in fields(Schedule)]
+_TIMES = [schedules.c[name] for name in Times._fields]
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _RUN_COLUMNS = [runs.c[item.name] for item in fields(Run)]
 
 
@@ -129,7 +145,7 @@ class ScheduleTable:
 
     def all(self, *, profile_id: int | None = None, offset: int = 0, limit: int | None = None) -> list[Schedule]:
         """Return schedules by number: all, or those of a profile; so many are skipped, so many returned at most."""
-        query = select(schedules).order_by(schedules.c.id).offset(offset).limit(limit)
+        query = select(*_SCHEDULE_COLUMNS).order_by(schedules.c.id).offset(offset).limit(limit)
         if profile_id is not None:
             query = query.where(schedules.c.profile_id == profile_id)
         with self._engine.connect() as connection:
@@ -137,9 +153,70 @@ class ScheduleTable:
 
     def times(self) -> list[Times]:
         """Return when all schedules that are not paused are due: a thousand of them are read in milliseconds."""
-        query = select(*(schedules.c[name] for name in Times._fields)).where(~schedules.c.paused)
+        return self._times()
+
+    def to_look_at(self, now: datetime, ahead: datetime) -> list[Times]:
+        """Return those that may be due, as ``times`` does: few of many.
+
+        Args:
+            now: those that are due by then, as it was noted, and those of which it is not noted.
+            ahead: those that are handled up to a later moment than this, too: a clock was wrong.
+        """
+        is_due = or_(schedules.c.next_due.is_(None), schedules.c.next_due <= now, schedules.c.handled > ahead)
+        return self._times(is_due)
+
+    def maybe_late(self, now: datetime) -> list[Times]:
+        """Return those, as ``times`` does, that were due after the last good backup of their profile: few of many.
+
+        A backup is late only where its time was handled after the last good one, or was not handled at all.
+        """
+        good = (
+            select(backups.c.backupend)
+            .where(backups.c.profile_id == schedules.c.profile_id, backups.c.status == "complete")
+            .where(backups.c.backupend.is_not(None))
+            .order_by(backups.c.backupend.desc())
+            .limit(1)
+            .correlate(schedules)
+            .scalar_subquery()
+        )
+        is_open = or_(schedules.c.next_due.is_(None), schedules.c.next_due <= now, good.is_(None))
+        return self._times(schedules.c.what == "backup", or_(is_open, schedules.c.handled > good))
+
+    def scheduled(self) -> set[int]:
+        """Return the numbers of the profiles whose backups a schedule takes that is not paused."""
+        query = select(schedules.c.profile_id).where(~schedules.c.paused, schedules.c.what == "backup").distinct()
         with self._engine.connect() as connection:
-            return [Times(*row) for row in connection.execute(query.order_by(schedules.c.id))]
+            return set(connection.execute(query).scalars())
+
+    def note_due(self, due: Iterable[tuple[Times, datetime | None]]) -> None:
+        """Note when schedules are due next, None: never; of one that was changed since it was read nothing is noted."""
+        rows = [
+            {
+                "of": one.id,
+                "as_at": one.at,
+                "as_zone": one.time_zone,
+                "as_spread": one.spread,
+                "as_handled": one.handled,
+                "moment": moment or _NEVER,
+            }
+            for one, moment in due
+        ]
+        if not rows:
+            return
+        same = (
+            schedules.c.id == bindparam("of"),
+            schedules.c.at == bindparam("as_at"),
+            schedules.c.time_zone == bindparam("as_zone"),
+            schedules.c.spread == bindparam("as_spread"),
+            schedules.c.handled == bindparam("as_handled"),
+        )
+        with self._writer.begin() as connection:
+            connection.execute(update(schedules).where(*same).values(next_due=bindparam("moment")), rows)
+
+    def _times(self, *conditions: ColumnElement[bool]) -> list[Times]:
+        query = select(*_TIMES).where(~schedules.c.paused, *conditions).order_by(schedules.c.id)
+        with self._engine.connect() as connection:
+            return [Times(*row) for row in connection.execute(query)]
 
     def get(self, schedule_id: int) -> Schedule:
         """Return one schedule.
@@ -148,7 +225,7 @@ class ScheduleTable:
             NotFoundError: there is none with this number.
         """
         with self._engine.connect() as connection:
-            row = connection.execute(select(schedules).where(schedules.c.id == schedule_id)).one_or_none()
+            row = connection.execute(select(*_SCHEDULE_COLUMNS).where(schedules.c.id == schedule_id)).one_or_none()
         if row is None:
             raise _unknown(schedule_id)
         return _schedule(row)
@@ -169,7 +246,8 @@ class ScheduleTable:
         if options is not None:
             values["options"] = asdict(options)
         with self._writer.begin() as connection:
-            connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(values))
+            # When it is due next is found anew.
+            connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(**values, next_due=None))
         return self.get(schedule_id)
 
     def delete(self, schedule_id: int) -> None:
@@ -249,7 +327,9 @@ class RunTable:
             ):
                 return None
             handled = max(due, row.handled)
-            connection.execute(update(schedules).where(schedules.c.id == schedule.id).values(handled=handled))
+            connection.execute(
+                update(schedules).where(schedules.c.id == schedule.id).values(handled=handled, next_due=None)
+            )
             mine = runs.c.schedule_id == schedule.id
             if connection.execute(select(runs.c.id).where(mine, runs.c.due == due)).first():
                 return None

@@ -264,6 +264,7 @@ schedules = Table(
     Column("options", JSON, nullable=False),
     Column("created", UtcDateTime, nullable=False),
     Column("handled", UtcDateTime, nullable=False),
+    Column("next_due", UtcDateTime),
     Index("ix_schedules_profile_id", "profile_id"),
     sqlite_autoincrement=True,
 )

@@ -19,7 +19,7 @@ from backstay.catalogue.tables import Tables
 from backstay.catalogue.vault import Vault
 from backstay.errors import ConfigurationError, UsageError
 
-REVISION = "0008"
+REVISION = "0009"
 PATIENT_SECONDS = 3600.0
 """For so long work that nobody watches waits for a database that is away."""
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -193,9 +193,10 @@ def look_up(installation: Installation, now: datetime) -> list[Run]:
     Returns:
         The runs that were made and wait to be run.
     """
-    made = []
-    for schedule in installation.catalogue.schedules.times():
-        if schedule.handled > now + _CLOCK_WAS_WRONG:
+    made, later = [], []
+    ahead = now + _CLOCK_WAS_WRONG
+    for schedule in installation.catalogue.schedules.to_look_at(now, ahead):
+        if schedule.handled > ahead:
             installation.catalogue.schedules.update(schedule.id, handled=now)
             continue
         try:
@@ -205,12 +206,15 @@ def look_up(installation: Installation, now: datetime) -> list[Run]:
             continue
         following = _next_due(timing, schedule.handled)
         if following is None or following > now:
+            later.append((schedule, following))
             continue
         due = latest_due(timing, schedule.handled, now) or following
         in_time = schedule.catch_up or now - due <= GRACE
         run = installation.catalogue.runs.create(schedule, due, now, skipped="" if in_time else _MISSED)
         if run is not None and run.state == "waiting":
             made.append(run)
+    # Noted once for each due moment: of thousands, a look reads those alone that are due.
+    installation.catalogue.schedules.note_due(later)
     return made
 
 
