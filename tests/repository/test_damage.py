@@ -11,8 +11,8 @@ from backstay.archives import open_parts
 from backstay.errors import BackstayError, DamagedRepositoryError
 from backstay.repository import marks
 from backstay.repository.archive_bytes import hand_out
-from backstay.repository.archive_layout import Form
 from backstay.repository.checking import check
+from backstay.repository.entry_formats import Form
 from backstay.repository.layout import Snapshot
 from backstay.repository.lines import lines
 from backstay.repository.opened import Repository, open_repository

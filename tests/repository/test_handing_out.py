@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from backstay.archives import EntryType, ManifestLine, open_archive, open_parts
 from backstay.errors import UsageError
-from backstay.repository import archive_layout
+from backstay.repository import entry_formats
 from backstay.repository.archive_bytes import SnapshotArchive, hand_out
-from backstay.repository.archive_layout import Form
+from backstay.repository.entry_formats import Form
 from backstay.repository.opened import Repository
 from backstay.repository.writing import SnapshotWriter
 from repository.places import TIME, created, files_of, fill, opened
@@ -47,7 +47,7 @@ class Site:
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Give the repository; what is larger than `LARGEST` is handed out stored."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive_layout, "STORE_ABOVE", LARGEST)
+        patch.setattr(entry_formats, "STORE_ABOVE", LARGEST)
         made = Site(tmp_path_factory.mktemp("site"), request.param)
         yield made
         made.repository.close()

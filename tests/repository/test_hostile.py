@@ -17,7 +17,7 @@ from backstay.archives import EntryType, ManifestLine, open_parts
 from backstay.errors import BackstayError
 from backstay.repository import keys, layout, lines
 from backstay.repository.archive_bytes import hand_out
-from backstay.repository.archive_layout import Form
+from backstay.repository.entry_formats import Form
 from backstay.repository.layout import ChunkRef, Row, Snapshot
 from backstay.repository.writing import SnapshotWriter
 from repository.places import TIME, created

@@ -12,8 +12,8 @@ from backstay.archives import Source, create_archive, open_archive, pack
 from backstay.archives.entries import EntryType
 from backstay.errors import BackstayError, DamagedArchiveError, EntryRefusedError
 from backstay.repository.archive_bytes import hand_out
-from backstay.repository.archive_layout import Form
 from backstay.repository.checking import check
+from backstay.repository.entry_formats import Form
 from backstay.repository.exporting import write_archive, write_jps
 from backstay.repository.importing import import_archive
 from backstay.repository.lines import lines

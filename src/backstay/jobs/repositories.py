@@ -15,7 +15,7 @@ from backstay.engine import folder_of, repository_by_name, store_of
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
 from backstay.repository.archive_bytes import SnapshotArchive, hand_out
-from backstay.repository.archive_layout import FORMATS, Form
+from backstay.repository.entry_formats import FORMATS, Form
 from backstay.repository.exporting import write_archive, write_jps
 from backstay.repository.importing import import_archive
 from backstay.repository.layout import Snapshot

@@ -6,53 +6,39 @@ import bisect
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from isal import isal_zlib
 
 from backstay.archives import manifest
-from backstay.archives.codec import EMPTY_STREAM
-from backstay.archives.entries import EntryType
-from backstay.archives.formats import STORED, Content, Head
+from backstay.archives.formats import STORED, Content
 from backstay.archives.parts import part_path
 from backstay.errors import DamagedRepositoryError
-from backstay.repository.archive_layout import (
-    NOWHERE,
-    ArchiveLayout,
-    Form,
-    Piece,
-    entry_of,
-    format_of,
-    own_head,
-    plan_archive,
-)
+from backstay.repository.archive_layout import ArchiveLayout, Piece
+from backstay.repository.archive_planning import blocks_of, places_of, plan_archive
+from backstay.repository.entry_blocks import EntryBlock, placed_texts
+from backstay.repository.entry_formats import Form, format_of, own_head
 from backstay.repository.layout import ChunkRef, Snapshot
-from backstay.repository.lines import Brief, briefs_of, manifest_text
 from backstay.repository.opened import Repository
 
-_BATCH_BYTES = 2 << 20
+_BATCH_BYTES = 512 << 10
 _BATCH_CHUNKS = 256
-_KEPT_SEGMENTS = 64
+_SEGMENTS_AT_ONCE = 64
+_KEPT_LINES = 50_000
 
 
-class _Slice(NamedTuple):
-    """A piece of a chunk: of its content, or of its deflated bytes."""
-
-    ref: ChunkRef
-    begin: int
-    end: int
-    inflated: bool
+_Places = Sequence[tuple[str, int] | None]
 
 
-class _Entry(NamedTuple):
-    """A line with its entry, where it has one, and where that lies."""
+class _Group(NamedTuple):
+    """Chunks that are read together, with the bytes before each, and perhaps behind the last."""
 
-    line: Brief
-    head: Head | None
-    content: Content
-    header: bytes
-    at: int
+    literals: list[bytes]
+    refs: list[ChunkRef]
+    places: _Places
+    inflated: bytes
 
 
 class SnapshotArchive:
@@ -87,7 +73,8 @@ class SnapshotArchive:
         self._damaged = damaged
         self._owns = owns
         self._format = format_of(layout.form)
-        self._kept: OrderedDict[int, list[_Entry]] = OrderedDict()
+        self._kept: OrderedDict[int, EntryBlock] = OrderedDict()
+        self._kept_lines = 0
         self._lock = threading.Lock()
         main = Path(f"{stem}.{layout.form.format}")
         count = len(layout.parts)
@@ -121,142 +108,126 @@ class SnapshotArchive:
             DamagedRepositoryError: a chunk of it is damaged or missing.
         """
         end = min(end, self.layout.length)
-        batch: list[bytes | _Slice] = []
-        size = chunks = 0
-        for piece in self._pieces(start, end):
-            batch.append(piece)
-            size += len(piece) if isinstance(piece, bytes) else piece.end - piece.begin
-            chunks += not isinstance(piece, bytes)
-            if size >= _BATCH_BYTES or chunks >= _BATCH_CHUNKS:
-                yield self._made(batch)
-                batch, size, chunks = [], 0, 0
-        if batch:
-            yield self._made(batch)
-
-    def _made(self, batch: list[bytes | _Slice]) -> bytes:
-        slices = [piece for piece in batch if not isinstance(piece, bytes)]
-        contents = self._chunks(slices)
-        return b"".join(
-            piece if isinstance(piece, bytes) else next(contents)[piece.begin : piece.end] for piece in batch
-        )
-
-    def _chunks(self, slices: list[_Slice]) -> Iterator[bytes]:
-        refs = [piece.ref for piece in slices]
-        try:
-            # All of them before the first is given: what is given once must not come again.
-            deflated = list(self._repository.deflated(refs))
-        except DamagedRepositoryError:
-            if not self._damaged:
-                raise
-            deflated = [self._one(ref) for ref in refs]
-        for piece, data in zip(slices, deflated, strict=True):
-            if not piece.inflated:
-                yield data
-                continue
-            content = self._repository.inflated(piece.ref, data)
-            if content is None:
-                if not self._damaged:
-                    raise DamagedRepositoryError(f"The chunk {piece.ref.identity.hex()} of the repository is damaged.")
-                content = bytes(piece.ref.size)
-            yield content
-
-    def _one(self, ref: ChunkRef) -> bytes:
-        try:
-            return next(self._repository.deflated([ref]))
-        except DamagedRepositoryError:
-            return bytes(ref.deflated)
-
-    # ------------------------------------------------------------------ what lies where
-
-    def _pieces(self, start: int, end: int) -> Iterator[bytes | _Slice]:
-        """Give what lies between two offsets: bytes, and pieces of chunks that are not read yet."""
-        for begin, pieces in self._spans(start):
-            position = begin
+        for begin, pieces in self._spans(start, end):
+            at = begin
             for piece in pieces:
-                length = len(piece) if isinstance(piece, bytes) else piece.end - piece.begin
-                if start <= position <= end - length:
+                behind = at + len(piece)
+                if start <= at and behind <= end:
                     # Most of them lie in the range as a whole.
-                    if length:
-                        yield piece
-                    position += length
-                    continue
-                low, high = max(start - position, 0), min(end - position, length)
-                if low < high and isinstance(piece, bytes):
-                    yield piece[low:high]
-                elif low < high and not isinstance(piece, bytes):
-                    yield piece._replace(begin=piece.begin + low, end=piece.begin + high)
-                position += length
-                if position >= end:
+                    yield piece
+                elif behind > start:
+                    yield piece[max(start - at, 0) : end - at]
+                at = behind
+                if at >= end:
                     return
 
-    def _spans(self, at: int) -> Iterator[tuple[int, Iterator[bytes | _Slice]]]:
-        """Give the spans of the archive from the one on that holds an offset, each with where it begins."""
+    def _spans(self, start: int, end: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Give the spans of the archive that hold what lies between two offsets, each with where it begins."""
         layout = self.layout
-        count = len(layout.segments)
-        if at < layout.starts[0]:
+        if start < layout.starts[0]:
             yield 0, iter((layout.beginning,))
-        if at < layout.starts[-1]:
-            first = max(bisect.bisect_right(layout.starts, at) - 1, 0)
-            for number in range(first, count):
-                yield layout.starts[number], self._segment(number)
+        if start < layout.starts[-1]:
+            yield from self._entries(start, end)
         for number, piece in enumerate(layout.pieces):
             behind = layout.pieces[number + 1].at if number + 1 < len(layout.pieces) else layout.pointer_at
-            if at < behind:
+            if start < behind:
                 yield piece.at, self._manifest(number, piece)
-        if at < (layout.records[0] if layout.records else layout.own_records_at):
+        if start < (layout.records[0] if layout.records else layout.own_records_at):
             yield layout.pointer_at, self._own(manifest.POINTER, layout.pointer)
-        if layout.records and at < layout.own_records_at:
-            for number in range(max(bisect.bisect_right(layout.records, at) - 1, 0), count):
-                yield layout.records[number], self._records(number)
+        if layout.records and start < layout.own_records_at:
+            yield from self._records(start, end)
         yield layout.own_records_at, iter((layout.own_records,))
         yield layout.ending_at, iter((layout.ending,))
 
-    def _entries(self, number: int) -> list[_Entry]:
-        """Give the entries of a chunk of lines."""
+    # ------------------------------------------------------------------ entries
+
+    def _numbers(self, begins: Sequence[int], start: int, end: int) -> Iterator[range]:
+        """Give numbers of chunks of lines, by where what is of each begins, some at once."""
+        first = max(bisect.bisect_right(begins, start) - 1, 0)
+        last = min(bisect.bisect_left(begins, end), len(self.layout.segments))
+        for number in range(first, last, _SEGMENTS_AT_ONCE):
+            yield range(number, min(number + _SEGMENTS_AT_ONCE, last))
+
+    def _kept_blocks(self, numbers: Sequence[int]) -> list[EntryBlock]:
         with self._lock:
-            if number in self._kept:
+            found = {number: self._kept[number] for number in numbers if number in self._kept}
+        missing = [number for number in numbers if number not in found]
+        if missing:
+            refs = [self.layout.segments[number] for number in missing]
+            blocks = blocks_of(self._repository, refs, self.layout.form)
+            found.update(zip(missing, blocks, strict=True))
+        with self._lock:
+            for number in numbers:
+                if number not in self._kept:
+                    self._kept_lines += found[number].lines
+                self._kept[number] = found[number]
                 self._kept.move_to_end(number)
-                return self._kept[number]
-        content = next(self._repository.contents([self.layout.segments[number]]))
-        at = self.layout.starts[number]
-        found = []
-        for line in briefs_of(content):
-            entry = entry_of(line, self._format)
-            if entry is None:
-                found.append(_Entry(line, None, Content(STORED, 0, 0, 0), b"", at))
-                continue
-            header = self._format.header(*entry)
-            found.append(_Entry(line, *entry, header, at))
-            at += len(header) + entry[1].compressed_size
-        with self._lock:
-            self._kept[number] = found
-            while len(self._kept) > _KEPT_SEGMENTS:
-                self._kept.popitem(last=False)
+            while self._kept_lines > _KEPT_LINES:
+                self._kept_lines -= self._kept.popitem(last=False)[1].lines
+        return [found[number] for number in numbers]
+
+    def _entries(self, start: int, end: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Give entries in pieces of a few hundred kilobytes, whatever chunks of lines they come from."""
+        waiting: list[_Group] = []
+        begin = size = chunks = 0
+        for at, block, refs, places in self._placed(start, end):
+            for offset, length, group in _groups(block, refs, places, start - at, end - at):
+                if not waiting:
+                    begin = at + offset
+                waiting.append(group)
+                size += length
+                chunks += len(group.refs)
+                if size >= _BATCH_BYTES or chunks >= _BATCH_CHUNKS:
+                    yield begin, iter((self._joined(waiting),))
+                    waiting, size, chunks = [], 0, 0
+        if waiting:
+            yield begin, iter((self._joined(waiting),))
+
+    def _placed(self, start: int, end: int) -> Iterator[tuple[int, EntryBlock, list[ChunkRef], _Places]]:
+        """Give where blocks begin, the blocks, their chunks, and where these are likely to lie."""
+        starts = self.layout.starts
+        for numbers in self._numbers(starts, start, end):
+            blocks = self._kept_blocks(numbers)
+            chunks = [block.chunks() for block in blocks]
+            places = places_of(self._repository, [self.layout.segments[number] for number in numbers], chunks)
+            yield from zip([starts[number] for number in numbers], blocks, chunks, places, strict=True)
+
+    def _joined(self, groups: list[_Group]) -> bytes:
+        found = iter(self._chunks(groups))
+        pieces: list[bytes | memoryview] = []
+        for group in groups:
+            made: list[bytes | memoryview] = [b""] * (len(group.literals) + len(group.refs))
+            made[0::2] = group.literals
+            made[1::2] = islice(found, len(group.refs))
+            pieces += made
+        return b"".join(pieces)
+
+    def _chunks(self, groups: list[_Group]) -> list[bytes | memoryview]:
+        """Give the bytes of chunks as they stand in the archive: deflated, or inflated."""
+        refs = [ref for group in groups for ref in group.refs]
+        places = [place for group in groups for place in group.places]
+        inflated = b"".join([group.inflated for group in groups])
+        found: list[bytes | memoryview] = []
+        for ref, data, whole in zip(refs, self._repository.whole_ones(refs, places), inflated, strict=True):
+            made = self._repository.inflated(ref, data) if whole and data is not None else data
+            if made is None:
+                if not self._damaged:
+                    name = ref.identity.hex()
+                    raise DamagedRepositoryError(f"The chunk {name} of the repository is damaged or missing.")
+                made = bytes(ref.size if whole else ref.deflated)
+            found.append(made)
         return found
 
-    def _segment(self, number: int) -> Iterator[bytes | _Slice]:
-        for entry in self._entries(number):
-            if entry.head is None:
-                continue
-            yield entry.header
-            yield from self._content(entry)
+    # ------------------------------------------------------------------ what stands behind them
 
-    def _content(self, entry: _Entry) -> Iterator[bytes | _Slice]:
-        line = entry.line
-        if entry.head is not None and entry.head.type is EntryType.SYMLINK:
-            yield line.target
-        elif entry.content.method == STORED:
-            for ref in line.chunks:
-                yield _Slice(ref, 0, ref.size, inflated=True)
-        elif entry.head is not None and entry.head.type is EntryType.FILE:
-            for ref in line.chunks:
-                yield _Slice(ref, 0, ref.deflated, inflated=False)
-            yield EMPTY_STREAM
-
-    def _records(self, number: int) -> Iterator[bytes]:
-        for entry in self._entries(number):
-            if entry.head is not None:
-                yield self._format.record(entry.head, entry.content, self.layout.position(entry.at))
+    def _records(self, start: int, end: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+        layout = self.layout
+        for numbers in self._numbers(layout.records, start, end):
+            for number, block in zip(numbers, self._kept_blocks(numbers), strict=True):
+                begin = layout.starts[number]
+                places = [layout.position(begin + place) for place in block.entry_places()]
+                records = map(self._format.placed, block.records, places)
+                yield layout.records[number], iter((b"".join(records),))
 
     def _own(self, path: str, data: bytes) -> Iterator[bytes]:
         content = Content(STORED, len(data), len(data), isal_zlib.crc32(data))
@@ -273,24 +244,21 @@ class SnapshotArchive:
         left, size = piece.lines, piece.size
         segment, index = piece.segment, piece.line
         while left:
-            found = self._texts(segment)[index : index + left]
-            first = self.layout.first_lines[segment] + index
-            texts = [
-                text if at == NOWHERE else manifest.with_position(text, at)
-                for text, at in zip(found, self.layout.headers[first : first + len(found)], strict=True)
-            ]
-            text = b"".join(texts)
-            size -= len(text)
-            left -= len(texts)
-            yield text
-            segment, index = segment + 1, 0
+            numbers = range(segment, min(segment + _SEGMENTS_AT_ONCE, len(self.layout.segments)))
+            blocks = self._kept_blocks(numbers)
+            contents = self._repository.contents([self.layout.segments[number] for number in numbers])
+            for number, block, content in zip(numbers, blocks, contents, strict=True):
+                texts = placed_texts(content, block, self.layout.starts[number])[index : index + left]
+                text = b"".join(texts)
+                size -= len(text)
+                left -= len(texts)
+                index = 0
+                yield text
+                if not left:
+                    break
+            segment = numbers.stop
         if size:
             yield self._tail(piece, size)
-
-    def _texts(self, segment: int) -> list[bytes]:
-        """Give the manifest's lines of a chunk of lines, without a look into them."""
-        content = next(self._repository.contents([self.layout.segments[segment]]))
-        return [manifest_text(text) for text in content.splitlines(keepends=True)]
 
     def _tail(self, piece: Piece, size: int) -> bytes:
         """Give the last lines, as far as they are in this file: both, or one where they lie in two files."""
@@ -302,6 +270,38 @@ class SnapshotArchive:
         """Close the repository, where that is this one's."""
         if self._owns:
             self._repository.close()
+
+
+def _groups(
+    block: EntryBlock, refs: list[ChunkRef], places: _Places, start: int, end: int
+) -> Iterator[tuple[int, int, _Group]]:
+    """Cut entries into groups, and leave out those outside of a range.
+
+    Yields:
+        Where a group begins in the block, its bytes, and the group.
+    """
+    literals = block.literal_pieces()
+    if start <= 0 and end >= block.size <= _BATCH_BYTES and len(refs) <= _BATCH_CHUNKS:
+        yield 0, block.size, _Group(literals, refs, places, block.inflated)
+        return
+    chunk_sizes = [ref.size if whole else ref.deflated for ref, whole in zip(refs, block.inflated, strict=True)]
+    sizes = [len(literal) + size for literal, size in zip(literals, chunk_sizes, strict=False)]
+    ends = [*accumulate(sizes), block.size]
+    first = bisect.bisect_right(ends, start)
+    at = begin = ends[first - 1] if first else 0
+    for number in range(first, len(ends)):
+        chunk_at = at + len(literals[number])
+        # A chunk of which nothing lies in the range is not read.
+        stop = number if chunk_at >= end else number + 1
+        at = chunk_at if chunk_at >= end else ends[number]
+        is_last = at >= end or number == len(ends) - 1
+        if is_last or at - begin >= _BATCH_BYTES or number - first >= _BATCH_CHUNKS:
+            part = slice(first, stop)
+            group = _Group(literals[first : number + 1], refs[part], places[part], block.inflated[part])
+            yield begin, at - begin, group
+            if is_last:
+                return
+            first, begin = number + 1, at
 
 
 def hand_out(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from backstay.errors import DiskFullError, RepositoryError
+from backstay.repository.cache_file import CacheFile
 from backstay.repository.layout import ChunkRef, Row
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _VERSION = "1"
 _AT_ONCE = 500
+_MOST_AT_ONCE = 4 << 20
+_GAP = 16 << 10
 _TABLES = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE packs (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, read REAL NOT NULL DEFAULT 0
 );
@@ -32,6 +33,7 @@ _USABLE = """
 """
 _JOINED = " FROM chunks JOIN packs ON packs.number = chunks.pack WHERE identity "
 _FIND = "SELECT identity, chunks.size, deflated, form" + _JOINED + "IN (?) AND " + _USABLE
+_FIND_PLACES = "SELECT identity, form, packs.name, offset" + _JOINED + "IN (?)"
 _PLACES = (
     "SELECT packs.name, offset, identity, chunks.size, deflated, form, kind, NOT (" + _USABLE + ")" + _JOINED + "IN (?)"
 )
@@ -53,7 +55,7 @@ class Place(NamedTuple):
     kind: int
 
 
-class Index:
+class Index(CacheFile):
     """The chunks of all packs, in a SQLite file; safe to use from many threads and processes.
 
     Args:
@@ -62,79 +64,16 @@ class Index:
     """
 
     def __init__(self, path: Path, repository: str) -> None:
-        self._path = path
-        self._about = {"version": _VERSION, "repository": repository}
-        self._lock = threading.RLock()
-        self._connection = self._opened()
-
-    def _opened(self) -> sqlite3.Connection:
-        for _ in range(2):
-            connection = sqlite3.connect(self._path, timeout=60, check_same_thread=False, isolation_level=None)
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                self._prepare(connection)
-            except sqlite3.DatabaseError as error:
-                connection.close()
-                self._refuse_full(error)
-                self.remove(self._path)
-            else:
-                return connection
-        raise RepositoryError(f"The index {self._path} can't be made: check the disk.")
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        there = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'about'").fetchone()[0]
-        if there and dict(connection.execute("SELECT name, value FROM about")) != self._about:
-            connection.execute("ROLLBACK")
-            raise sqlite3.DatabaseError("another repository's")
-        if not there:
-            for statement in filter(str.strip, _TABLES.split(";")):
-                connection.execute(statement)
-            connection.executemany("INSERT INTO about VALUES (?, ?)", self._about.items())
-        connection.execute("COMMIT")
-
-    @staticmethod
-    def remove(path: Path) -> None:
-        """Remove an index; it is made again when it is opened."""
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-    def _refuse_full(self, error: sqlite3.Error) -> None:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            raise DiskFullError(f"There is no space left for the index {self._path}: free some space there.") from error
-        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
-            raise RepositoryError(f"The index {self._path} can't be used ({error}): check the disk.") from error
-
-    @contextlib.contextmanager
-    def _used(self, *, writes: bool = False) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                if writes:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                if writes:
-                    self._connection.execute("COMMIT")
-            except BaseException as error:
-                if self._connection.in_transaction:
-                    with contextlib.suppress(sqlite3.Error):
-                        self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
-                    self._refuse_full(error)
-                    raise RepositoryError(
-                        f"The index {self._path} is damaged ({error}): delete it, it is made again from the packs."
-                    ) from error
-                raise
+        super().__init__(path, "index", {"version": _VERSION, "repository": repository}, _TABLES)
 
     def packs(self) -> dict[str, int]:
         """Give the packs that are known, with their sizes."""
-        with self._used() as connection:
+        with self.used() as connection:
             return dict(connection.execute("SELECT name, size FROM packs"))
 
     def add_pack(self, name: str, size: int, rows: Sequence[Row]) -> None:
         """Note a pack with all its chunks."""
-        with self._used(writes=True) as connection:
+        with self.used(writes=True) as connection:
             self._drop(connection, name)
             connection.execute("INSERT INTO packs (name, size) VALUES (?, ?)", (name, size))
             number = connection.execute("SELECT number FROM packs WHERE name = ?", (name,)).fetchone()[0]
@@ -145,7 +84,7 @@ class Index:
 
     def drop_packs(self, names: Iterable[str]) -> None:
         """Forget packs."""
-        with self._used(writes=True) as connection:
+        with self.used(writes=True) as connection:
             for name in names:
                 self._drop(connection, name)
 
@@ -158,7 +97,7 @@ class Index:
 
     def set_marks(self, condemned: Iterable[str], damaged: Iterable[tuple[str, bytes]]) -> None:
         """Note which packs and chunks are not to be used any more."""
-        with self._used(writes=True) as connection:
+        with self.used(writes=True) as connection:
             connection.execute("DELETE FROM condemned")
             connection.execute("DELETE FROM damaged")
             connection.executemany("INSERT OR IGNORE INTO condemned VALUES (?)", [(name,) for name in condemned])
@@ -166,24 +105,44 @@ class Index:
 
     def marked(self) -> tuple[set[str], set[tuple[str, bytes]]]:
         """Give the packs that are condemned, and the damaged chunks with their packs."""
-        with self._used() as connection:
+        with self.used() as connection:
             condemned = {name for (name,) in connection.execute("SELECT pack FROM condemned")}
             return condemned, set(connection.execute("SELECT pack, identity FROM damaged"))
 
     def usable(self, identities: Sequence[bytes]) -> dict[bytes, list[ChunkRef]]:
         """Give those of some chunks that a new backup may refer to: whole as far as is known, in packs that stay."""
         found: dict[bytes, list[ChunkRef]] = {}
-        with self._used() as connection:
+        with self.used() as connection:
             for start in range(0, len(identities), _AT_ONCE):
                 part = identities[start : start + _AT_ONCE]
                 for fields in connection.execute(_FIND.replace("?", ",".join("?" * len(part))), part):
                     found.setdefault(fields[0], []).append(ChunkRef(*fields))
         return found
 
+    def find(self, refs: Sequence[ChunkRef]) -> list[tuple[str, int] | None]:
+        """Give where each of some chunks lies, a pack and an offset in it; None where no pack has it.
+
+        Of several places one is given that stays and is not known to be damaged, where there is one.
+        """
+        found: dict[tuple[bytes, bytes], tuple[str, int]] = {}
+        worse: dict[tuple[bytes, bytes], tuple[str, int]] = {}
+        condemned, damaged = self.marked()
+        with self.used() as connection:
+            for start in range(0, len(refs), _AT_ONCE):
+                part = [ref.identity for ref in refs[start : start + _AT_ONCE]]
+                for identity, form, name, offset in connection.execute(
+                    _FIND_PLACES.replace("?", ",".join("?" * len(part))), part
+                ):
+                    is_bad = name in condemned or (name, identity) in damaged
+                    (worse if is_bad else found)[identity, form] = name, offset
+        if worse:
+            found = worse | found
+        return [found.get((ref.identity, ref.form)) for ref in refs]
+
     def places_of(self, identities: Sequence[bytes]) -> dict[bytes, list[Place]]:
         """Give all places of some contents, those that stay and are not known to be damaged first."""
         found: dict[bytes, list[tuple[int, Place]]] = {}
-        with self._used() as connection:
+        with self.used() as connection:
             for start in range(0, len(identities), _AT_ONCE):
                 part = identities[start : start + _AT_ONCE]
                 for name, offset, *fields, kind, bad in connection.execute(
@@ -198,7 +157,7 @@ class Index:
 
     def rows(self, pack: str) -> list[Row]:
         """Give the chunks of a pack, in their order in it."""
-        with self._used() as connection:
+        with self.used() as connection:
             found = connection.execute(
                 "SELECT identity, chunks.size, deflated, form, offset, kind FROM chunks"
                 " JOIN packs ON packs.number = chunks.pack WHERE packs.name = ? ORDER BY offset",
@@ -208,15 +167,34 @@ class Index:
 
     def note_read(self, pack: str, moment: float) -> None:
         """Note when all of a pack was read and found good, in Unix seconds."""
-        with self._used(writes=True) as connection:
+        with self.used(writes=True) as connection:
             connection.execute("UPDATE packs SET read = ? WHERE name = ?", (moment, pack))
 
     def least_recently_read(self) -> list[tuple[str, int]]:
         """Give the packs and their sizes, those that were not read for longest first."""
-        with self._used() as connection:
+        with self.used() as connection:
             return connection.execute("SELECT name, size FROM packs ORDER BY read, number").fetchall()
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
+
+def side_by_side(
+    places: Sequence[tuple[str, int] | None], refs: Sequence[ChunkRef], start: int, seal: int
+) -> tuple[int, int]:
+    """Give the end of the chunks from one on that are read at once: near each other, in order, in one pack.
+
+    Returns:
+        The end of their numbers, and the bytes from the beginning of the first to the end of the last.
+    """
+    first = places[start]
+    pack, begin = first or ("", 0)
+    behind = begin + refs[start].deflated + seal
+    end = start + 1
+    while end < len(places):
+        place = places[end]
+        if place is None or place[0] != pack or not behind <= place[1] <= behind + _GAP:
+            break
+        after = place[1] + refs[end].deflated + seal
+        if after - begin > _MOST_AT_ONCE:
+            break
+        behind = after
+        end += 1
+    return end, behind - begin

@@ -92,10 +92,10 @@ class Keys:
         nonce = secrets.token_bytes(_NONCE)
         return nonce + self._cipher.encrypt(nonce, data, purpose)
 
-    def open(self, sealed: bytes, purpose: bytes) -> bytes | None:
+    def open(self, sealed: bytes | memoryview, purpose: bytes) -> bytes | None:
         """Give what `seal` was given; None where it is not what was sealed."""
         if self.secret is None:
-            return sealed
+            return bytes(sealed)
         from cryptography.exceptions import InvalidTag
 
         try:

@@ -67,7 +67,7 @@ class Row(NamedTuple):
     kind: int
 
 
-def form_of(deflated: bytes) -> bytes:
+def form_of(deflated: bytes | memoryview) -> bytes:
     """Give the form of deflated bytes."""
     return blake3(deflated).digest(length=8)
 
@@ -85,7 +85,7 @@ def parse_refs(data: bytes) -> list[ChunkRef]:
     """
     if len(data) % _REF.size:
         raise DamagedRepositoryError("A list of chunks in the repository is cut short.")
-    return [ChunkRef(*fields) for fields in _REF.iter_unpack(data)]
+    return list(map(ChunkRef._make, _REF.iter_unpack(data)))
 
 
 def pack_rows(rows: list[Row]) -> bytes:

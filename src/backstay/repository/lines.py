@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 from backstay.archives.entries import EntryType, ManifestLine
 from backstay.archives.manifest import pack_line, parse_fields
@@ -111,62 +109,6 @@ def parse(text: bytes) -> Line:
         return Line(line, manifest_text(text), fields["crc"], chunks)
     except (DamagedArchiveError, ValueError, KeyError, TypeError, binascii.Error) as error:
         raise DamagedRepositoryError("A line of a backup's list of files makes no sense.") from error
-
-
-class Brief(NamedTuple):
-    """What an entry of an archive needs of a line that was read whole before.
-
-    Attributes:
-        path: bytes of the path.
-        type: directory, file or symbolic link.
-        mode: ``st_mode``.
-        mtime: whole Unix seconds.
-        size: bytes of a file's content.
-        target: bytes of what a link points to.
-        implied: it has no entry.
-        crc: CRC-32 of a file's content.
-        chunks: the pieces of it.
-    """
-
-    path: bytes
-    type: EntryType
-    mode: int
-    mtime: int
-    size: int
-    target: bytes
-    implied: bool
-    crc: int
-    chunks: list[ChunkRef]
-
-
-def brief_of(line: Line) -> Brief:
-    """Give what an entry needs of a line."""
-    path = line.line
-    return Brief(
-        path_bytes(path.path), path.type, path.mode, path.mtime, path.size, path_bytes(path.target or ""),
-        path.implied, line.crc, list(line.chunks),
-    )  # fmt: skip
-
-
-def briefs_of(content: bytes) -> list[Brief]:
-    """Give what entries need of a chunk of lines, all of which were read with `lines_of` before.
-
-    Raises:
-        DamagedRepositoryError: one makes no sense.
-    """
-    try:
-        return [_brief(json.loads(text)) for text in content.splitlines()]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedRepositoryError("A line of a backup's list of files makes no sense.") from error
-
-
-def _brief(fields: dict[str, Any]) -> Brief:
-    path, mode, mtime = path_bytes(fields["path"]), int(fields["mode"], 8), fields["mtime"]
-    if fields["type"] == "file":
-        chunks = parse_refs(binascii.a2b_base64(fields["chunks"]))
-        return Brief(path, EntryType.FILE, mode, mtime, fields["size"], b"", False, fields["crc"], chunks)
-    target = path_bytes(fields.get("target") or "")
-    return Brief(path, EntryType(fields["type"]), mode, mtime, 0, target, fields.get("implied", False), 0, [])
 
 
 class LineWriter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from backstay.archives.codec import EMPTY_STREAM, inflate_pieces
+from backstay.archives.codec import EMPTY_STREAM, inflate_pieces, inflate_whole
 from backstay.archives.parts import disk_errors
 from backstay.errors import (
     ConfigurationError,
@@ -22,7 +23,7 @@ from backstay.errors import (
     UsageError,
 )
 from backstay.repository import marks
-from backstay.repository.index import Index, Place
+from backstay.repository.index import Index, Place, side_by_side
 from backstay.repository.keys import (
     AVERAGE,
     Description,
@@ -41,6 +42,7 @@ from backstay.repository.layout import (
     snapshot_body,
     unpack_snapshot,
 )
+from backstay.repository.layout_cache import LayoutCache
 from backstay.repository.packs import FOLDER, is_pack_name, pack_name, read_table
 from backstay.repository.store import Found, Store
 from backstay.repository.work import is_dead, remove_folder
@@ -50,8 +52,8 @@ COPY = "backstay-repository-copy.json"
 SNAPSHOTS = "snapshots"
 _SNAPSHOT = b"snapshot"
 _READERS = 4
-_MOST_AT_ONCE = 4 << 20
-_GAP = 16 << 10
+_AT_ONCE = 512
+_SMALL = 8 << 20
 
 
 class Repository:
@@ -74,6 +76,8 @@ class Repository:
             self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.index = Index(state / "index.sqlite", description.id)
         self.unreadable: list[str] = []
+        self._layouts: LayoutCache | None = None
+        self._layouts_lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Repository({self.store.url!r}, encrypted={self.description.encrypted})"
@@ -82,6 +86,14 @@ class Repository:
     def work(self) -> Path:
         """Where packs are made."""
         return self.state / "work"
+
+    @property
+    def layouts(self) -> LayoutCache:
+        """What is known of archives as which its snapshots are handed out."""
+        with self._layouts_lock:
+            if self._layouts is None:
+                self._layouts = LayoutCache(self.state / "layouts.sqlite", self.description.id, self.keys)
+            return self._layouts
 
     def __enter__(self) -> Self:
         return self
@@ -94,6 +106,8 @@ class Repository:
     def close(self) -> None:
         """Release the index and the destination."""
         self.index.close()
+        if self._layouts is not None:
+            self._layouts.close()
         self.store.close()
 
     # ------------------------------------------------------------------ the index
@@ -110,7 +124,7 @@ class Repository:
         gone = [name for name, size in known.items() if name not in there or there[name].size != size]
         new = [file for name, file in there.items() if name not in known or known[name] != file.size]
         if gone:
-            self.index.drop_packs(gone)
+            self.drop_packs(gone)
         self.unreadable = []
         with ThreadPoolExecutor(_READERS, "backstay-tables") as pool:
             for file, problem in zip(new, pool.map(self._add_pack, new), strict=True):
@@ -121,6 +135,11 @@ class Repository:
             {pair for mark in found_marks for pair in mark.damaged},
         )
         return found_marks
+
+    def drop_packs(self, names: Sequence[str]) -> None:
+        """Forget packs that are gone."""
+        self.index.drop_packs(names)
+        self.layouts.forget_places()
 
     def _add_pack(self, file: Found) -> bool:
         """Note a pack in the index; return whether its tables are unreadable."""
@@ -148,61 +167,79 @@ class Repository:
 
     # ------------------------------------------------------------------ chunks
 
-    def deflated(self, refs: Sequence[ChunkRef]) -> Iterator[bytes]:
+    def deflated(self, refs: Sequence[ChunkRef]) -> Iterator[bytes | memoryview]:
         """Give the deflated bytes of chunks, in order, each held to its form.
 
         Raises:
             DamagedRepositoryError: one of them is not there, or not what was written.
         """
-        places = self._places(refs)
+        for start in range(0, len(refs), _AT_ONCE):
+            part = refs[start : start + _AT_ONCE]
+            for ref, found in zip(part, self.whole_ones(part), strict=True):
+                if found is None:
+                    name = ref.identity.hex()
+                    raise DamagedRepositoryError(f"The chunk {name} of the repository is damaged or missing.")
+                yield found
+
+    def whole_ones(
+        self, refs: Sequence[ChunkRef], places: Sequence[tuple[str, int] | None] | None = None
+    ) -> list[bytes | memoryview | None]:
+        """Read the deflated bytes of chunks, all at once; None for those that are missing or damaged everywhere.
+
+        Args:
+            refs: the chunks.
+            places: where they are likely to lie, as `Index.find` said it once.
+        """
+        found = self._read(refs, self.index.find(refs) if places is None else places)
+        missing = [number for number, data in enumerate(found) if data is None]
+        if missing and places is not None:
+            lost = [refs[number] for number in missing]
+            for number, data in zip(missing, self._read(lost, self.index.find(lost)), strict=True):
+                found[number] = data
+            missing = [number for number in missing if found[number] is None]
+        if missing:
+            # Another process may have moved them, or stored them since the index was read.
+            self.refresh()
+            for number in missing:
+                found[number] = self._elsewhere(refs[number])
+        return found
+
+    def _read(
+        self, refs: Sequence[ChunkRef], places: Sequence[tuple[str, int] | None]
+    ) -> list[bytes | memoryview | None]:
+        """Read chunks from their places, those that lie side by side with one read."""
+        seal = self.keys.seal_size
+        found: list[bytes | memoryview | None] = [None] * len(refs)
         start = 0
         while start < len(refs):
-            end = _side_by_side(places, start, self.keys.seal_size)
-            first, last = places[start][0], places[end - 1][0]
-            data = b""
+            if (first := places[start]) is None:
+                start += 1
+                continue
+            pack, begin = first
+            end, length = side_by_side(places, refs, start, seal)
+            data = memoryview(b"")
             with contextlib.suppress(NotFoundError):
-                length = last.offset + last.ref.deflated + self.keys.seal_size - first.offset
-                data = self.store.read(pack_name(first.pack), first.offset, length)
+                data = memoryview(self.store.read(pack_name(pack), begin, length))
             for number in range(start, end):
-                place = places[number][0]
-                offset = place.offset - first.offset
-                stored = data[offset : offset + place.ref.deflated + self.keys.seal_size]
-                opened = self._opened(refs[number], stored)
-                yield self._elsewhere(refs[number]) if opened is None else opened
+                place, ref = places[number], refs[number]
+                offset = place[1] - begin if place else 0
+                found[number] = self._opened(ref, data[offset : offset + ref.deflated + seal])
             start = end
+        return found
 
-    def _places(self, refs: Sequence[ChunkRef]) -> list[list[Place]]:
-        missing: ChunkRef | None = None
-        for attempt in range(2):
-            if attempt:
-                # Another process may have moved it, or stored it since the index was read.
-                self.refresh()
-            found = self.index.places_of([ref.identity for ref in refs])
-            places = [[place for place in found.get(ref.identity, ()) if place.ref == ref] for ref in refs]
-            missing = next((ref for ref, there in zip(refs, places, strict=True) if not there), None)
-            if missing is None:
-                return places
-        name = missing.identity.hex() if missing else ""
-        raise DamagedRepositoryError(f"The chunk {name} of the repository is missing.")
-
-    def _opened(self, ref: ChunkRef, stored: bytes) -> bytes | None:
+    def _opened(self, ref: ChunkRef, stored: bytes | memoryview) -> bytes | memoryview | None:
         """Give the deflated bytes of a chunk from what a pack holds; None where that is not what was written."""
-        opened = self.keys.open(stored, ref.identity)
+        opened = self.keys.open(stored, ref.identity) if self.keys.seal_size else stored
         if opened is None or len(opened) != ref.deflated or form_of(opened) != ref.form:
             return None
         return opened
 
-    def _elsewhere(self, ref: ChunkRef) -> bytes:
-        """Read a chunk from wherever it is whole, with an index that was read anew."""
-        self.refresh()
+    def _elsewhere(self, ref: ChunkRef) -> bytes | memoryview | None:
+        """Read a chunk from wherever it is whole."""
         for place in self.index.places_of([ref.identity]).get(ref.identity, ()):
-            if place.ref == ref and (found := self.read_place(place)) is not None:
-                return found
-        raise DamagedRepositoryError(f"The chunk {ref.identity.hex()} of the repository is damaged or missing.")
-
-    def read_place(self, place: Place) -> bytes | None:
-        """Read the deflated bytes of a chunk at one place; None where they are not what was written."""
-        return self._opened(place.ref, self.stored(place))
+            if place.ref == ref and (opened := self._opened(ref, self.stored(place))) is not None:
+                return opened
+        return None
 
     def stored(self, place: Place) -> bytes:
         """Read what a pack holds at a place, whatever that is; nothing where the pack is gone."""
@@ -228,10 +265,13 @@ class Repository:
                 raise DamagedRepositoryError(f"The chunk {ref.identity.hex()} of the repository is damaged.")
             yield content
 
-    def inflated(self, ref: ChunkRef, deflated: bytes) -> bytes | None:
+    def inflated(self, ref: ChunkRef, deflated: bytes | memoryview) -> bytes | None:
         """Give the content of a chunk; None where it is not what the chunk's identity says."""
+        stream = b"".join((deflated, EMPTY_STREAM))
         try:
-            content = b"".join(inflate_pieces((deflated, EMPTY_STREAM), ref.size))
+            # Where nobody knows how large it really is, not all of it at once.
+            is_small = ref.size <= _SMALL
+            content = inflate_whole(stream, ref.size) if is_small else b"".join(inflate_pieces((stream,), ref.size))
         except DamagedArchiveError:
             return None
         return content if self.keys.identity(content) == ref.identity else None
@@ -309,23 +349,6 @@ class Repository:
 
 def _is_id(name: str) -> bool:
     return len(name) == 16 and all(letter in "0123456789abcdef" for letter in name)
-
-
-def _side_by_side(places: list[list[Place]], start: int, seal: int) -> int:
-    """Give the end of the chunks from one on that are read at once: near each other, in order, in one pack."""
-    first = places[start][0]
-    before = first
-    end = start + 1
-    while end < len(places):
-        place = places[end][0]
-        behind = before.offset + before.ref.deflated + seal
-        if place.pack != first.pack or not behind <= place.offset <= behind + _GAP:
-            break
-        if place.offset + place.ref.deflated - first.offset > _MOST_AT_ONCE:
-            break
-        before = place
-        end += 1
-    return end
 
 
 def create_repository(

@@ -203,6 +203,7 @@ class _Prune:
         living = {writer.id for writer in self._others()}
         repository.refresh()
         needed = self._reachable.all()
+        repository.layouts.keep_only(repository.snapshot_ids(), needed)
         there = repository.index.packs()
         matured = [mark for mark in found if not living.intersection(mark.waits_for or ())]
         self._done.waiting = sum(name in there for mark in found if mark not in matured for name in mark.packs)
@@ -243,7 +244,7 @@ class _Prune:
         except StorageError:
             self._done.locked += 1
             return False
-        repository.index.drop_packs([name])
+        repository.drop_packs([name])
         self._done.deleted += 1
         self._done.freed += size
         return True

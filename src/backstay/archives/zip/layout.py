@@ -32,6 +32,10 @@ LOCATOR = struct.Struct("<4sIQI")
 LOW = 0xFFFFFFFF
 SHORT = 0xFFFF
 
+_DISK_AT = 34
+_OFFSET_AT = 42
+"""Where a record of the central directory says where its entry lies."""
+
 _UTF8 = 0x0800
 _LATER = 0x0008
 """The sizes stand behind the content."""
@@ -182,6 +186,27 @@ def pack_central(head: Head, content: Content, largest: int, disk: int, offset: 
         len(name), len(extra), 0, low_disk, 0, attributes, low_offset,
     )  # fmt: skip
     return fixed + name + extra
+
+
+def with_place(record: bytes, disk: int, offset: int) -> bytes:
+    """Give a record of `pack_central` that was made for part 0 and offset 0 with another place."""
+    fixed = bytearray(record)
+    struct.pack_into("<H", fixed, _DISK_AT, min(disk, SHORT))
+    struct.pack_into("<I", fixed, _OFFSET_AT, min(offset, LOW))
+    if offset < LOW and disk < SHORT:
+        return bytes(fixed)
+    wide = (struct.pack("<Q", offset) if offset >= LOW else b"") + (struct.pack("<I", disk) if disk >= SHORT else b"")
+    begin = CENTRAL.size + int.from_bytes(record[28:30], "little")
+    extra = record[begin:]
+    if extra[:2] == struct.pack("<H", _WIDE_ID):
+        # Sizes are there already; places stand behind them.
+        end = 4 + int.from_bytes(extra[2:4], "little")
+        wide, extra = extra[4:end] + wide, extra[end:]
+    extra = struct.pack("<HH", _WIDE_ID, len(wide)) + wide + extra
+    struct.pack_into("<H", fixed, 30, len(extra))
+    if int.from_bytes(fixed[6:8], "little") == _NEEDS:
+        struct.pack_into("<H", fixed, 6, _WIDE_NEEDS)
+    return bytes(fixed[:begin]) + extra
 
 
 def central_length(record: bytes) -> int:
