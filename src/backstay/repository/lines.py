@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from backstay.archives.entries import EntryType, ManifestLine
 from backstay.archives.manifest import pack_line, parse_fields
-from backstay.archives.names import path_bytes
 from backstay.errors import DamagedArchiveError, DamagedRepositoryError
 from backstay.repository.layout import LINES, LIST, ChunkRef, Snapshot, pack_refs, parse_refs
 from backstay.repository.opened import Repository
