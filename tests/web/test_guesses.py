@@ -47,6 +47,7 @@ def test_wrong_codes_wait_twice_as_long_each_time_and_never_for_ever() -> None:
     for _attempt in range(FREE_CODES + 20):
         guesses.code_failed(1)
         waits.append(guesses.code_wait(1))
+    assert FREE_CODES == 5
     assert waits[FREE_CODES - 1 : FREE_CODES + 3] == [0.0, 2.0, 4.0, 8.0]
     assert waits[-1] == 3600.0
     assert guesses.code_wait(2) == 0.0
@@ -60,6 +61,22 @@ def test_wrong_codes_wait_twice_as_long_each_time_and_never_for_ever() -> None:
 def test_a_word_works_once() -> None:
     guesses = Guesses()
     assert [guesses.is_first_use("a"), guesses.is_first_use("a"), guesses.is_first_use("b")] == [True, False, True]
+
+
+def test_what_is_remembered_is_bounded_and_the_oldest_is_forgotten_first() -> None:
+    guesses = Guesses(Clock())
+    for number in range(10_001):
+        assert guesses.is_first_use(f"word {number}")
+    assert not guesses.is_first_use("word 1")
+    assert guesses.is_first_use("word 0")
+    for _attempt in range(6):
+        guesses.code_failed(0)
+    for number in range(1, 10_001):
+        guesses.code_failed(number)
+    assert guesses.code_wait(0) == 0.0
+    for _attempt in range(5):
+        guesses.code_failed(1)
+    assert guesses.code_wait(1) == 2.0
 
 
 def test_a_known_browser_signs_in_while_others_guess_the_name(
