@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
@@ -21,6 +22,7 @@ from backstay.client.messages import Call, HttpReply, HttpRequest
 from backstay.client.sync import Client
 from backstay.client.transport import (
     HTTP_ERRORS,
+    LONGEST_REPLY_SECONDS,
     ReplyBody,
     certificate_of,
     encoded_headers,
@@ -82,7 +84,7 @@ class AsyncClient(BaseClient[httpx2.AsyncBaseTransport, httpx2.AsyncClient]):
         return await self._send(action.request)
 
     async def _send(self, request: HttpRequest) -> HttpReply:
-        body = ReplyBody()
+        body = ReplyBody(deadline=time.monotonic() + LONGEST_REPLY_SECONDS)
         try:
             async with self._http.stream(
                 request.verb, request.url, headers=encoded_headers(request), content=request.form

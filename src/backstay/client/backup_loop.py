@@ -23,12 +23,15 @@ class BackupLoop:
     Attributes:
         session: of the client.
         start: the ``startBackup``.
-        last: the latest reply; None before the first.
+        last: the latest reply; None before the first. A backup that somebody else began is gone on with from here.
+        mark, looks: as for ``start_flow``.
     """
 
     session: Session
     start: Call[StepReply]
     last: StepReply | None = None
+    mark: str = ""
+    looks: int = 0
 
     @property
     def runs(self) -> bool:
@@ -61,6 +64,6 @@ class BackupLoop:
 
     def _next(self) -> Flow[StepReply]:
         if (last := self.last) is None:
-            return (yield from start_flow(self.session, self.start))
+            return (yield from start_flow(self.session, self.start, self.mark, self.looks))
         yield Pause(max(0.0, min(last.sleep_time / 1000, LONGEST_SLEEP)))
         return (yield from step_flow(self.session, step_backup(last.backupid), last.backup_id))

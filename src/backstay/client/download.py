@@ -14,7 +14,7 @@ from backstay.api.replies import PartFile as PartEntry
 from backstay.client.calls.backups import get_backup_info
 from backstay.client.fetch import DirectRefusedError, PartSource, fetch_direct, fetch_segments
 from backstay.client.messages import Call
-from backstay.client.part_file import PartFile, storage_errors
+from backstay.client.part_file import Blake3OfFile, PartFile, storage_errors
 from backstay.errors import NotFoundError, ProtocolError, StoppedError, UsageError
 
 R = TypeVar("R")
@@ -126,6 +126,37 @@ def _is_plain_name(name: str) -> bool:
     )
 
 
+def download_part(
+    caller: Caller,
+    backup_id: int,
+    folder: Path,
+    entry: PartEntry,
+    *,
+    on_progress: Callable[[DownloadProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> str:
+    """Downloads one part over one connection, from where an earlier try was cut.
+
+    Args:
+        caller: a client.
+        backup_id: number of the record.
+        folder: where the part goes.
+        entry: the part; its name is that of the file.
+        on_progress: called with what has arrived, often.
+        stop: asked often; answering True breaks the download off, to be resumed later.
+
+    Returns:
+        BLAKE3 of the file, taken as it arrived.
+
+    Raises:
+        NotFoundError, VerificationError, ConnectionFailedError: as for ``Client.download``.
+    """
+    digest = Blake3OfFile()
+    plan = _Plan([entry], on_progress, stop)
+    path = _download_part(caller, backup_id, folder, plan, entry, DownloadMethod.AUTO, 1, 1, digest)
+    return digest.of(path)
+
+
 def _download_part(
     caller: Caller,
     backup_id: int,
@@ -135,6 +166,7 @@ def _download_part(
     way: DownloadMethod,
     connections: int,
     chunk_size: int,
+    digest: Blake3OfFile | None = None,
 ) -> Path:
     target = folder / entry.name
     with storage_errors(target):
@@ -144,7 +176,7 @@ def _download_part(
             plan.count(entry, entry.size)
             return target
     identity = {"backup": backup_id, "part": entry.part, "name": entry.name, "size": entry.size}
-    with PartFile(target, entry.size, identity, lambda arrived: plan.count(entry, arrived)) as file:
+    with PartFile(target, entry.size, identity, lambda arrived: plan.count(entry, arrived), digest=digest) as file:
         plan.count(entry, file.done)
         if way is DownloadMethod.SEGMENTS or (way is DownloadMethod.AUTO and file.segments):
             _by_segments(caller, backup_id, file, plan, entry, chunk_size)

@@ -18,10 +18,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
+from blake3 import blake3
+
 from backstay.errors import DiskFullError, StorageError, UsageError, VerificationError
 
 SYNC_EVERY_BYTES = 128 * 1024 * 1024
 SYNC_EVERY_SECONDS = 5.0
+_PIECE = 1 << 20
 
 
 @dataclass(slots=True)
@@ -38,6 +41,37 @@ class Run:
         return self.position >= self.end
 
 
+class Blake3OfFile:
+    """The BLAKE3 of a file whose bytes are written in their order."""
+
+    def __init__(self) -> None:
+        self._digest = blake3()
+        self._done = 0
+
+    def restart(self) -> None:
+        """Forgets what was written."""
+        self._digest, self._done = blake3(), 0
+
+    def add(self, data: bytes) -> None:
+        """Takes the next bytes."""
+        self._digest.update(data)
+        self._done += len(data)
+
+    def read(self, descriptor: int, size: int) -> None:
+        """Takes the first bytes of an open file, which an earlier try has written."""
+        self.restart()
+        while self._done < size and (piece := os.pread(descriptor, min(_PIECE, size - self._done), self._done)):
+            self.add(piece)
+
+    def of(self, path: Path) -> str:
+        """The hash of a finished file, 64 hexadecimal digits; it is read where its bytes did not pass here."""
+        with storage_errors(path), path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if self._done != size:
+                self.read(file.fileno(), size)
+        return self._digest.hexdigest()
+
+
 @dataclass
 class PartFile:
     """The file of a part that is being downloaded.
@@ -50,6 +84,7 @@ class PartFile:
         runs: what is there and what is not.
         segments: how many segments were written, for a download by segments.
         validator: the server's own mark of the file's version (``ETag``), if it has one.
+        digest: takes what is written, and what was before; None where several connections write.
     """
 
     target: Path
@@ -59,6 +94,7 @@ class PartFile:
     runs: list[Run] = field(default_factory=list)
     segments: int = 0
     validator: str = ""
+    digest: Blake3OfFile | None = None
     _descriptor: int = -1
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _unsynced: int = 0
@@ -114,6 +150,8 @@ class PartFile:
             if stored["identity"] == self.identity and whole:
                 self.runs, self.segments = runs, int(stored["segments"])
                 self.validator = str(stored["validator"])
+                if self.digest is not None and len(runs) == 1:
+                    self.digest.read(self._descriptor, runs[0].position)
                 return
         except (OSError, ValueError, KeyError, TypeError):
             pass
@@ -125,6 +163,8 @@ class PartFile:
             self.journal.unlink(missing_ok=True)
             os.ftruncate(self._descriptor, 0)
         self.runs, self.segments, self.validator = [Run(0, 0, self.size)], 0, ""
+        if self.digest is not None:
+            self.digest.restart()
 
     def split(self, count: int, smallest: int) -> None:
         """Divides what is not there yet among connections, if it is one run that nothing has arrived of."""
@@ -151,6 +191,8 @@ class PartFile:
             while view:
                 written = os.pwrite(self._descriptor, view, position)
                 view, position = view[written:], position + written
+        if self.digest is not None:
+            self.digest.add(data)
         with self._lock:
             run.position = position
             self.segments = segment

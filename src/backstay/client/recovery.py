@@ -12,7 +12,16 @@ from typing import Any, Final
 from backstay.api.replies import BackupRecord, RawRecord, StepReply
 from backstay.api.status import Status
 from backstay.client.calls.backups import get_backup_info, list_backups
-from backstay.client.flows import Flow, LostAnswerError, Pause, Session, answered, call_flow, reply_of_answer
+from backstay.client.flows import (
+    Flow,
+    LostAnswerError,
+    Pause,
+    Session,
+    answered,
+    call_flow,
+    prove_flow,
+    reply_of_answer,
+)
 from backstay.client.messages import Call
 from backstay.errors import BackstayError, ConnectionFailedError, ProtocolError, RemoteError
 
@@ -24,12 +33,20 @@ LOOK_PAUSE: float = 3.0
 _RECORDS = 50
 
 
-def start_flow(session: Session, call: Call[StepReply]) -> Flow[StepReply]:
+def new_mark() -> str:
+    """A mark for the comment of a backup, by which it is found again."""
+    return f"[backstay {secrets.token_hex(8)}]"
+
+
+def start_flow(session: Session, call: Call[StepReply], mark: str = "", looks: int = 0) -> Flow[StepReply]:
     """Starts a backup once, whatever becomes of the answer.
 
     Args:
         session: of the client.
-        call: a ``startBackup``; a random mark is added to its comment.
+        call: a ``startBackup``; the mark is added to its comment.
+        mark: as ``new_mark`` makes it; empty: one is made.
+        looks: how often the mark is looked for before the start is sent, because somebody may have sent it before; 0:
+            nobody has.
 
     Returns:
         The server's reply, or one made from the record that the lost call left.
@@ -38,8 +55,10 @@ def start_flow(session: Session, call: Call[StepReply]) -> Flow[StepReply]:
         BackstayError: as for ``call_flow``; after a lost answer only where the record cannot be looked for, or where
             a second start was lost as well.
     """
-    mark = f"[backstay {secrets.token_hex(8)}]"
+    mark = mark or new_mark()
     marked = Call(call.method, {**call.data, "comment": _with_mark(call.data.get("comment"), mark)})
+    if looks and (record := (yield from _earlier(session, mark, looks))) is not None:
+        return reply_of_record(record)
     try:
         return (yield from _start_once(session, marked))
     except LostAnswerError as lost:
@@ -106,12 +125,22 @@ def _start_once(session: Session, call: Call[StepReply]) -> Flow[StepReply]:
     return reply_of_answer(session, call, answer)
 
 
-def _find(session: Session, mark: str, lost: LostAnswerError) -> Flow[BackupRecord | None]:
-    """The record with a mark; None where the server's list, at the end of a minute, does not have it."""
+def _earlier(session: Session, mark: str, looks: int) -> Flow[BackupRecord | None]:
+    """The record of a start that somebody else may have sent."""
+    if not session.proven:
+        yield from prove_flow(session)
+    what = ProtocolError(
+        "A backup may have been started on the server, which does not say which: look at its list of backups."
+    )
+    return (yield from _find(session, mark, LostAnswerError(what), looks))
+
+
+def _find(session: Session, mark: str, lost: LostAnswerError, looks: int = LOOKS) -> Flow[BackupRecord | None]:
+    """The record with a mark; None where the server's list, after all looks, does not have it."""
     if session.level < FIRST_LEVEL:
         raise lost.error from None
     unreachable = True
-    for number in range(LOOKS):
+    for number in range(looks):
         if number:
             yield Pause(LOOK_PAUSE)
         try:

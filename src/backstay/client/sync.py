@@ -24,6 +24,7 @@ from backstay.client.messages import Call, HttpReply, HttpRequest, build_request
 from backstay.client.redirects import MAX_REDIRECTS, REDIRECT_STATUSES
 from backstay.client.transport import (
     HTTP_ERRORS,
+    LONGEST_REPLY_SECONDS,
     ReplyBody,
     certificate_of,
     encoded_headers,
@@ -47,7 +48,12 @@ class Client(BaseClient[httpx2.BaseTransport, httpx2.Client]):
 
     The first call finds out which version of the API the server answers, newest first; what worked is kept in
     ``endpoint``. Use it as a context manager, or call ``close``.
+
+    Attributes:
+        wait: waits for so many seconds, between the tries of a call and the steps of a backup.
     """
+
+    wait: Callable[[float], None] = staticmethod(time.sleep)
 
     def _open(self, transport: httpx2.BaseTransport | None) -> httpx2.Client:
         connection = self._connection
@@ -104,12 +110,12 @@ class Client(BaseClient[httpx2.BaseTransport, httpx2.Client]):
 
     def _perform(self, action: Send | Pause) -> HttpReply | None:
         if isinstance(action, Pause):
-            time.sleep(action.seconds)
+            self.wait(action.seconds)
             return None
         return self._send(action.request)
 
     def _send(self, request: HttpRequest) -> HttpReply:
-        body = ReplyBody()
+        body = ReplyBody(deadline=time.monotonic() + LONGEST_REPLY_SECONDS)
         try:
             with self._http.stream(
                 request.verb, request.url, headers=encoded_headers(request), content=request.form
@@ -182,6 +188,20 @@ class Client(BaseClient[httpx2.BaseTransport, httpx2.Client]):
         loop = BackupLoop(self._session, backups.start_backup(profile, description, comment, overrides))
         while loop.runs:
             yield self._run(loop.advance())
+
+    def backup_loop(self, start: Call[StepReply], mark: str = "", looks: int = 0) -> BackupLoop:
+        """The steps of a backup for who writes down what comes of each: give it to ``advance``.
+
+        Args:
+            start: the ``startBackup``.
+            mark: see ``recovery.new_mark``.
+            looks: how often the mark is looked for before anything is started; 0: it is a new one.
+        """
+        return BackupLoop(self._session, start, mark=mark, looks=looks)
+
+    def advance(self, loop: BackupLoop) -> StepReply:
+        """Starts or steps a backup; errors as for ``backup``."""
+        return self._run(loop.advance())
 
     def download(
         self,

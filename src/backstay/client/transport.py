@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +17,9 @@ from backstay.client.secrecy import blanked
 
 MAX_REPLY = 256 * 1024 * 1024
 """Bytes of the longest reply that is read into memory."""
+
+LONGEST_REPLY_SECONDS = 900.0
+"""So long a reply may take to arrive, once it has begun: a server that trickles holds nobody up for ever."""
 
 SHOWN_REPLY = 4000
 HTTP_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
@@ -144,8 +149,13 @@ class TooLargeError(TransportError):
 
 @dataclass(slots=True)
 class ReplyBody:
-    """The body of a reply as it arrives, no longer than ``MAX_REPLY``."""
+    """The body of a reply as it arrives, no longer than ``MAX_REPLY``.
 
+    Attributes:
+        deadline: moment of ``time.monotonic`` at which it must be whole.
+    """
+
+    deadline: float = math.inf
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
 
@@ -154,10 +164,13 @@ class ReplyBody:
 
         Raises:
             TooLargeError: there are more than any reply of the API has.
+            TransportError: they come too slowly.
         """
         self.size += len(chunk)
         if self.size > MAX_REPLY:
             raise TooLargeError
+        if time.monotonic() > self.deadline:
+            raise TransportError(f"the reply was not whole after {LONGEST_REPLY_SECONDS:.0f} seconds", sent=True)
         self.chunks.append(chunk)
 
     def joined(self) -> bytes:

@@ -7,10 +7,10 @@ from .log import log_header, open_log
 from .parts import WORK, discard
 from .plan import Plan, address_of, make_plan
 from .progress import Progress, percent
-from .remote_plan import make_remote_plan
+from .remote_plan import folder_of_archives, make_remote_plan
 from .retention import apply_retention, local_rules, outdated, remove_files
 from .run import BackupRun
-from .sending import Sent, refresh_remote_filename, remove_copy, send_copy, withdraw_copies
+from .sending import Sent, refresh_remote_filename, remove_copy, send_copy, send_part, withdraw_copies
 from .snapshots import folder_of, let_go_of_snapshot, repository_by_name, store_of
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "discard",
     "document_of",
     "folder_of",
+    "folder_of_archives",
     "is_here",
     "let_go_of_snapshot",
     "local_rules",
@@ -43,6 +44,7 @@ __all__ = [
     "remove_files",
     "repository_by_name",
     "send_copy",
+    "send_part",
     "snapshot_path",
     "store_of",
     "survey",

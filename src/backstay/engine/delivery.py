@@ -67,9 +67,15 @@ def deliver(
 
 
 def complete(catalogue: Catalogue, backup_id: int, *, kept_here: bool) -> None:
-    """Say in the record that a proven backup is complete."""
+    """Say in the record that a proven backup is complete, and that its files lie on this machine."""
     catalogue.backups.update(
-        backup_id, status="complete", backupend=datetime.now(UTC), filesexist=kept_here, instep=False, error=""
+        backup_id,
+        status="complete",
+        backupend=datetime.now(UTC),
+        filesexist=kept_here,
+        instep=False,
+        error="",
+        machine=catalogue.machine,
     )
 
 

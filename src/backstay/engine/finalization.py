@@ -25,6 +25,8 @@ from backstay.profiles import VerificationLevel
 from backstay.steps import converted
 from backstay.storage import read_back
 
+COMPLETING = "Updating backup record information"
+"""The step behind which the record is complete."""
 _SHOWN_PROBLEMS = 3
 
 _log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Finalization:
 
     def run(
         self, summary: ArchiveSummary | None, holdings: Holdings | None = None, *, skipped: int = 0
-    ) -> Iterator[Progress]:
+    ) -> Generator[Progress]:
         """Prove the archive and say in the record that the backup is complete.
 
         Args:
@@ -62,8 +64,12 @@ class Finalization:
         yield from _within(proven, 0.0, 0.3 if sends else 1.0)
         if sends:
             yield from self._send()
-        yield Progress("finale", step="Updating backup record information", fraction=0.9)
+        yield Progress("finale", step=COMPLETING, fraction=0.9)
         self._complete()
+        yield from self.retain()
+
+    def retain(self) -> Generator[Progress]:
+        """Apply the rules of retention of a backup that is complete."""
         yield Progress("finale", step="Applying local quotas", fraction=0.95)
         self._retain("local", apply_retention)
         yield Progress("finale", step="Applying remote quotas", fraction=0.97)

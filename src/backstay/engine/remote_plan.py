@@ -12,6 +12,8 @@ from backstay.engine.plan import Plan
 from backstay.errors import ConfigurationError
 from backstay.profiles import as_stored
 
+_DEFAULT = "[DEFAULT_OUTPUT]"
+
 
 def make_remote_plan(
     home: Home,
@@ -44,7 +46,7 @@ def make_remote_plan(
     """
     settings = profile.settings(overrides)
     values = variables(moment, host=host, site_name=profile.description, platform="", platform_version="")
-    folder = expand(settings.output_directory.replace("[DEFAULT_OUTPUT]", str(home.archives)), values)
+    folder = expand(settings.output_directory.replace(_DEFAULT, str(home.archives)), values)
     if "[" in folder:
         raise ConfigurationError(
             f"The archives of a remote site can't go to {folder}, for its folders are on another machine: set "
@@ -65,3 +67,17 @@ def make_remote_plan(
         host=host,
         platform="",
     )
+
+
+def folder_of_archives(home: Home, plan: Plan) -> Path:
+    """Return where the archive of a remote run goes on this machine, which may be another than where it was planned.
+
+    Args:
+        home: of this machine.
+        plan: of the run.
+    """
+    planned, named = Path(plan.archive).parent, plan.settings.output_directory
+    if not named.startswith(_DEFAULT):
+        return planned
+    below = len(Path(named.removeprefix(_DEFAULT).strip("/")).parts)
+    return home.archives.joinpath(*planned.parts[len(planned.parts) - below :])

@@ -103,9 +103,23 @@ def send_copy(
 
 
 def send_part(
-    catalogue: Catalogue, backup_id: int, destination: NamedDestination, path: Path, *, patience: float
+    catalogue: Catalogue,
+    backup_id: int,
+    destination: NamedDestination,
+    path: Path,
+    *,
+    patience: float,
+    blake3: str = "",
 ) -> Generator[Sent, None, None]:
     """Send one part of an archive that is still being written; the part itself will not change any more.
+
+    Args:
+        catalogue: of the installation.
+        backup_id: number of the record.
+        destination: where it goes.
+        path: of the part.
+        patience: as for ``send_copy``.
+        blake3: of its content; empty: it is not known.
 
     Raises:
         BackstayError: it could not be sent; ``send_copy`` tries it again.
@@ -121,7 +135,7 @@ def send_part(
             part = replace(part, size=size)
             catalogue.copies.update_part(copy.id, part.name, size=size)
         uploads = Uploads(catalogue, current, opened, destination.options, patience)
-        with closing(uploads.run([Upload(part, path)])) as steps:
+        with closing(uploads.run([Upload(part, path, blake3)])) as steps:
             for name, done in steps:
                 yield Sent(destination.name, name, done, size)
 

@@ -16,8 +16,10 @@ from backstay.errors import BackupRunningError, DiskFullError, NotFoundError, Us
 from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
 from backstay.jobs.launch import end, is_stuck, mark_failed, stop, stopped, tidy
+from backstay.jobs.liveness import is_worked_on, latest_report
 from backstay.jobs.machines import claim_site, is_of_here, refuse_elsewhere
 from backstay.jobs.records import get_backup
+from backstay.jobs.remote_runs import queue_backup
 from backstay.jobs.waiting import awaited, start_waiting
 
 # A client is answered at once when there is news, else after this time.
@@ -127,6 +129,17 @@ def begin_backup(
         UsageError: its site is on another machine.
         BackupRunningError: a backup of this profile is running or waits, or the run has its backup already.
     """
+    if (site := installation.catalogue.sites.find_by_profile(profile_id)) is not None and site.kind == "remote":
+        return queue_backup(
+            installation,
+            profile_id,
+            run_id=run_id,
+            description=description,
+            comment=comment,
+            overrides=overrides,
+            origin=origin,
+            tag=tag,
+        )
     # Held over both, so that another start sees either no backup of this profile or a living one.
     with lock.exclusive(installation.home.jobs / f"profile-{profile_id}.lock"):
         backup = prepare_backup(
@@ -348,7 +361,7 @@ def _wait_for_news(installation: Installation, backup: Backup) -> None:
         version = report.version(folder)
         if version != seen or time.monotonic() - looked_at >= (_ALIVE_SECONDS if alive else _WAITING_SECONDS):
             seen, looked_at = version, time.monotonic()
-            alive = lock.is_alive(folder)
+            alive = is_worked_on(installation, backup)
             current = catalogue.backups.get(backup.id)
             if current is None or not _goes_on(installation, current):
                 return
@@ -385,7 +398,7 @@ def _state(installation: Installation, backup_id: int) -> StepState:
     if backup is None:
         raise NotFoundError(f"Backup {backup_id} was deleted while it ran.")
     has_run = _goes_on(installation, backup)
-    progress = report.read(installation.home.job(backup_id)) or Progress("init")
+    progress = latest_report(installation, backup) or Progress("init")
     if backup.status == "run" and (earlier := awaited(installation, backup_id)):
         progress = replace(progress, step=f"Waiting for the end of backup {earlier}", substep="")
     domain = "finale" if backup.status == "complete" else progress.domain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backstay import engine
-from backstay.catalogue import Backup, Profile
+from backstay.catalogue import ANY_MACHINE, Backup, Profile
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
 
@@ -34,6 +34,11 @@ def refuse_elsewhere(installation: Installation, backup: Backup) -> None:
     """
     if is_of_here(installation, backup):
         return
+    if backup.machine == ANY_MACHINE:
+        raise UsageError(
+            f"Backup {backup.id} is taken on the server of a remote site, where it can't be stopped for a while: wait "
+            f"for its end, or cancel it with 'backstay delete {backup.id}'."
+        )
     if backup.status == "run":
         raise UsageError(f"Backup {backup.id} runs on the machine {backup.machine}: give this command there.")
     if backup.filesexist and lies_elsewhere(installation, backup):

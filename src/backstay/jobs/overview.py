@@ -257,10 +257,11 @@ def _busy(installation: Installation) -> dict[int, tuple[int, State]]:
     """Return the profiles of which a backup has not ended: number of its record, and what is with it."""
     unfinished = installation.catalogue.overview.unfinished()
     stopped = installation.catalogue.jobs.paused() if unfinished else set()
+    held = {run.backup_id for run in installation.catalogue.remote_runs.open() if run.holder} if unfinished else set()
     found: dict[int, tuple[int, State]] = {}
     for profile_id, number in unfinished:
         state: State = "waiting"
-        if lock.is_alive(installation.home.job(number)):
+        if number in held or lock.is_alive(installation.home.job(number)):
             state = "running"
         elif number in stopped:
             state = "stopped"
@@ -290,7 +291,9 @@ def _siteless(installation: Installation, numbers: set[int]) -> set[int]:
     if not numbers:
         return set()
     configurations = installation.catalogue.profiles.configurations()
-    return {number for number, _name, values in configurations if number in numbers and not values.get(ROOT_KEY)}
+    remote = {site.profile_id for site in installation.catalogue.sites.all() if site.kind == "remote"}
+    wanted = numbers - remote
+    return {number for number, _name, values in configurations if number in wanted and not values.get(ROOT_KEY)}
 
 
 def _moment(proof: Mapping[str, object]) -> datetime:

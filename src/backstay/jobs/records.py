@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backstay import engine
-from backstay.catalogue import Backup, BackupSearch
+from backstay.catalogue import ANY_MACHINE, Backup, BackupSearch
 from backstay.engine import BackupFile
 from backstay.errors import NotFoundError, UsageError
-from backstay.jobs import lock
 from backstay.jobs.installation import Installation
+from backstay.jobs.liveness import is_worked_on
 from backstay.jobs.machines import is_of_here, refuse_elsewhere
 
 LONGEST_TEXT: Final = 20_000
@@ -53,9 +53,9 @@ def list_backups(
 
 
 def _with_process(installation: Installation, backup: Backup) -> Backup:
-    if backup.status != "run" or not is_of_here(installation, backup):
+    if backup.status != "run" or not (backup.machine == ANY_MACHINE or is_of_here(installation, backup)):
         return backup
-    return replace(backup, instep=lock.is_alive(installation.home.job(backup.id)))
+    return replace(backup, instep=is_worked_on(installation, backup))
 
 
 def _looked_at(installation: Installation, backup: Backup) -> Backup:
@@ -99,6 +99,10 @@ def delete_backup(installation: Installation, backup_id: int) -> None:
     from backstay.jobs import launch
     from backstay.jobs.waiting import start_waiting
 
+    if get_backup(installation, backup_id).machine == ANY_MACHINE:
+        from backstay.jobs.remote_runs import cancel_backup
+
+        cancel_backup(installation, backup_id)
     _deletable(installation, backup_id)
     with launch.stopped(installation, backup_id):
         launch.end(installation, backup_id, "It was deleted while it ran.")

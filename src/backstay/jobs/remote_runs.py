@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any, Final
 
 from backstay.catalogue import Backup, RemoteRun
 from backstay.engine import Plan, make_remote_plan
-from backstay.errors import NotFoundError
+from backstay.errors import BackupRunningError, NotFoundError
 from backstay.jobs.installation import Installation
 
 CANCELLED: Final = "It was cancelled."
+CANCEL_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.2
 
 
 def queue_run(
@@ -64,6 +67,38 @@ def queue_run(
     return installation.catalogue.remote_runs.queue(
         profile_id, datetime.now(UTC), request=wanted, run_id=run_id, priority=priority, record=record, job=job
     )
+
+
+def queue_backup(installation: Installation, profile_id: int, **wanted: Any) -> Backup:
+    """Ask for a backup of a remote site that has its record at once; see ``queue_run``."""
+    run = queue_run(installation, profile_id, with_record=True, **wanted)
+    backup = installation.catalogue.backups.get(run.backup_id) if run.backup_id is not None else None
+    if backup is None:
+        raise BackupRunningError(f"Run {run.run_id} of a schedule has its backup already.")
+    return backup
+
+
+def cancel_backup(installation: Installation, backup_id: int, patience: float = CANCEL_SECONDS) -> None:
+    """End the run that takes a backup, and wait for that.
+
+    Raises:
+        BackupRunningError: its worker has not let go of it within so many seconds; it will.
+    """
+    run = installation.catalogue.remote_runs.of_backup(backup_id)
+    if run is None:
+        # Its site was removed, and the run with it.
+        installation.catalogue.backups.update(backup_id, machine=installation.catalogue.machine)
+        installation.catalogue.backups.end(backup_id, error=CANCELLED)
+        return
+    cancel_run(installation, run.id)
+    deadline = time.monotonic() + patience
+    while installation.catalogue.remote_runs.get(run.id).ended is None:
+        if time.monotonic() > deadline:
+            raise BackupRunningError(
+                f"Backup {backup_id} is being cancelled, and a worker has to stop it on the server first: delete it "
+                "again in a minute."
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def begin_record(installation: Installation, run: RemoteRun, holder: str, profile_id: int, host: str) -> Backup | None:

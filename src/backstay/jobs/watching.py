@@ -8,8 +8,8 @@ from typing import Literal
 
 from backstay.catalogue import Backup
 from backstay.engine import Progress, percent
-from backstay.jobs import lock, report
 from backstay.jobs.installation import Installation
+from backstay.jobs.liveness import is_worked_on, latest_report
 from backstay.jobs.records import get_backup
 
 ViewState = Literal["running", "waiting", "stopped", "complete", "failed"]
@@ -56,7 +56,7 @@ def view_backup(installation: Installation, backup_id: int) -> BackupView:
 
 def view_of(installation: Installation, backup: Backup) -> BackupView:
     """Return how far the backup of a record is."""
-    progress = report.read(installation.home.job(backup.id)) or Progress("init")
+    progress = latest_report(installation, backup) or Progress("init")
     done = percent(backup.type, progress.domain, progress.fraction)
     return BackupView(
         id=backup.id,
@@ -73,7 +73,7 @@ def view_of(installation: Installation, backup: Backup) -> BackupView:
 
 def _state(installation: Installation, backup: Backup) -> ViewState:
     if backup.status == "run":
-        if lock.is_alive(installation.home.job(backup.id)):
+        if is_worked_on(installation, backup):
             return "running"
         return "stopped" if backup.id in installation.catalogue.jobs.paused() else "waiting"
     return "complete" if backup.status == "complete" else "failed"
