@@ -13,9 +13,9 @@ import pytest
 
 from backstay.catalogue import Backup
 from backstay.errors import NotFoundError
+from backstay.jobs.archive_of import open_backup
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.storage_import import import_storage
-from backstay.jobs.stored_backups import open_backup
 from jobs.stored_commands import PASSWORD, run, settings_of
 from support.backups import make_files, take
 from support.destinations import Place

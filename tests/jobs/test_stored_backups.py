@@ -11,8 +11,9 @@ import pytest
 
 from backstay.catalogue import Backup
 from backstay.errors import NotFoundError, VerificationError
+from backstay.jobs.archive_of import open_backup
 from backstay.jobs.installation import Installation
-from backstay.jobs.stored_backups import choose_copy, open_backup
+from backstay.jobs.stored_backups import choose_copy
 from backstay.storage.folder import Folder
 from jobs.stored_commands import PASSWORD, run, settings_of
 from support.backups import make_files, take

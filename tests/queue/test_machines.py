@@ -22,7 +22,7 @@ from backstay.jobs.backup import start_backup
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.profiles import profile_of_site
 from backstay.jobs.records import delete_backup, get_backup, list_backups, read_log
-from backstay.jobs.restore import source_of_backup
+from backstay.jobs.restore_sources import source_of_backup
 from backstay.jobs.schedules import add_schedule, run_now
 from backstay.queue import members
 from support.backups import make_files, take

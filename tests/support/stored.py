@@ -13,7 +13,8 @@ from backstay.catalogue import Backup, CopyPart, NamedDestination
 from backstay.engine.document import DocumentProfile, DocumentSite, document_bytes, document_name, make_document
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import backup_files, get_backup
-from backstay.jobs.restore import begin_restore, run_restore, source_of_backup
+from backstay.jobs.restore import begin_restore, run_restore
+from backstay.jobs.restore_sources import source_of_backup
 from backstay.restore import RestorePlan, RestoreReport
 from backstay.storage import open_destination
 from support.destinations import Place, send

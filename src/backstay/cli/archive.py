@@ -41,7 +41,8 @@ def _opened(archive: str, password: str | None, storage: str, home: Path | None)
     stored = archive.isascii() and (archive.isdigit() or ":" in archive)
     if not storage and (not stored or Path(archive).exists()):
         return open_archive(archive, password=password)
-    from backstay.jobs.stored_backups import open_backup, open_named
+    from backstay.jobs.archive_of import open_backup
+    from backstay.jobs.stored_backups import open_named
 
     with options.opened(home) as installation:
         if in_repository := _IN_REPOSITORY.fullmatch(archive):

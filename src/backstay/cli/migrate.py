@@ -14,9 +14,10 @@ from backstay.cli.remote_connection import read_secret
 from backstay.cli.restore import ask, begin, run
 from backstay.client import Client
 from backstay.jobs.migrate import backup_remotely
-from backstay.jobs.restore import RestoreSource, confirm_overdue, source_of_server
+from backstay.jobs.restore import confirm_overdue
 from backstay.jobs.restore_plan import RestoreOptions, make_plan
 from backstay.jobs.restore_preview import preview
+from backstay.jobs.restore_sources import RestoreSource, source_of_server
 from backstay.restore import RemoteArchive
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def migrate(
     with options.opened(home) as installation, Client(server, word) as client:
         confirm_overdue(installation, say)
         # Asked before anything long begins: of the backup itself nothing needs to be known for it.
-        looked = preview(make_plan(RestoreSource(to, remote=RemoteArchive(server, word, 0, ())), wanted))
+        looked = preview(installation, make_plan(RestoreSource(to, remote=RemoteArchive(server, word, 0, ())), wanted))
         if looked.replaces and not yes:
             ask(looked.question(), json_output=json_output)
         number = _back_up(client, profile, quiet=json_output)

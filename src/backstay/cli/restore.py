@@ -20,11 +20,9 @@ from backstay.cli.restore_report import report_preview, report_result
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
 from backstay.jobs.restore import (
-    RestoreSource,
     begin_restore,
     confirm_overdue,
     confirm_restore,
-    fetched,
     name_of_restore,
     pending_restores,
     resume_restore,
@@ -33,6 +31,7 @@ from backstay.jobs.restore import (
 )
 from backstay.jobs.restore_plan import RestoreOptions, make_plan
 from backstay.jobs.restore_preview import preview
+from backstay.jobs.restore_sources import RestoreSource, fetched
 from backstay.jobs.restore_tasks import work_in_background
 from backstay.restore import RestorePlan, RestoreProgress, RestoreReport, RestoreRun
 
@@ -199,14 +198,12 @@ def _report_preview(
                 progress.update(arrived.name, arrived.done, arrived.total)
 
             here = stack.enter_context(fetched(installation, source, report))
-        report_preview(
-            preview(make_plan(here, wanted), in_detail=True, home=installation.home.path), json_output=json_output
-        )
+        report_preview(preview(installation, make_plan(here, wanted), in_detail=True), json_output=json_output)
 
 
 def begin(installation: Installation, plan: RestorePlan, *, existing: str, yes: bool, json_output: bool) -> RestoreRun:
     """Begin a restore, when it was asked whether what is there may be replaced."""
-    looked = preview(plan)
+    looked = preview(installation, plan)
     looked.check(existing)
     if looked.replaces and not yes:
         ask(looked.question(), json_output=json_output)

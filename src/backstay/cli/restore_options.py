@@ -10,7 +10,7 @@ import typer
 
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
-from backstay.jobs.restore import RestoreSource, source_of_archive, source_of_backup, source_of_server
+from backstay.jobs.restore_sources import RestoreSource, source_of_archive, source_of_backup, source_of_server
 
 Source = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""Sending a part of an archive that lies at a storage, with ranges, in flat memory."""
+"""Sending a part of an archive that is no file of this machine, with ranges, in flat memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
+from typing import Protocol
 
 import anyio.to_thread
 from starlette.datastructures import Headers
@@ -22,8 +23,6 @@ from backstay.downloads.local_parts import (
 )
 from backstay.downloads.ranges import Span, UnsatisfiableRangeError, requested_span
 from backstay.errors import BackstayError, NotFoundError
-from backstay.jobs.stored_backups import StoredFile
-from backstay.storage import Destination
 
 PIECE = 4 << 20
 """Bytes read and sent at once, while the next are on their way."""
@@ -31,14 +30,62 @@ PIECE = 4 << 20
 _log = logging.getLogger(__name__)
 
 
+class Readable(Protocol):
+    """A part that is open; closed once it was read."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read a piece.
+
+        Raises:
+            BackstayError: it cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release it."""
+        ...
+
+
+class StoredPart(Protocol):
+    """A part at a storage or in a repository."""
+
+    @property
+    def name(self) -> str:
+        """Its base name."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """What stays the same as long as its content does."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for messages."""
+        ...
+
+    def opened(self) -> Readable:
+        """Open it.
+
+        Raises:
+            BackstayError: it cannot be read.
+        """
+        ...
+
+
 class StoredPartResponse:
-    """Answers with the content of a part at a storage; an ASGI application for one request.
+    """Answers with the content of such a part; an ASGI application for one request.
 
     Args:
         file: the part.
     """
 
-    def __init__(self, file: StoredFile) -> None:
+    def __init__(self, file: StoredPart) -> None:
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +119,7 @@ class StoredPartResponse:
             await anyio.to_thread.run_sync(place.close)
 
     async def _send(
-        self, place: Destination, body: Span, start: Message, scope: Scope, receive: Receive, send: Send
+        self, place: Readable, body: Span, start: Message, scope: Scope, receive: Receive, send: Send
     ) -> None:
         async with aclosing(self._pieces(place, body)) as pieces:
             try:
@@ -94,7 +141,7 @@ class StoredPartResponse:
             finally:
                 gone.cancel()
 
-    async def _pieces(self, place: Destination, body: Span) -> AsyncGenerator[bytes]:
+    async def _pieces(self, place: Readable, body: Span) -> AsyncGenerator[bytes]:
         """Read a piece ahead of the one that is sent."""
         end = body.start + body.length
         read = partial(self._exactly, place, end)
@@ -112,15 +159,15 @@ class StoredPartResponse:
             if not ahead.cancelled():
                 ahead.exception()
 
-    def _exactly(self, place: Destination, end: int, position: int) -> bytes:
+    def _exactly(self, place: Readable, end: int, position: int) -> bytes:
         size = min(PIECE, end - position)
-        piece = place.read(self._file.file, position, size)
+        piece = place.read(position, size)
         if len(piece) != size:
-            raise NotFoundError(f"{self._file.name} at {self._file.destination.name} is shorter than it was.")
+            raise NotFoundError(f"{self._file.name} at {self._file.place} is shorter than it was.")
         return piece
 
     async def _refuse(self, error: BackstayError, scope: Scope, receive: Receive, send: Send) -> None:
-        _log.warning("The part %s can't be read at the storage: %s", self._file.name, error)
+        _log.warning("The part %s can't be read at %s: %s", self._file.name, self._file.place, error)
         if isinstance(error, NotFoundError):
             await refusal(404, "Invalid backup part")(scope, receive, send)
             return

@@ -11,7 +11,7 @@ from .remote_plan import folder_of_archives, make_remote_plan
 from .retention import apply_retention, local_rules, outdated, remove_files
 from .run import BackupRun
 from .sending import Sent, refresh_remote_filename, remove_copy, send_copy, send_part, withdraw_copies
-from .snapshots import folder_of, let_go_of_snapshot, repository_by_name, store_of
+from .snapshots import folder_of, let_go_of_snapshot, place_of, repository_by_name, repository_opener
 
 __all__ = [
     "WORK",
@@ -39,14 +39,15 @@ __all__ = [
     "open_log",
     "outdated",
     "percent",
+    "place_of",
     "refresh_remote_filename",
     "remove_copy",
     "remove_files",
     "repository_by_name",
+    "repository_opener",
     "send_copy",
     "send_part",
     "snapshot_path",
-    "store_of",
     "survey",
     "trees",
     "withdraw_copies",

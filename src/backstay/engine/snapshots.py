@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,23 +18,45 @@ def folder_of(home: Home, name: str) -> Path:
     return home.repositories / name / "files"
 
 
-def store_of(catalogue: Catalogue, home: Home, named: NamedRepository) -> Store:
-    """Open the place of a repository.
+def place_of(catalogue: Catalogue, home: Home, named: NamedRepository) -> Callable[[], Store]:
+    """Return what opens the place of a repository, without the catalogue.
 
     Raises:
-        BackstayError: it cannot be opened.
+        NotFoundError: the catalogue does not know the storage where it lies.
     """
     if not named.destination:
-        return Store(open_destination(f"folder://{folder_of(home, named.name)}"), named.folder)
+        url = f"folder://{folder_of(home, named.name)}"
+        return lambda: Store(open_destination(url), named.folder)
     destination = catalogue.destinations.get(named.destination)
     used = destination.options
-    return Store(
+    return lambda: Store(
         open_destination(destination.url, destination.secrets),
         named.folder,
         PutOptions(bandwidth=used.bandwidth),
         lock_days=used.lock_days,
         read_back=used.read_back,
     )
+
+
+def repository_opener(catalogue: Catalogue, home: Home, name: str) -> Callable[[], Repository]:
+    """Return what opens a repository without the catalogue, as a forked process must.
+
+    Raises:
+        NotFoundError: there is none of that name.
+    """
+    named = catalogue.repositories.get(name)
+    place = place_of(catalogue, home, named)
+    secret = bytes.fromhex(named.secret) if named.secret else None
+
+    def opened() -> Repository:
+        store = place()
+        try:
+            return open_repository(store, home.repositories / name, secret=secret)
+        except BaseException:
+            store.close()
+            raise
+
+    return opened
 
 
 def repository_by_name(catalogue: Catalogue, home: Home, name: str) -> Repository:
@@ -43,14 +66,7 @@ def repository_by_name(catalogue: Catalogue, home: Home, name: str) -> Repositor
         NotFoundError: there is none of that name, or nothing at its place.
         BackstayError: it cannot be opened.
     """
-    named = catalogue.repositories.get(name)
-    store = store_of(catalogue, home, named)
-    try:
-        secret = bytes.fromhex(named.secret) if named.secret else None
-        return open_repository(store, home.repositories / name, secret=secret)
-    except BaseException:
-        store.close()
-        raise
+    return repository_opener(catalogue, home, name)()
 
 
 def let_go_of_snapshot(catalogue: Catalogue, home: Home, backup_id: int) -> bool:

@@ -21,16 +21,16 @@ from typing import Final
 
 from blake3 import blake3
 
-from backstay.archives import ArchiveReader, find_parts
+from backstay.archives import ArchiveReader
 from backstay.catalogue import Backup
-from backstay.engine import main_file
 from backstay.errors import ArchiveError, NotFoundError, WrongPasswordError
 from backstay.jobs.archive_index import ArchiveIndex, Item, open_index
 from backstay.jobs.archive_index_making import make_index
+from backstay.jobs.archive_of import archive_of, open_backup
 from backstay.jobs.installation import Installation
 from backstay.jobs.lock import exclusive
 from backstay.jobs.records import get_backup
-from backstay.jobs.stored_backups import choose_copy, is_read_elsewhere, open_backup, password_of
+from backstay.jobs.stored_backups import password_of
 
 MOST_INDEXES: Final = 100
 MOST_INDEX_BYTES: Final = 1 << 30
@@ -136,18 +136,12 @@ def is_ready(installation: Installation, backup: Backup, storage: str = "") -> b
 
 
 def key_of(installation: Installation, backup: Backup, storage: str = "") -> str:
-    """Return what identifies an archive as it is now: its parts' names, sizes and times, or hashes.
+    """Return what identifies an archive as it is now.
 
     Raises:
         NotFoundError: nothing is left of it.
     """
-    main = main_file(installation.home, backup)
-    if main is not None and not is_read_elsewhere(installation, backup, storage):
-        statuses = [(part.name, part.stat()) for part in find_parts(main)]
-        parts = [[str(main.parent), name, one.st_size, one.st_mtime_ns, one.st_ino] for name, one in statuses]
-    else:
-        copy = choose_copy(installation, backup, storage)
-        parts = [[copy.destination, copy.file_name(one.name), one.size, one.blake3 or ""] for one in copy.parts]
+    parts = archive_of(installation, backup, storage).identity()
     if backup.type == "dbonly":
         raise NotFoundError(f"Backup {backup.id} is a dump of a database, and no archive: download it.")
     return blake3(json.dumps([_VERSION, backup.id, parts]).encode()).hexdigest(length=16)

@@ -14,9 +14,9 @@ from backstay.archives.entries import ManifestLine
 from backstay.archives.reader import ArchiveReader
 from backstay.databases.metadata import table_summaries
 from backstay.errors import UsageError
+from backstay.jobs.archive_of import open_backup
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import get_backup
-from backstay.jobs.stored_backups import open_backup
 from backstay.restore.layout import Layout, read_layout
 
 LISTED: Final = 500

@@ -16,11 +16,11 @@ from backstay.catalogue import Backup
 from backstay.databases import DatabaseAddress
 from backstay.errors import BackstayError, UsageError, VerificationError
 from backstay.jobs import lock
+from backstay.jobs.archive_of import LocalArchive, RepositoryArchive, archive_here, archive_of
 from backstay.jobs.fetching import fetch_stored
 from backstay.jobs.installation import Installation
-from backstay.jobs.machines import refuse_elsewhere
 from backstay.jobs.records import get_backup
-from backstay.jobs.stored_backups import choose_copy, is_read_elsewhere, open_remote, remote_archive
+from backstay.jobs.stored_backups import open_remote, remote_archive, stored_copies
 from backstay.platforms import find_site
 from backstay.profiles import Settings
 from backstay.restore import ArchiveElsewhere, DrillReport, RestoreProgress, drill
@@ -116,15 +116,15 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _archive(installation: Installation, backup: Backup, storage: str, password: str | None) -> Path | ArchiveElsewhere:
-    if not is_read_elsewhere(installation, backup, storage):
-        refuse_elsewhere(installation, backup)
-        return Path(backup.absolute_path)
-    remote = remote_archive(installation, choose_copy(installation, backup, storage))
-    return ArchiveElsewhere(
-        remote,
-        lambda _remote, folder, arrival, reporter: fetch_stored(remote, folder, arrival, reporter),
-        lambda: open_remote(remote, password),
-    )
+    # That the files of a backup without copies are gone is what a drill finds out.
+    only_here = not storage and not stored_copies(installation, backup.id)
+    where = archive_here(installation, backup) if only_here else archive_of(installation, backup, storage)
+    if isinstance(where, LocalArchive):
+        return where.main
+    if isinstance(where, RepositoryArchive):
+        return ArchiveElsewhere(f"backup {backup.id} in the repository {where.row.repository}", where.opener())
+    remote = remote_archive(installation, where.copy)
+    return ArchiveElsewhere(remote.place, lambda: open_remote(remote, password), remote, fetch_stored)
 
 
 def drill_error(backup_id: int, report: DrillReport) -> VerificationError:

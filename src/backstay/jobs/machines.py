@@ -16,8 +16,14 @@ def is_of_here(installation: Installation, backup: Backup) -> bool:
 
 
 def lies_elsewhere(installation: Installation, backup: Backup) -> bool:
-    """Return whether the files of a backup lie on another machine, and on no disk that both reach."""
-    return not is_of_here(installation, backup) and engine.main_file(installation.home, backup) is None
+    """Return whether the files of a backup lie on another machine, and at no place that both reach."""
+    if is_of_here(installation, backup):
+        return False
+    row = installation.catalogue.snapshots.of(backup.id)
+    if row is None:
+        return engine.main_file(installation.home, backup) is None
+    at_a_storage = bool(installation.catalogue.repositories.get(row.repository).destination)
+    return not at_a_storage and not engine.folder_of(installation.home, row.repository).is_dir()
 
 
 def place_name(installation: Installation, folder: Path) -> str:

@@ -57,6 +57,9 @@ def _look_at_archives(installation: Installation, archives: Iterable[Backup], no
 
 
 def _is_whole(installation: Installation, backup: Backup) -> bool:
+    if installation.catalogue.snapshots.of(backup.id) is not None:
+        # Whether a repository is whole, its check says.
+        return True
     main = main_file(installation.home, backup)
     if main is None:
         return False

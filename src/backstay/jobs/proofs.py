@@ -18,7 +18,7 @@ from itertools import islice, takewhile
 from typing import Any
 
 from backstay.catalogue import Backup, Copy, Run, Schedule
-from backstay.engine import main_file
+from backstay.engine import is_here
 from backstay.errors import VerificationError
 from backstay.jobs.environment import child_environment
 from backstay.jobs.installation import Installation
@@ -123,8 +123,8 @@ def _places(
         return here
     if schedule.what == "verify":
         return [*here, *stored]
-    is_here = backup.filesexist and main_file(installation.home, backup) is not None
-    return here if is_here else list(stored[:1])
+    whole = backup.filesexist and is_here(installation.catalogue, installation.home, backup)
+    return here if whole else list(stored[:1])
 
 
 def _target(schedule: Schedule, backup: Backup, copy: Copy | None) -> Target:

@@ -49,7 +49,14 @@ def list_backups(
 ) -> list[ListedBackup]:
     """Return records, newest first; those whose files have vanished are marked so."""
     found = installation.catalogue.backups.newest(offset, limit, matching=matching)
-    return _listed(installation, [_looked_at(installation, backup) for backup in found])
+    snapshots = installation.catalogue.snapshots.of_many(backup.id for backup in found)
+    return _listed(
+        installation,
+        [
+            _with_process(installation, backup) if backup.id in snapshots else _looked_at(installation, backup)
+            for backup in found
+        ],
+    )
 
 
 def _with_process(installation: Installation, backup: Backup) -> Backup:
@@ -83,7 +90,10 @@ def _listed(installation: Installation, found: Sequence[Backup]) -> list[ListedB
 
 
 def backup_files(installation: Installation, backup: Backup) -> list[BackupFile]:
-    """Return the parts of a complete backup, in order, the main file last; none where they are gone."""
+    """Return the parts of a complete backup that are files here, the main file last; none where they are gone.
+
+    Those of a backup that lies elsewhere, or in a repository, `backstay.jobs.archive_of` knows.
+    """
     return engine.backup_files(installation.home, backup)
 
 
@@ -93,7 +103,8 @@ def delete_backup(installation: Installation, backup_id: int) -> None:
     Raises:
         NotFoundError: there is no such record.
         UsageError: the record is frozen, or its process or files are on another machine.
-        StorageError: a file could not be removed; the record is kept.
+        StorageError: a file could not be removed, or its snapshot is locked; the record is kept.
+        BackstayError: the repository in which it lies cannot be reached; the record is kept.
     """
     # Imported here: what lists and shows records starts no process, and need not load what does.
     from backstay.jobs import launch
@@ -118,7 +129,8 @@ def delete_backup_files(installation: Installation, backup_id: int) -> None:
     Raises:
         NotFoundError: there is no such record.
         UsageError: the record is frozen, or the backup runs.
-        StorageError: a file could not be removed.
+        StorageError: a file could not be removed, or its snapshot is locked.
+        BackstayError: the repository in which it lies cannot be reached.
     """
     backup = _deletable(installation, backup_id)
     if backup.status == "run":

@@ -11,7 +11,7 @@ from typing import Any
 
 from backstay.archives import ArchiveReader, open_archive, open_parts
 from backstay.catalogue import NamedRepository
-from backstay.engine import folder_of, repository_by_name, store_of
+from backstay.engine import folder_of, place_of, repository_by_name, repository_opener
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
 from backstay.repository.archive_bytes import SnapshotArchive, hand_out
@@ -73,7 +73,7 @@ def add_repository(
     new = not state.exists()
     if not storage and not existing:
         folder_of(installation.home, name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = store_of(installation.catalogue, installation.home, named)
+    store = place_of(installation.catalogue, installation.home, named)()
     try:
         make = open_repository if existing else create_repository
         with make(store, state, passphrase=passphrase) as repository:
@@ -97,7 +97,7 @@ def is_encrypted(installation: Installation, name: str, storage: str) -> bool:
     """
     folder = f"{_FOLDER}/{name}/" if storage else ""
     named = NamedRepository(0, name, storage, folder, "", datetime.now(UTC))
-    store = store_of(installation.catalogue, installation.home, named)
+    store = place_of(installation.catalogue, installation.home, named)()
     try:
         return read_description(store).encrypted
     finally:
@@ -186,8 +186,9 @@ def _opened_stored(
     installation: Installation, archive: str, storage: str, password: str | None, record: dict[str, Any]
 ) -> ArchiveReader:
     # Imported here: it loads what restores need, which takes as long as all the rest of these commands.
+    from backstay.jobs.archive_of import open_backup
     from backstay.jobs.records import get_backup
-    from backstay.jobs.stored_backups import open_backup, open_named
+    from backstay.jobs.stored_backups import open_named
 
     if not archive.isdigit():
         return open_named(installation, f"{storage}:{archive}" if storage else archive, password)
@@ -227,15 +228,25 @@ def open_stored(installation: Installation, name: str, identity: str) -> Archive
         NotFoundError: there is no such repository or backup.
         DamagedRepositoryError: the backup cannot be read at all.
     """
-    repository = opened_repository(installation, name)
-    try:
-        snapshot = repository.snapshot(repository.find(identity))
-        # Zeros for what is damaged: the archive's reader finds out which files that hits, and reads the others.
-        archive = hand_out(repository, snapshot, Form("jpa"), _stem(name, snapshot), damaged=True, owns=True)
-    except BaseException:
-        repository.close()
-        raise
-    return open_parts(archive)
+    return stored_opener(installation, name, identity)()
+
+
+def stored_opener(installation: Installation, name: str, identity: str) -> Callable[[], ArchiveReader]:
+    """Return what does that without the catalogue, as a forked process must."""
+    opened = repository_opener(installation.catalogue, installation.home, name)
+
+    def opened_archive() -> ArchiveReader:
+        repository = opened()
+        try:
+            snapshot = repository.snapshot(repository.find(identity))
+            # Zeros for what is damaged: the archive's reader finds out which files that hits, and reads the others.
+            archive = hand_out(repository, snapshot, Form("jpa"), _stem(name, snapshot), damaged=True, owns=True)
+        except BaseException:
+            repository.close()
+            raise
+        return open_parts(archive)
+
+    return opened_archive
 
 
 def _stem(name: str, snapshot: Snapshot) -> str:

@@ -16,12 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from backstay.archives import open_archive
 from backstay.catalogue.vault import Vault
 from backstay.errors import NotFoundError
 from backstay.jobs.installation import Installation
-from backstay.jobs.restore import RestoreSource, source_of_archive, source_of_backup
-from backstay.jobs.stored_backups import open_remote
+from backstay.jobs.restore_sources import RestoreSource, source_of_archive, source_of_backup, source_opener
 from backstay.restore import MAIN_DUMP, Layout, RemoteArchive, read_layout
 
 _KEPT_SECONDS: Final = 86400.0
@@ -108,7 +106,7 @@ def source_of_draft(installation: Installation, draft: RestoreDraft) -> RestoreS
     return RestoreSource(Path(draft.source["url"]), password, remote=remote)
 
 
-def look_into(source: RestoreSource) -> dict[str, Any]:
+def look_into(installation: Installation, source: RestoreSource) -> dict[str, Any]:
     """Return what an archive holds, for the choice of what comes back: ``dumps``, ``top``, ``files``, ``bytes``.
 
     Raises:
@@ -116,8 +114,7 @@ def look_into(source: RestoreSource) -> dict[str, Any]:
     """
     if source.remote is not None and not source.remote.storage:
         return {"dumps": [{"name": MAIN_DUMP, "size": 0, "tables": []}], "top": [], "files": 0, "bytes": 0, "root": ""}
-    at_storage = source.remote is not None and open_remote(source.remote, source.password)
-    with at_storage or open_archive(source.path, password=source.password) as archive:
+    with source_opener(installation, source)() as archive:
         layout = read_layout(archive)
         top: dict[str, int] = {}
         for entry in archive:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from backstay.databases import DatabaseAddress, ExistingTables
 from backstay.errors import UsageError
-from backstay.jobs.restore import RestoreSource
+from backstay.jobs.restore_sources import RestoreSource
 from backstay.restore import MAIN_DUMP, Place, RestorePlan
 
 POLICIES = {"refuse": ExistingTables.REFUSE, "replace": ExistingTables.REPLACE, "backup": ExistingTables.BACK_UP}
@@ -132,9 +132,8 @@ def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
     own_database = _has_own_database(source, options, target)
     if own_database:
         databases = {MAIN_DUMP: source.database}
-    remote = source.remote
     return RestorePlan(
-        archive=remote.place if remote else str(source.path),
+        archive=source.name,
         target=str(target),
         databases=databases,
         password=source.password,
@@ -152,7 +151,9 @@ def make_plan(source: RestoreSource, options: RestoreOptions) -> RestorePlan:
         xattrs="all" if source.is_own else "harmless",
         keep_days=options.keep_days,
         special_modes=options.special_modes,
-        remote=remote,
+        remote=source.remote,
+        repository=source.repository,
+        snapshot=source.snapshot,
         own_database=own_database,
     )
 

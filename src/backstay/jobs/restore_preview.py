@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from backstay.archives import ArchiveReader, open_archive
+from backstay.archives import ArchiveReader
 from backstay.databases import DatabaseAddress, ExistingTables, TableChoice
 from backstay.errors import TablesExistError, UsageError
+from backstay.jobs.installation import Installation
 from backstay.jobs.restore_difference import Difference, compare_with_folder
 from backstay.jobs.restore_plan import POLICIES
-from backstay.jobs.stored_backups import open_remote
+from backstay.jobs.restore_sources import plan_opener
 from backstay.restore import (
     MAIN_DUMP,
     ArchivedDatabase,
@@ -122,19 +123,21 @@ class Preview:
         return replace(self.plan, existing=policy.value)
 
 
-def preview(plan: RestorePlan, *, in_detail: bool = False, home: Path | None = None) -> Preview:
+def preview(installation: Installation, plan: RestorePlan, *, in_detail: bool = False) -> Preview:
     """Look what a restore would change; nothing is changed.
 
     Args:
+        installation: that does it.
         plan: of the restore. Of an archive that is not here yet nothing is known: all it could replace is reported.
-        in_detail: find out what of the site's files and of its configuration would change, too.
-        home: where an archive that lies elsewhere is downloaded to, to know the space there.
+        in_detail: find out what of the site's files and of its configuration would change, too, and what space is
+            needed in the home for an archive that lies elsewhere.
 
     Raises:
         ArchiveError: the archive cannot be read.
         DatabaseError: a database cannot be looked at.
     """
     target = Path(plan.target)
+    home = installation.home.path if in_detail else None
     try:
         occupied = target.is_dir() and any(target.iterdir())
     except PermissionError as error:
@@ -146,8 +149,7 @@ def preview(plan: RestorePlan, *, in_detail: bool = False, home: Path | None = N
         there = {name: _present(address) for name, address in addresses.items()}
         space = _space(plan, 0, home)
         return Preview(plan, occupied, there, 0, 0, configuration=(), not_restored=(), space=space)
-    at_storage = plan.remote is not None and open_remote(plan.remote, plan.password)
-    with at_storage or open_archive(plan.archive, password=plan.password) as archive:
+    with plan_opener(installation, plan)() as archive:
         layout = read_layout(archive)
         if plan.own_database:
             held = {one.dump_file for one in layout.databases}

@@ -25,12 +25,12 @@ from backstay.jobs.restore import (
     pending_restore,
     resume_restore,
     run_restore,
-    source_of_server,
     undo_restore,
 )
 from backstay.jobs.restore_plan import RestoreOptions, make_plan
 from backstay.jobs.restore_preview import Preview, preview
 from backstay.jobs.restore_report import plain, report_json, report_sentence
+from backstay.jobs.restore_sources import source_of_server
 from backstay.jobs.tasks import TaskProgress, begin_task
 from backstay.restore import RestoreProgress, RestoreRun
 
@@ -170,7 +170,7 @@ def migrate(installation: Installation, task: Task, given: Mapping[str, Any], re
         )
         password, connections = given.get("password") or None, int(given.get("connections") or 1)
         source = source_of_server(client, (url, secret), number, password, connections)
-        looked = preview(replace(make_plan(source, options), moved_from=url))
+        looked = preview(installation, replace(make_plan(source, options), moved_from=url))
         looked.check(options.existing)
         run = begin_restore(installation, looked.decided(options.existing, asked=True))
         note_task(installation, run.journal.name, task.id)

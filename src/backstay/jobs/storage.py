@@ -231,6 +231,11 @@ def copy_backup(installation: Installation, backup_id: int, name: str) -> Genera
     destination = installation.catalogue.destinations.get(name)
     if backup.status != "complete":
         raise UsageError(f"Backup {backup_id} is not complete (its state is {backup.meta}): only whole ones are sent.")
+    if (row := installation.catalogue.snapshots.of(backup_id)) is not None:
+        raise UsageError(
+            f"Backup {backup_id} lies in the repository {row.repository}, and no archive of it is sent: write one with "
+            f"'backstay repository export {row.repository} {row.snapshot[:8]} --to DIR'."
+        )
     main = main_file(installation.home, backup)
     if main is None:
         refuse_elsewhere(installation, backup)

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from backstay.archives import ArchiveReader, open_archive, open_parts
+from backstay.archives import ArchiveReader, open_parts
 from backstay.catalogue import Backup, Copy, NamedDestination
-from backstay.engine import main_file
 from backstay.errors import ArchiveError, BackstayError, MissingPartError, NotFoundError
 from backstay.jobs.installation import Installation
 from backstay.jobs.machines import refuse_elsewhere
-from backstay.jobs.records import get_backup
 from backstay.restore import RemoteArchive
 from backstay.storage import Destination, open_destination
 
@@ -82,20 +80,13 @@ def choose_copy(installation: Installation, backup: Backup, storage: str = "") -
     )
 
 
-def is_read_elsewhere(installation: Installation, backup: Backup, storage: str) -> bool:
-    """Return whether a copy is read: where one is asked for, or where the main file is not here and there is one."""
-    if storage:
-        return True
-    return main_file(installation.home, backup) is None and bool(stored_copies(installation, backup.id))
-
-
 @contextmanager
-def naming_copies(installation: Installation, backup_id: int, storage: str = "") -> Iterator[None]:
+def naming_copies(installation: Installation, backup_id: int) -> Iterator[None]:
     """Let errors about damaged or missing local files name the copies of the backup that lie at a storage."""
     try:
         yield
     except ArchiveError as error:
-        if sentence := "" if storage else copies_sentence(installation, backup_id):
+        if sentence := copies_sentence(installation, backup_id):
             raise type(error)(f"{error} {sentence}") from error
         raise
 
@@ -115,27 +106,6 @@ def open_copy(installation: Installation, copy: Copy, password: str | None) -> A
     destination = installation.catalogue.destinations.get(copy.destination)
     files = [(copy.file_name(part.name), part.size) for part in copy.parts]
     return _open(destination, files, password)
-
-
-def open_backup(installation: Installation, backup_id: int, storage: str, password: str | None) -> ArchiveReader:
-    """Open the archive of a backup: here, where it is whole here and no storage is named, else at a destination.
-
-    Args:
-        installation: whose.
-        backup_id: number of the record.
-        storage: name of a destination, or empty.
-        password: of the archive; None: that of its profile.
-
-    Raises:
-        NotFoundError: there is no such backup, or nothing is left of it.
-    """
-    backup = get_backup(installation, backup_id)
-    password = password or password_of(installation, backup)
-    main = main_file(installation.home, backup)
-    if main is not None and not is_read_elsewhere(installation, backup, storage):
-        with naming_copies(installation, backup_id):
-            return open_archive(main, password=password)
-    return open_copy(installation, choose_copy(installation, backup, storage), password)
 
 
 def open_named(installation: Installation, name: str, password: str | None) -> ArchiveReader:
@@ -236,14 +206,26 @@ class StoredFile:
     size: int
     version: str
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Read a piece."""
-        with self.opened() as place:
-            return place.read(self.file, offset, size)
+    @property
+    def place(self) -> str:
+        """Where it lies, for a person."""
+        return self.destination.name
 
-    def opened(self) -> Destination:
-        """Open the destination."""
-        return open_destination(self.destination.url, self.destination.secrets)
+    def opened(self) -> _StoredPart:
+        """Open it to be read in pieces; it is to be closed."""
+        return _StoredPart(open_destination(self.destination.url, self.destination.secrets), self.file)
+
+
+class _StoredPart:
+    def __init__(self, place: Destination, file: str) -> None:
+        self._place = place
+        self._file = file
+
+    def read(self, offset: int, size: int) -> bytes:
+        return self._place.read(self._file, offset, size)
+
+    def close(self) -> None:
+        self._place.close()
 
 
 def stored_files(installation: Installation, backup: Backup) -> list[StoredFile]:

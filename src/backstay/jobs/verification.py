@@ -6,34 +6,23 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
 
-from backstay.archives import ExtractProgress, open_archive
-from backstay.catalogue import Backup, Copy
-from backstay.engine import main_file
+from backstay.archives import ExtractProgress
+from backstay.catalogue import Backup
 from backstay.errors import (
     ArchiveError,
-    BackstayError,
     NotFoundError,
     UsageError,
     VerificationError,
     WrongPasswordError,
 )
+from backstay.jobs.archive_of import CopiedArchive, RecordArchive, archive_here, archive_of
 from backstay.jobs.installation import Installation
-from backstay.jobs.machines import refuse_elsewhere
 from backstay.jobs.records import get_backup
-from backstay.jobs.stored_backups import (
-    choose_copy,
-    copies_sentence,
-    is_read_elsewhere,
-    naming_copies,
-    open_copy,
-    password_of,
-)
-from backstay.storage import open_destination
+from backstay.jobs.stored_backups import copies_sentence, password_of
 
 HERE = ""
 """Stands for this machine where a storage is named."""
@@ -107,20 +96,12 @@ def verify_backup(
         raise UsageError(
             f"Backup {backup_id} is not complete (its state is {backup.meta}): only whole ones are verified."
         )
-    main = main_file(installation.home, backup)
-    where: Copy | Path
-    if here_only:
-        refuse_elsewhere(installation, backup)
-        where = main or Path(backup.absolute_path)
-    elif main is None or is_read_elsewhere(installation, backup, storage):
-        where = choose_copy(installation, backup, storage)
-    else:
-        where = main
+    where = archive_here(installation, backup) if here_only else archive_of(installation, backup, storage)
     with _keeping_error(installation, backup_id, where):
         if backup.type == "dbonly":
-            found = yield from _hashed(installation, backup, where)
+            found = yield from _hashed(backup, where)
         else:
-            found = yield from _read(installation, backup, where, password or password_of(installation, backup))
+            found = yield from _read(backup, where, password or password_of(installation, backup))
     _keep(installation, found, where)
     return found
 
@@ -133,87 +114,51 @@ def damage_error(installation: Installation, found: Verification) -> Verificatio
     return VerificationError(f"Backup {found.backup_id}{where} is damaged: {problems} {copies}".rstrip())
 
 
-def _read(
-    installation: Installation, backup: Backup, where: Copy | Path, password: str | None
-) -> Generator[ExtractProgress, None, Verification]:
-    if isinstance(where, Copy):
-        opened = open_copy(installation, where, password)
-    else:
-        with naming_copies(installation, backup.id):
-            opened = open_archive(where, password=password)
-    with opened as archive:
+def _read(backup: Backup, where: RecordArchive, password: str | None) -> Generator[ExtractProgress, None, Verification]:
+    with where.open(password) as archive:
         report = yield from archive.verifying()
     problems = [problem.message for problem in report.problems]
     written = backup.proof.get("manifest")
     if written and report.manifest_hash and written != report.manifest_hash:
         problems.append("The manifest is not the one that was written when the backup was taken.")
     return Verification(
-        backup.id, _place(where), report.entries, report.bytes, tuple(problems), compared=report.used_manifest
+        backup.id, where.storage, report.entries, report.bytes, tuple(problems), compared=report.used_manifest
     )
 
 
-def _hashed(
-    installation: Installation, backup: Backup, where: Copy | Path
-) -> Generator[ExtractProgress, None, Verification]:
+def _hashed(backup: Backup, where: RecordArchive) -> Generator[ExtractProgress, None, Verification]:
     """Compare the parts of a backup that is no archive with the hashes that its record has."""
     listed = {str(part["name"]): part for part in backup.proof.get("parts", ())}
     total = sum(int(part["size"]) for part in listed.values())
     done, problems = 0, []
     for name, part in listed.items():
         digest, size = blake3(), 0
-        for piece in _pieces(installation, where, name):
+        for piece in where.stream(name):
             digest.update(piece)
             size += len(piece)
             done += len(piece)
             yield ExtractProgress(path=name, entries=0, bytes=done, total=total)
         if size != int(part["size"]) or part["blake3"] not in ("", digest.hexdigest()):
             problems.append(f"{name} is not what was written.")
-    return Verification(backup.id, _place(where), len(listed), done, tuple(problems), compared=True)
-
-
-def _pieces(installation: Installation, where: Copy | Path, name: str) -> Iterator[bytes]:
-    if isinstance(where, Path):
-        with where.with_name(name).open("rb") as file:
-            while piece := file.read(_PIECE):
-                yield piece
-        return
-    destination = installation.catalogue.destinations.get(where.destination)
-    with open_destination(destination.url, destination.secrets) as place:
-        yield from place.stream(where.file_name(name))
-
-
-def _place(where: Copy | Path) -> str:
-    return where.destination if isinstance(where, Copy) else HERE
+    return Verification(backup.id, where.storage, len(listed), done, tuple(problems), compared=True)
 
 
 @contextmanager
-def _keeping_error(installation: Installation, backup_id: int, where: Copy | Path) -> Iterator[None]:
+def _keeping_error(installation: Installation, backup_id: int, where: RecordArchive) -> Iterator[None]:
     """Keep an error that is about the backup itself, not about the way to it, as what the verification has shown."""
     try:
         yield
     except WrongPasswordError:
         raise
     except (ArchiveError, NotFoundError, OSError) as error:
-        if isinstance(error, ArchiveError) or _is_gone(installation, where):
-            _keep(installation, Verification(backup_id, _place(where), 0, 0, (str(error),), compared=False), where)
+        if isinstance(error, ArchiveError) or where.is_gone():
+            _keep(installation, Verification(backup_id, where.storage, 0, 0, (str(error),), compared=False), where)
         raise
 
 
-def _is_gone(installation: Installation, where: Copy | Path) -> bool:
-    """Return whether parts are missing: here, where they were about to be read, or at a destination that answers."""
-    if isinstance(where, Path):
-        return True
-    destination = installation.catalogue.destinations.get(where.destination)
-    try:
-        with open_destination(destination.url, destination.secrets) as place:
-            there = {file.name for file in place.list(where.folder)}
-    except (BackstayError, OSError):
-        return False
-    return not {where.file_name(part.name) for part in where.parts} <= there
-
-
-def _keep(installation: Installation, found: Verification, where: Copy | Path) -> None:
-    if isinstance(where, Path) and not get_backup(installation, found.backup_id).filesexist:
+def _keep(installation: Installation, found: Verification, where: RecordArchive) -> None:
+    copy = where.copy if isinstance(where, CopiedArchive) else None
+    if copy is None and not get_backup(installation, found.backup_id).filesexist:
         # Retention removed the files while they were read: they are not damaged.
         return
     kept = found.to_json()
@@ -221,12 +166,12 @@ def _keep(installation: Installation, found: Verification, where: Copy | Path) -
         found.backup_id,
         lambda proof: {**proof, "verifications": {**proof.get("verifications", {}), found.storage: kept}},
     )
-    if isinstance(where, Path):
+    if copy is None:
         return
     if found.problems:
-        installation.catalogue.copies.update(where.id, error=" ".join(found.problems[:_KEPT_PROBLEMS]))
+        installation.catalogue.copies.update(copy.id, error=" ".join(found.problems[:_KEPT_PROBLEMS]))
     else:
         how = "reading all of it and comparing each content with its hash" if found.compared else "reading all of it"
         installation.catalogue.copies.update(
-            where.id, proven_at=datetime.fromisoformat(kept["at"]), proven_how=how, error=""
+            copy.id, proven_at=datetime.fromisoformat(kept["at"]), proven_how=how, error=""
         )

@@ -14,7 +14,7 @@ from backstay.restore.plan import RestorePlan
 def check_places(plan: RestorePlan, restores: Path) -> None:
     """Refuse to replace the folder that holds what the restore needs until its end."""
     kept = [(restores, "Backstay's own folder")]
-    if plan.remote is None:
+    if plan.remote is None and not plan.repository:
         kept.append((Path(plan.archive), "the archive"))
     for needed, what in kept:
         if plan.files and needed.resolve().is_relative_to(plan.target):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ from backstay.errors import (
 from backstay.restore.databases import scratch_database
 from backstay.restore.layout import Layout, read_layout
 from backstay.restore.plan import RemoteArchive, RestorePlan, RestoreProgress, RestoreReport
-from backstay.restore.preparation import Fetch
+from backstay.restore.preparation import Fetch, OpenArchive
 from backstay.restore.run import begin
 from backstay.steps import converted
 
@@ -101,17 +101,19 @@ class _Findings:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveElsewhere:
-    """An archive that does not lie here.
+    """An archive that is no file of this machine.
 
     Attributes:
-        remote: where it lies.
+        name: of it, for a person.
+        open: opens it where it lies; in a forked process, too.
+        remote: where it lies, where a restore fetches it first; None: it is read where it lies.
         fetch: fetches it for a restore.
-        open: opens it where it lies.
     """
 
-    remote: RemoteArchive
-    fetch: Fetch
-    open: Callable[[], ArchiveReader]
+    name: str
+    open: OpenArchive
+    remote: RemoteArchive | None = None
+    fetch: Fetch | None = None
 
 
 def drill(
@@ -183,7 +185,7 @@ class _Drill:
         with ExitStack() as stack:
             databases = self._scratch_databases(layout, stack)
             plan = RestorePlan(
-                elsewhere.remote.place if elsewhere else str(self._archive),
+                elsewhere.name if elsewhere else str(self._archive),
                 str(self._scratch / "site"),
                 {name: address.url() for name, address in databases.items()},
                 self._password,
@@ -195,7 +197,9 @@ class _Drill:
             )
             run = begin(self._scratch / "restores", Vault(self._scratch / "key"), plan)
             run.layout = layout
-            run.fetch = elsewhere.fetch if elsewhere else None
+            if elsewhere is not None:
+                run.fetch = elsewhere.fetch
+                run.opener = elsewhere.open if elsewhere.remote is None else None
             with run.journal:
                 for step in run.run(self._warned):
                     if not isinstance(step, RestoreReport):

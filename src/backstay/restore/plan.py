@@ -90,6 +90,7 @@ class RestorePlan:
         keep_days: how long what was replaced is kept unless it is confirmed before.
         special_modes: give files setuid, setgid and sticky bits too.
         remote: where the archive is downloaded from; None where it lies here.
+        repository, snapshot: name of the repository in which it lies, and its identity there; empty where in none.
         moved_from: address of the server that the site moves from, whose texts are found out and replaced; empty for
             a site that does not move.
         old_addresses: of a site that gets a new one; empty: found in the archive.
@@ -121,6 +122,8 @@ class RestorePlan:
     owners_of_archive: bool = False
     xattrs: WhichXattrs = "harmless"
     own_database: bool = False
+    repository: str = ""
+    snapshot: str = ""
 
     @property
     def policy(self) -> ExistingTables:

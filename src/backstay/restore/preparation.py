@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backstay.archives import open_archive
+from backstay.archives import ArchiveReader, open_archive
 from backstay.errors import BackstayError, NotFoundError, RestoreError
 from backstay.platforms import find_site
 from backstay.restore.arriving import Arrival
@@ -33,6 +33,8 @@ _DEFAULT_ROOT_MODE = 0o755
 OnWarning = Callable[[str], None]
 Fetch = Callable[[RemoteArchive, Path, Arrival, Reporter], None]
 """Downloads an archive into a folder, to its end; notes what is there, and reports it."""
+OpenArchive = Callable[[], ArchiveReader]
+"""Opens an archive that is read where it lies; in a forked process, too."""
 
 
 class Preparation:
@@ -44,6 +46,7 @@ class Preparation:
         places: of its files.
         stages: of its databases.
         fetch: downloads the archive; None where that is not possible.
+        opener: opens the archive, in another process too; None: its main file is here, or will be.
         layout: of the archive, where it was looked through just now.
     """
 
@@ -54,6 +57,7 @@ class Preparation:
         places: Places,
         stages: Stages,
         fetch: Fetch | None,
+        opener: OpenArchive | None,
         layout: Layout | None,
     ) -> None:
         self._journal = journal
@@ -61,6 +65,7 @@ class Preparation:
         self._places = places
         self._stages = stages
         self._fetch = fetch
+        self._opener = opener
         self._layout = layout
         self._early = EarlyStaging()
         self._changes = SiteMove()
@@ -70,6 +75,11 @@ class Preparation:
         """Main file of the archive, here."""
         remote = self._plan.remote
         return self._journal.folder / "archive" / remote.parts[-1][0] if remote else Path(self._plan.archive)
+
+    def _open(self) -> ArchiveReader:
+        if self._opener is not None:
+            return self._opener()
+        return open_archive(self.archive, password=self._plan.password)
 
     def run(self, on_warning: OnWarning) -> Iterator[RestoreProgress]:
         """Make all ready, and say so in the journal.
@@ -106,7 +116,7 @@ class Preparation:
         self._journal.append("ready", not_restored=missing, addresses=addresses)
 
     def _find_move(self, layout: Layout, on_warning: OnWarning) -> SiteMove:
-        with open_archive(self.archive, password=self._plan.password) as archive:
+        with self._open() as archive:
             found = find_move(archive, layout, self._plan)
         if self._plan.address and not found.addresses:
             on_warning(
@@ -121,7 +131,7 @@ class Preparation:
         return found
 
     def _look(self) -> Layout:
-        with open_archive(self.archive, password=self._plan.password) as archive:
+        with self._open() as archive:
             return read_layout(archive)
 
     # The archive, from a server.
@@ -180,7 +190,7 @@ class Preparation:
         if not self._early.files:
             self._clear_places()
         request = FilesRequest(
-            self.archive,
+            self._open,
             layout,
             self._plan,
             self._places.staged,
@@ -242,7 +252,7 @@ class Preparation:
         self._journal.append("database begun", dump=name, prefix=prefix)
         stage = self._stages.anew(name, prefix)
         with (
-            open_archive(self.archive, password=self._plan.password) as archive,
+            self._open() as archive,
             ReadAhead([(part.path.rpartition("/")[2], open_part(archive, part)) for part in database.parts]) as ahead,
         ):
             request = self._request(ahead, database, prefix, on_warning)

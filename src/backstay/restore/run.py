@@ -31,7 +31,7 @@ from backstay.restore.plan import (
     RestoreReport,
     read_summary,
 )
-from backstay.restore.preparation import Fetch, InterruptedDownloadError, Preparation
+from backstay.restore.preparation import Fetch, InterruptedDownloadError, OpenArchive, Preparation
 from backstay.restore.slots import Slots
 from backstay.restore.stages import Stages
 
@@ -85,6 +85,7 @@ class RestoreRun:
 
     Attributes:
         fetch: downloads the archive, where it lies on a server; to be set before ``run``.
+        opener: opens the archive, where it is no file of this machine and read where it lies; to be set before ``run``.
         layout: of the archive, where it was looked through just now; may be set before ``run``.
 
     Raises:
@@ -100,6 +101,7 @@ class RestoreRun:
         self.plan = RestorePlan.from_json(json.loads(vault.decrypt(base64.b64decode(first["plan"]))))
         self.places = Places.from_json(first["places"])
         self.fetch: Fetch | None = None
+        self.opener: OpenArchive | None = None
         self.layout: Layout | None = None
         self._stages = Stages(journal, self.plan)
 
@@ -154,7 +156,7 @@ class RestoreRun:
         yield self._end()
 
     def _preparation(self) -> Preparation:
-        return Preparation(self.journal, self.plan, self.places, self._stages, self.fetch, self.layout)
+        return Preparation(self.journal, self.plan, self.places, self._stages, self.fetch, self.opener, self.layout)
 
     def undo(self, on_warning: OnWarning) -> None:
         """Take everything back, wherever it stopped: what was there before is there again.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backstay.archives import Entry, open_archive
+from backstay.archives import ArchiveReader, Entry
 from backstay.archives.attributes import give_owner, give_xattrs
 from backstay.archives.deep_trees import walk
 from backstay.errors import DiskFullError, NotFoundError
@@ -29,7 +30,7 @@ class FilesRequest:
     """What files are made ready, and where.
 
     Attributes:
-        archive: main file.
+        open: opens the archive.
         layout: of the archive.
         plan: of the restore.
         folder: where they go; whatever is there that was not staged early is removed first.
@@ -39,7 +40,7 @@ class FilesRequest:
         changes: what is replaced in the files.
     """
 
-    archive: Path
+    open: Callable[[], ArchiveReader]
     layout: Layout
     plan: RestorePlan
     folder: Path
@@ -84,7 +85,7 @@ def stage_files(request: FilesRequest, reporter: Reporter) -> dict[str, Any]:
 
 def _extract(request: FilesRequest, reporter: Reporter) -> tuple[int, int, bool]:
     plan, layout = request.plan, request.layout
-    with open_archive(request.archive, password=plan.password) as archive:
+    with request.open() as archive:
         early = settle(request.early, archive, request.folder, owners=plan.owners_of_archive)
 
         def is_left(entry: Entry) -> bool:

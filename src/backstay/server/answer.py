@@ -10,9 +10,8 @@ import anyio.to_thread
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backstay.downloads.local_parts import PartResponse
-from backstay.downloads.stored_parts import StoredPartResponse
-from backstay.server.handlers import PartOfArchive, StoredPartOfArchive
+from backstay.downloads.parts import part_response
+from backstay.server.handlers import PartOfArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +25,13 @@ class Answer:
     """
 
     body: bytes = b""
-    part: PartOfArchive | StoredPartOfArchive | None = None
+    part: PartOfArchive | None = None
     when_sent: Sequence[Callable[[], None]] = ()
 
     def response(self, headers: Mapping[str, str]) -> ASGIApp:
         """Return the answer as HTTP's; a file brings headers of its own."""
-        if isinstance(self.part, StoredPartOfArchive):
-            return StoredPartResponse(self.part.file)
         if self.part is not None:
-            return PartResponse(self.part.path, self.part.name)
+            return part_response(self.part.file)
         response = Response(self.body, headers=headers)
         return _Noted(response, self.when_sent) if self.when_sent else response
 

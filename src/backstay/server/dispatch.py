@@ -22,7 +22,7 @@ from backstay.jobs.installation import Installation
 from backstay.server.access_log import CallNote, caller_address, note_call
 from backstay.server.answer import Answer
 from backstay.server.authentication import Identity
-from backstay.server.handlers import HANDLERS, Call, Handler, PartOfArchive, Scheduling, StoredPartOfArchive
+from backstay.server.handlers import HANDLERS, Call, Handler, PartOfArchive, Scheduling
 
 _log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def _encoded(
     value = handler.function(call, parameters)
     if noted is not None:
         noted(value)
-    if isinstance(value, PartOfArchive | StoredPartOfArchive):
+    if isinstance(value, PartOfArchive):
         return Answer(part=value)
     return Answer(body=encode(value), when_sent=call.when_sent)
 

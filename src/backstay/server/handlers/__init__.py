@@ -12,7 +12,7 @@ from backstay.server.handlers import (
     profiles,
     records,
 )
-from backstay.server.handlers.model import Call, Handler, PartOfArchive, Scheduling, StoredPartOfArchive
+from backstay.server.handlers.model import Call, Handler, PartOfArchive, Scheduling
 
 HANDLERS: dict[str, Handler] = {
     **information.HANDLERS,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from pathlib import Path
 from typing import Any
 
+from backstay.downloads.stored_parts import StoredPart
+from backstay.engine import BackupFile
 from backstay.jobs.installation import Installation
-from backstay.jobs.stored_backups import StoredFile
 
 
 class Scheduling(Enum):
@@ -55,14 +55,6 @@ class Handler:
 
 @dataclass(frozen=True, slots=True)
 class PartOfArchive:
-    """A file to be sent as it is: the reply of ``downloadDirect``."""
+    """A part to be sent as it is, from wherever it lies: the reply of ``downloadDirect``."""
 
-    path: Path
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPartOfArchive:
-    """A file at a storage to be sent on as it is: the reply of ``downloadDirect`` where no local one is left."""
-
-    file: StoredFile
+    file: BackupFile | StoredPart

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
-from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from backstay.api.methods.records import (
@@ -26,11 +26,14 @@ from backstay.api.methods.records import (
 )
 from backstay.api.replies import BackupInfo, BackupRecord, PartFile
 from backstay.catalogue import Backup
+from backstay.downloads.stored_parts import StoredPart
 from backstay.engine import BackupFile
 from backstay.errors import BackstayError, NotFoundError, PermissionDeniedError, UsageError
-from backstay.jobs.records import ListedBackup, backup_files, delete_backup, delete_backup_files, list_backups, read_log
-from backstay.jobs.stored_backups import StoredFile, stored_files
-from backstay.server.handlers.model import Call, Handler, PartOfArchive, Scheduling, StoredPartOfArchive
+from backstay.jobs.archive_of import parts_of
+from backstay.jobs.records import ListedBackup, delete_backup, delete_backup_files, list_backups, read_log
+from backstay.server.handlers.model import Call, Handler, PartOfArchive, Scheduling
+
+_log = logging.getLogger(__name__)
 
 _MEBIBYTE = 1 << 20
 _LARGEST_CHUNK = 32
@@ -52,7 +55,7 @@ def listed(call: Call, parameters: ListParameters) -> list[BackupRecord]:
 def information(call: Call, parameters: RecordParameters) -> BackupInfo:
     """Return one record and the files of its archive."""
     backup = _backup(call, parameters)
-    files = [PartFile(part=file.part, name=file.name, size=file.size) for file in _files(call, backup)]
+    files = [PartFile(part=file.part, name=file.name, size=file.size) for file in parts_of(call.installation, backup)]
     return BackupInfo(**_columns(backup), filenames=files, drill=backup.proof.get("drill"))
 
 
@@ -64,7 +67,7 @@ def download(call: Call, parameters: DownloadParameters) -> str:
     part = _part(call, parameters)
     length = _MEBIBYTE * min(max(parameters.chunk_size, 1), _LARGEST_CHUNK)
     offset = length * (parameters.segment - 1)
-    if isinstance(part, StoredFile):
+    if not isinstance(part, BackupFile):
         return base64.b64encode(_read_stored(part, offset, length)).decode("ascii")
     try:
         descriptor = os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -80,12 +83,9 @@ def download(call: Call, parameters: DownloadParameters) -> str:
         os.close(descriptor)
 
 
-def download_direct(call: Call, parameters: PartParameters) -> PartOfArchive | StoredPartOfArchive:
+def download_direct(call: Call, parameters: PartParameters) -> PartOfArchive:
     """Return the file of a part, for the server to send."""
-    part = _part(call, parameters)
-    if isinstance(part, StoredFile):
-        return StoredPartOfArchive(part)
-    return PartOfArchive(Path(part.path), part.name)
+    return PartOfArchive(_part(call, parameters))
 
 
 def delete(call: Call, parameters: RecordParameters) -> bool:
@@ -131,31 +131,30 @@ def _backup(call: Call, parameters: RecordParameters) -> Backup:
     return backup
 
 
-def _files(call: Call, backup: Backup) -> Sequence[BackupFile | StoredFile]:
-    """Return the parts of a backup: here, or else at the storage where they are read best."""
-    return backup_files(call.installation, backup) or stored_files(call.installation, backup)
-
-
-def _part(call: Call, parameters: PartParameters) -> BackupFile | StoredFile:
-    for file in _files(call, _backup(call, parameters)):
+def _part(call: Call, parameters: PartParameters) -> BackupFile | StoredPart:
+    for file in parts_of(call.installation, _backup(call, parameters)):
         if file.part == parameters.part_id:
             return file
     raise INVALID_PART.error()
 
 
-def _read_stored(part: StoredFile, offset: int, length: int) -> bytes:
+def _read_stored(part: StoredPart, offset: int, length: int) -> bytes:
     if not 0 <= offset <= part.size:
         raise INVALID_SEGMENT.error()
     length = min(length, part.size - offset)
     try:
-        content = part.read(offset, length) if length else b""
-    except NotFoundError as error:
-        raise CANNOT_OPEN.error() from error
+        content = _piece(part, offset, length) if length else b""
     except BackstayError as error:
-        raise CANNOT_READ.error() from error
+        _log.warning("The part %s can't be read at %s: %s", part.name, part.place, error)
+        raise (CANNOT_OPEN if isinstance(error, NotFoundError) else CANNOT_READ).error() from error
     if len(content) < length:
         raise CANNOT_READ.error()
     return content
+
+
+def _piece(part: StoredPart, offset: int, length: int) -> bytes:
+    with closing(part.opened()) as opened:
+        return opened.read(offset, length)
 
 
 def _read(descriptor: int, offset: int, length: int) -> bytes:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backstay.downloads.local_parts import PartResponse
-from backstay.downloads.stored_parts import StoredPartResponse
+from backstay.downloads.parts import part_response
 from backstay.errors import NotFoundError
-from backstay.jobs.records import backup_files, get_backup
-from backstay.jobs.stored_backups import stored_files
+from backstay.jobs.archive_of import parts_of
+from backstay.jobs.records import get_backup
 from backstay.jobs.users import Role
 from backstay.web.routes import PageRoute
 from backstay.web.visit import Visit
@@ -29,14 +28,10 @@ class _Passed(Response):
 
 def _part(visit: Visit) -> Response:
     backup, wanted = get_backup(visit.installation, visit.number()), visit.number("part")
-    for file in backup_files(visit.installation, backup):
-        if file.part == wanted:
+    for part in parts_of(visit.installation, backup):
+        if part.part == wanted:
             _note(visit, wanted)
-            return _Passed(PartResponse(file.path, file.name))
-    for stored in stored_files(visit.installation, backup):
-        if stored.part == wanted:
-            _note(visit, wanted)
-            return _Passed(StoredPartResponse(stored))
+            return _Passed(part_response(part))
     raise NotFoundError(f"Backup {backup.id} has no part {wanted}, here or at a storage.")
 
 

@@ -7,8 +7,10 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from backstay.catalogue import Backup
-from backstay.jobs.records import backup_files, get_backup
-from backstay.jobs.stored_backups import stored_files
+from backstay.engine import BackupFile
+from backstay.jobs.archive_of import parts_of
+from backstay.jobs.records import get_backup
+from backstay.jobs.stored_backups import StoredFile
 from backstay.jobs.tasks import list_tasks, task_progress
 from backstay.jobs.users import Role
 from backstay.jobs.watching import view_of
@@ -64,19 +66,20 @@ def _one(visit: Visit) -> Response:
 def _places(visit: Visit, backup: Backup) -> dict[str, Any]:
     """Return where the backup's parts and copies lie, and where it could be sent."""
     installation = visit.installation
-    local = backup_files(installation, backup)
-    stored = [] if local else stored_files(installation, backup)
+    parts = parts_of(installation, backup)
+    first = parts[0] if parts else None
+    is_here = first is not None and not isinstance(first, StoredFile)
     hashes = {part["name"]: part["blake3"] for part in backup.proof.get("parts", ())}
     copies = installation.catalogue.copies.of(backup.id)
     at = {copy.destination for copy in copies if copy.state == "stored"}
     names = [one.name for one in installation.catalogue.destinations.all()]
     return {
-        "parts": [(one.part, one.name, one.size, hashes.get(one.name, "")) for one in local or stored],
-        "parts_at": stored[0].destination.name if stored else "",
-        "is_here": bool(local),
+        "parts": [(one.part, one.name, one.size, hashes.get(one.name, "")) for one in parts],
+        "parts_at": "" if first is None or isinstance(first, BackupFile) else first.place,
+        "is_here": is_here,
         "copies": [(copy, copy_state(copy), sum(part.size for part in copy.parts)) for copy in copies],
         "stored_at": sorted(at),
-        "send_to": [name for name in names if name not in at] if local else [],
+        "send_to": [name for name in names if name not in at] if isinstance(first, BackupFile) else [],
     }
 
 

@@ -18,10 +18,10 @@ from starlette.responses import Response
 
 from backstay.errors import BackstayError, WrongPasswordError
 from backstay.jobs.archive_index import ArchiveIndex
+from backstay.jobs.archive_of import open_backup
 from backstay.jobs.browsing import Inside, is_ready, look_inside, remembered_index
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import get_backup
-from backstay.jobs.stored_backups import open_backup
 from backstay.jobs.throttle import Throttle
 from backstay.jobs.users import Role
 from backstay.web.rendering import quoted, unquoted

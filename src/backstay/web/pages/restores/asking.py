@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from backstay.errors import ArchiveError, BackstayError, NotFoundError, UsageError
 from backstay.jobs.records import get_backup
-from backstay.jobs.restore import RestoreSource
 from backstay.jobs.restore_drafts import (
     RestoreDraft,
     find_draft,
@@ -20,6 +19,7 @@ from backstay.jobs.restore_drafts import (
     new_draft,
     source_of_draft,
 )
+from backstay.jobs.restore_sources import RestoreSource
 from backstay.jobs.stored_backups import stored_copies
 from backstay.jobs.users import Role
 from backstay.web.pages.files.picking import OPEN, Picked, pick
@@ -71,7 +71,7 @@ def _archive(visit: Visit) -> Response:
         if not path.startswith("/"):
             raise UsageError("Give the whole path of the archive's main file, from / on.")
         source = source_of_draft(visit.installation, draft)
-        draft.held = look_into(source)
+        draft.held = look_into(visit.installation, source)
     except (BackstayError, OSError) as error:
         return visit.page("restores/archive.html", 400, path=path, problem=str(error))
     keep_draft(visit.installation, draft)
@@ -106,7 +106,7 @@ def _looked(visit: Visit, draft: RestoreDraft, *, reads_anew: bool) -> tuple[Res
     try:
         source = source_of_draft(visit.installation, draft)
         if reads_anew:
-            draft.held = look_into(source)
+            draft.held = look_into(visit.installation, source)
     except NotFoundError:
         raise
     except (ArchiveError, UsageError, OSError) as error:

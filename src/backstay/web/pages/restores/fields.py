@@ -11,9 +11,9 @@ from typing import Any, Final
 from backstay.databases import DatabaseAddress
 from backstay.errors import BackstayError, UsageError
 from backstay.jobs.browsing import globs_of
-from backstay.jobs.restore import RestoreSource
 from backstay.jobs.restore_drafts import RestoreDraft
 from backstay.jobs.restore_plan import NO_DATABASE, RestoreOptions
+from backstay.jobs.restore_sources import RestoreSource
 from backstay.restore import MAIN_DUMP, present_tables
 from backstay.web.rendering import unquoted
 from backstay.web.visit import Visit

@@ -27,7 +27,7 @@ def _server(visit: Visit) -> Response:
     except BackstayError as error:
         return visit.page("restores/migrate.html", 400, url=url, problem=str(error))
     draft = new_draft(visit.who.id, {"url": url, "secret": secret})
-    draft.held = look_into(source_of_draft(visit.installation, draft))
+    draft.held = look_into(visit.installation, source_of_draft(visit.installation, draft))
     draft.fields = {"place": "other"}
     keep_draft(visit.installation, draft)
     return visit.page("restores/migrate_backup.html", draft=draft, found=found, problem="")

@@ -104,7 +104,7 @@ def _looked(visit: Visit, draft: RestoreDraft, options: RestoreOptions) -> Previ
     plan = make_plan(source_of_draft(visit.installation, draft), options)
     if "url" in draft.source:
         plan = replace(plan, moved_from=draft.source["url"])
-    looked = preview(plan, in_detail=True, home=visit.installation.home.path)
+    looked = preview(visit.installation, plan, in_detail=True)
     looked.check(options.existing)
     return looked
 
