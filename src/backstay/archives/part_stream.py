@@ -175,6 +175,7 @@ class PartStream:
 
     Attributes:
         paths: the names of the parts in order, for messages.
+        sizes: bytes of each part.
         starts: offset of each part in the stream.
         length: bytes of all parts.
         is_remote: every read is a round trip; see `PartSource`.
@@ -183,9 +184,10 @@ class PartStream:
     def __init__(self, source: PartSource) -> None:
         self._source = source
         self.paths = [Path(name) for name, _ in source.parts]
+        self.sizes = [size for _, size in source.parts]
         self.starts: list[int] = []
         self.length = 0
-        for _, size in source.parts:
+        for size in self.sizes:
             self.starts.append(self.length)
             self.length += size
         self.is_remote = source.is_remote

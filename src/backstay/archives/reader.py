@@ -37,6 +37,7 @@ class ArchiveReader:
     Attributes:
         format: ``jpa``, ``jps`` or ``zip``.
         parts: its files in order, the one with the main extension last.
+        part_sizes: bytes of each.
         comment: the archive's comment; empty where there is none.
     """
 
@@ -49,6 +50,7 @@ class ArchiveReader:
         self._looked_for_index = False
         self.format = reader.name
         self.parts = stream.paths
+        self.part_sizes = stream.sizes
         self.comment = reader.comment
 
     def __repr__(self) -> str:

@@ -18,7 +18,6 @@ from backstay.errors import UsageError
 from backstay.jobs.machines import lies_elsewhere
 from backstay.jobs.records import (
     ListedBackup,
-    backup_files,
     delete_backup,
     delete_backup_files,
     describe_backup,
@@ -123,15 +122,21 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
     Example:
         backstay show 12
     """
+    # Imported here: what lists backups reads no archive.
+    from backstay.engine import BackupFile
+    from backstay.jobs.archive_of import own_parts
+
     with options.opened(home) as installation:
         backup = get_backup(installation, number)
-        files = backup_files(installation, backup)
+        files = own_parts(installation, backup)
+        stored = installation.catalogue.snapshots.of(number)
         warnings = [message for _number, message in installation.catalogue.backups.warnings(number)]
         copies = installation.catalogue.copies.of(number)
         elsewhere = backup.filesexist and lies_elsewhere(installation, backup)
     if json_output:
         record = as_json(ListedBackup(backup, backup.total_size if files else None))
         record["filenames"] = [{"part": file.part, "name": file.name, "size": file.size} for file in files]
+        record["repository"] = {"name": stored.repository, "backup": stored.snapshot} if stored else None
         print_json({**record, "copies": [copy_json(copy) for copy in copies], "warnings": warnings})
         return
     rows = table("", "")
@@ -150,6 +155,7 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         ("Taken by", backup.origin),
         ("Name in the API", backup.backupid or ""),
         ("Size", size(backup.total_size) if backup.total_size else ""),
+        ("Repository", f"{stored.repository}, backup {stored.snapshot}, {size(stored.added)} new" if stored else ""),
         ("Verified", _proof(backup)),
         ("Read again", _read_again(backup)),
         ("Left out", _left_out(backup)),
@@ -161,7 +167,8 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
     if elsewhere:
         console.print(f"Its files lie on the disk of the machine {backup.machine} alone.", markup=False)
     for file in files:
-        console.print(f"Part {file.part}: {shown(str(file.path))}  {size(file.size)}", markup=False)
+        where = str(file.path) if isinstance(file, BackupFile) else f"{file.name} of {file.place}"
+        console.print(f"Part {file.part}: {shown(where)}  {size(file.size)}", markup=False)
     for copy in copies:
         console.print(copy_line(copy), markup=False)
     for warning in warnings:

@@ -11,16 +11,14 @@ from rich.text import Text
 
 from backstay.cli import options
 from backstay.cli.output import bar, console, counted, moment, print_json, say, shown, size, table, warn
+from backstay.cli.repository_transfer import Name, export, import_command
 from backstay.errors import UsageError, VerificationError
-from backstay.jobs.sizes import parse_size
 
 _HELP = """Keep many backups in one place, where what is the same in them is stored once.
 
 Archives of Backstay's own and of the vendor's are imported, and every backup is written as a JPA, ZIP or JPS again.
 """
 app = typer.Typer(help=_HELP, no_args_is_help=True)
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the repository.")]
 
 
 @app.command()
@@ -136,10 +134,12 @@ def show(name: Name, home: options.Home = None, json_output: options.Json = Fals
 
     with options.opened(home) as installation, opened_repository(installation, name) as repository:
         used = usage(repository)
+        records = {row.snapshot: row.backup_id for row in installation.catalogue.snapshots.at(name)}
         where, encrypted = repository.store.url, repository.description.encrypted
     backups = [
         {
             "id": snapshot.id,
+            "backup": records.get(snapshot.id),
             "created": moment(snapshot.created),
             "description": str(snapshot.record.get("description", "")),
             "entries": snapshot.entries,
@@ -170,12 +170,13 @@ def show(name: Name, home: options.Home = None, json_output: options.Json = Fals
         markup=False,
     )
     rows = table(
-        "Backup", "Taken in (UTC)", "Entries", "Size", "Added", "Deleting frees", "Description",
-        right=["Entries", "Size", "Added", "Deleting frees"],
+        "Backup", "ID", "Taken in (UTC)", "Entries", "Size", "Added", "Deleting frees", "Description",
+        right=["ID", "Entries", "Size", "Added", "Deleting frees"],
     )  # fmt: skip
     for backup in backups:
         rows.add_row(
             str(backup["id"]),
+            str(backup["backup"] or ""),
             str(backup["created"]),
             str(backup["entries"]),
             *(size(_number(backup[field])) for field in ("size", "added", "frees")),
@@ -296,98 +297,8 @@ def prune(name: Name, home: options.Home = None, json_output: options.Json = Fal
         warn(f"The pack {pack} is damaged and still needed, and was kept: see 'backstay repository check {name}'.")
 
 
-@app.command("import")
-def import_command(
-    name: Name,
-    archive: Annotated[
-        str,
-        typer.Argument(
-            metavar="ARCHIVE|ID|NAME:FILE",
-            help="The main file: .jpa, .jps or .zip, beside its parts. Or the number of a backup, or a storage's name "
-            "and the main file's name there.",
-        ),
-    ],
-    description: Annotated[
-        str,
-        typer.Option("--description", metavar="TEXT", help="What to call it.", show_default="as it is called now"),
-    ] = "",
-    storage: options.Storage = "",
-    password: options.Password = None,
-    home: options.Home = None,
-    json_output: options.Json = False,
-) -> None:
-    """Put an archive into a repository, Backstay's own or the vendor's. The archive stays where it is.
-
-    Examples:
-        backstay repository import sites site.jpa
-
-        backstay repository import sites 12
-    """
-    from backstay.jobs.repositories import import_backup
-
-    with options.opened(home) as installation, bar("Import", quiet=json_output) as progress:
-        snapshot = import_backup(
-            installation,
-            name,
-            archive,
-            storage=storage,
-            password=password,
-            description=description,
-            on_step=lambda path, done: progress.update(path, done, None),
-        )
-    if json_output:
-        print_json({"id": snapshot.id, "entries": snapshot.entries, "size": snapshot.size, "added": snapshot.added})
-        return
-    console.print(
-        f"The backup {snapshot.id} is in {name}: {counted(snapshot.entries, 'entry', 'entries')} of "
-        f"{size(snapshot.size)}, {size(snapshot.added)} of them new.",
-        markup=False,
-    )
-
-
-@app.command()
-def export(
-    name: Name,
-    backup: Annotated[str, typer.Argument(metavar="BACKUP", help="The backup, or the first digits of it.")],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write to; made where it is missing.")],
-    format_name: Annotated[str, typer.Option("--format", metavar="FORMAT", help="jpa, zip or jps.")] = "jpa",
-    part_size: Annotated[
-        str, typer.Option("--part-size", metavar="SIZE", help="Size of a part, for example 50MiB; 0: one file.")
-    ] = "0",
-    password: options.Password = None,
-    home: options.Home = None,
-    json_output: options.Json = False,
-) -> None:
-    """Write a backup of a repository as an archive that everything reads: the same bytes every time, but for JPS.
-
-    Examples:
-        backstay repository export sites 3f2a --to /tmp --format zip
-
-        backstay repository export sites 3f2a --to /tmp --format jps --part-size 50MiB
-    """
-    from backstay.jobs.repositories import export_backup, opened_repository
-
-    with (
-        options.opened(home) as installation,
-        opened_repository(installation, name) as repository,
-        bar("Export", quiet=json_output) as progress,
-    ):
-        parts = export_backup(
-            repository,
-            name,
-            backup,
-            to,
-            format=format_name.lower(),
-            part_size=parse_size(part_size),
-            # The variable may be set for other archives.
-            password=password if format_name.lower() == "jps" else None,
-            on_step=lambda done, total: progress.update(to.name, done, total),
-        )
-        total = sum(path.stat().st_size for path in parts)
-    if json_output:
-        print_json({"parts": [str(path) for path in parts], "size": total})
-        return
-    console.print(f"{shown(str(parts[-1]))} is written: {counted(len(parts), 'part')}, {size(total)}.", markup=False)
+app.command("import")(import_command)
+app.command()(export)
 
 
 @app.command()
@@ -414,7 +325,7 @@ def remove(
 
         backstay repository remove sites --everything --yes
     """
-    from backstay.jobs.repositories import delete_repository, forget_repository, opened_repository
+    from backstay.jobs.repositories import delete_repository, forget_repository, remove_backups
 
     if [bool(backups), forget, everything].count(True) != 1:
         raise UsageError("Say what to let go of: a BACKUP, or the repository itself with --forget or --everything.")
@@ -429,9 +340,6 @@ def remove(
             delete_repository(installation, name)
             console.print(f"The repository {name} is deleted.", markup=False)
         else:
-            with opened_repository(installation, name) as repository:
-                # All of them are found before one of them is gone.
-                for identity in [repository.find(backup) for backup in backups or ()]:
-                    repository.remove_snapshot(identity)
-                    console.print(f"The backup {identity} is let go of.", markup=False)
+            for identity in remove_backups(installation, name, backups or ()):
+                console.print(f"The backup {identity} is let go of.", markup=False)
             say(f"Give the space back with 'backstay repository prune {name}'.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -127,15 +127,53 @@ def forget_repository(installation: Installation, name: str) -> None:
 
 
 def delete_repository(installation: Installation, name: str) -> None:
-    """Delete a repository with all backups in it.
+    """Delete a repository with all backups in it; their records have no files any more.
 
     Raises:
         NotFoundError: there is none of that name.
+        UsageError: a backup in it is frozen.
         RepositoryError: somebody writes to it.
         StorageError: the service refuses, as it does while files are locked.
     """
+    for row in installation.catalogue.snapshots.at(name):
+        _refuse_frozen(installation, row.backup_id)
     remove_repository(opened_repository(installation, name))
     installation.catalogue.repositories.delete(name)
+
+
+def remove_backups(installation: Installation, name: str, prefixes: Sequence[str]) -> list[str]:
+    """Let go of backups of a repository; a record that is one of them has no files any more.
+
+    Args:
+        installation: whose.
+        name: of the repository.
+        prefixes: of the backups' identities there: all are found before one of them is gone.
+
+    Returns:
+        The identities.
+
+    Raises:
+        NotFoundError: there is no such repository or backup.
+        UsageError: a backup is frozen, or several begin so.
+        StorageError: the service refuses, as it does while a snapshot is locked; those before it are gone.
+    """
+    with opened_repository(installation, name) as repository:
+        found = [repository.find(prefix) for prefix in prefixes]
+        records = {row.snapshot: row.backup_id for row in installation.catalogue.snapshots.at(name)}
+        for identity in found:
+            if identity in records:
+                _refuse_frozen(installation, records[identity])
+        for identity in found:
+            repository.remove_snapshot(identity)
+            if identity in records:
+                installation.catalogue.snapshots.delete(records[identity])
+    return found
+
+
+def _refuse_frozen(installation: Installation, backup_id: int) -> None:
+    backup = installation.catalogue.backups.get(backup_id)
+    if backup is not None and backup.frozen:
+        raise UsageError(f"Backup {backup_id} is frozen: end that with 'backstay freeze {backup_id} --off' first.")
 
 
 def import_backup(
@@ -164,22 +202,40 @@ def import_backup(
         ArchiveError: the archive is damaged; nothing was imported.
     """
     with opened_repository(installation, name) as repository:
-        opened, record = _opened_archive(installation, archive, storage, password)
+        opened, record = opened_archive(installation, archive, storage, password)
         with opened:
             record["description"] = description or record["description"] or record["archive"]
             return import_archive(repository, opened, record, on_step=on_step)
 
 
-def _opened_archive(
+def opened_archive(
     installation: Installation, archive: str, storage: str, password: str | None
 ) -> tuple[ArchiveReader, dict[str, Any]]:
+    """Open an archive that is to be imported.
+
+    Args:
+        installation: whose.
+        archive: see `import_backup`.
+        storage: likewise.
+        password: likewise.
+
+    Returns:
+        The archive, and what is known of its backup: always ``description``, ``comment``, ``archive`` (its name) and
+        ``format``.
+
+    Raises:
+        NotFoundError: there is none.
+        ArchiveError: it cannot be read.
+    """
     record: dict[str, Any] = {"description": "", "comment": "", "imported": True}
     is_stored = archive.isascii() and (archive.isdigit() or ":" in archive)
     if not storage and (not is_stored or Path(archive).exists()):
         opened = open_archive(archive, password=password)
+        name = opened.parts[-1].name
     else:
         opened = _opened_stored(installation, archive, storage, password, record)
-    return opened, {**record, "archive": opened.parts[-1].name, "format": opened.format}
+        name = opened.parts[-1].name.rpartition(":")[2]
+    return opened, {**record, "archive": name, "format": opened.format}
 
 
 def _opened_stored(

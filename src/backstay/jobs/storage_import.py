@@ -6,10 +6,8 @@ not what it should be is refused with a sentence, and the others are imported.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -20,6 +18,7 @@ from backstay.catalogue import Backup, Copy, CopyPart, NamedDestination
 from backstay.engine import refresh_remote_filename
 from backstay.engine.document import LARGEST, SUFFIX, BackupDocument, read_document
 from backstay.errors import BackstayError, ConnectionFailedError, NotFoundError, StorageError, WrongPasswordError
+from backstay.jobs.archive_facts import YEARS, moment_in, page_about
 from backstay.jobs.installation import Installation
 from backstay.jobs.stored_backups import StoredParts, parts_among
 from backstay.storage import Destination, StoredFile, open_destination
@@ -27,9 +26,6 @@ from backstay.storage.names import is_safe_name
 
 _ARCHIVES = (".jpa", ".jps", ".zip")
 _WORD = re.compile(r"[\w.+-]{0,255}", re.ASCII)
-_YEARS = range(1990, 9000)
-_INFORMATION = "installation/extrainfo.json"
-_LARGEST_PAGE = 1 << 20
 _PROOF: Mapping[str, type] = {"level": str, "ok": bool, "at": str, "manifest": str, "entries": int}
 _LONGEST_FACT = 200
 
@@ -138,7 +134,7 @@ def _check(document: BackupDocument, folder: str, main: str, files: Mapping[str,
     words = (record.origin, record.type, record.tag or "", record.backupid or "")
     if not all(_WORD.fullmatch(word) for word in words):
         raise StorageError(f"{name} holds a name that no backup has.")
-    if any(moment and moment.year not in _YEARS for moment in (record.backupstart, record.backupend)):
+    if any(moment and moment.year not in YEARS for moment in (record.backupstart, record.backupend)):
         raise StorageError(f"{name} holds a time at which no backup can have been taken.")
 
 
@@ -181,18 +177,13 @@ def _described_by(archive: ArchiveReader, name: str, parts: Sequence[tuple[str, 
     if not archive.has_manifest:
         raise StorageError("it is no archive of Backstay's, for it has no manifest.")
     entries = sum(1 for _ in archive.manifest())
-    information: dict[str, Any] = {}
-    with suppress(NotFoundError, ValueError):
-        page = archive.entry(_INFORMATION)
-        if page.size <= _LARGEST_PAGE:
-            decoded = json.loads(b"".join(archive.read(page)))
-            information = decoded if isinstance(decoded, dict) else {}
+    information = page_about(archive)
     base = PurePosixPath(name).name
     document = {
         "written": datetime.now(UTC),
         "record": {
             "description": f"Found at the storage as {base}",
-            "backupstart": _moment(information.get("backup_date")) or file.modified or datetime.now(UTC),
+            "backupstart": moment_in(information.get("backup_date")) or file.modified or datetime.now(UTC),
             "archivename": base,
             "multipart": len(parts) if len(parts) > 1 else 0,
             "proof": {"entries": entries},
@@ -201,17 +192,6 @@ def _described_by(archive: ArchiveReader, name: str, parts: Sequence[tuple[str, 
         "parts": [{"name": PurePosixPath(part).name, "size": size, "blake3": ""} for part, size in parts],
     }
     return _Found(name[: len(name) - len(base)], BackupDocument.model_validate(document), file.modified)
-
-
-def _moment(text: object) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        found = datetime.fromisoformat(text.strip().replace(" UTC", "+00:00"))
-    except ValueError:
-        return None
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return found if found.year in _YEARS else None
 
 
 class _Records:
