@@ -177,9 +177,10 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
 
 def _proof(backup: Backup) -> str:
     proof = backup.proof
-    if not proof:
+    if "level" not in proof:
+        # Not taken here, and not read since.
         return ""
-    if proof.get("level") == "none":
+    if proof["level"] == "none":
         return "no"
     return f"{proof['level']} of {proof.get('entries', 0)} entries at {proof['at'][:19].replace('T', ' ')}"
 
