@@ -27,7 +27,7 @@ from backstay.jobs.stored_backups import (
     stored_files,
 )
 from backstay.repository.archive_bytes import SnapshotArchive, hand_out
-from backstay.repository.archive_layout import Form
+from backstay.repository.entry_formats import Form
 from backstay.repository.opened import Repository
 from backstay.storage import open_destination
 

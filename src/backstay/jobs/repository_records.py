@@ -19,7 +19,7 @@ from backstay.jobs.installation import Installation
 from backstay.jobs.records import get_backup
 from backstay.jobs.repositories import opened_archive, opened_repository
 from backstay.repository.archive_bytes import hand_out
-from backstay.repository.archive_layout import FORMATS, Form
+from backstay.repository.entry_formats import FORMATS, Form
 from backstay.repository.importing import import_archive
 from backstay.repository.layout import Snapshot
 from backstay.repository.opened import Repository
