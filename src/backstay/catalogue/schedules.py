@@ -232,10 +232,8 @@ class ScheduleTable:
 
     def create(self, schedule: Schedule) -> Schedule:
         """Store a new schedule; return it with its number."""
-        values = {name: value for name, value in asdict(schedule).items() if name != "id"}
         with self._writer.begin() as connection:
-            number = connection.execute(insert(schedules).values(values).returning(schedules.c.id)).scalar_one()
-        return replace(schedule, id=number)
+            return insert_schedule(connection, schedule)
 
     def update(self, schedule_id: int, *, options: ProofOptions | None = None, **values: Any) -> Schedule:
         """Change columns of a schedule; return it as it is now.
@@ -259,6 +257,13 @@ class ScheduleTable:
         with self._writer.begin() as connection:
             if not connection.execute(delete(schedules).where(schedules.c.id == schedule_id)).rowcount:
                 raise _unknown(schedule_id)
+
+
+def insert_schedule(connection: Connection, schedule: Schedule) -> Schedule:
+    """Store a new schedule in a transaction that is under way; return it with its number."""
+    values = {name: value for name, value in asdict(schedule).items() if name != "id"}
+    number = connection.execute(insert(schedules).values(values).returning(schedules.c.id)).scalar_one()
+    return replace(schedule, id=number)
 
 
 def _unknown(schedule_id: int) -> NotFoundError:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, Row, Select, delete, insert, select, update
 from backstay.catalogue.alarms import close_of_profile
 from backstay.catalogue.groups import group_number, group_numbers
 from backstay.catalogue.profiles import Profile, profile_values
+from backstay.catalogue.schedules import Schedule, insert_schedule
 from backstay.catalogue.schema import groups, profiles, sites
 from backstay.catalogue.vault import Vault
 from backstay.errors import NotFoundError, UsageError
@@ -89,12 +90,14 @@ class NewSite:
     Attributes:
         site: its ``profile_id`` is 0 where the profile is to be made.
         connection: of a remote site; None: of a local one.
-        profile: made in the same transaction; None: the site's exists.
+        profile: stored in the same transaction, as a new one where its number is 0; None: the site's exists.
+        schedule: of its backups, added in the same transaction, whatever profile it names; None: none.
     """
 
     site: Site
     connection: Connection | None = None
     profile: Profile | None = None
+    schedule: Schedule | None = None
 
 
 class SiteValues(TypedDict, total=False):
@@ -137,6 +140,10 @@ class SiteTable:
         if (found := self._one(_sites().where(wanted))) is None:
             raise _no_site(which)
         return found
+
+    def find(self, name: str) -> Site | None:
+        """Return a site by its name, or None."""
+        return self._one(_sites().where(sites.c.name == name))
 
     def find_by_profile(self, profile_id: int) -> Site | None:
         """Return the site that stands on a profile, or None."""
@@ -218,6 +225,13 @@ class SiteTable:
             raise UsageError(f"The site {row.name} is on a machine of Backstay: there is no server to call for it.")
         return Connection(**json.loads(self._vault.decrypt(row.connection)))
 
+    def connections(self) -> dict[int, Connection]:
+        """Return how the servers of all remote sites are called, by the numbers of the sites, with the secrets."""
+        query = select(sites.c.id, sites.c.connection).where(sites.c.kind == "remote")
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return {row.id: Connection(**json.loads(self._vault.decrypt(row.connection))) for row in rows}
+
     def set_connection(self, site_id: int, connection: Connection) -> None:
         """Store how the server of a remote site is called.
 
@@ -236,16 +250,21 @@ class SiteTable:
 
     def _create(self, connection: SqlConnection, new: NewSite, group_id: int | None) -> Site:
         site = new.site
-        if new.profile is not None:
+        if new.profile is not None and new.profile.id == 0:
             values = profile_values(new.profile, self._vault)
             query = insert(profiles).values(**values, machine=new.profile.machine).returning(profiles.c.id)
             site = replace(site, profile_id=connection.execute(query).scalar_one())
         else:
+            if new.profile is not None:
+                values = profile_values(new.profile, self._vault)
+                connection.execute(update(profiles).where(profiles.c.id == site.profile_id).values(**values))
             held = connection.execute(select(sites.c.name).where(sites.c.profile_id == site.profile_id)).scalar()
             if held is not None:
                 raise UsageError(f"Profile {site.profile_id} belongs to the site {held} already.")
             _name_profile(connection, site.profile_id, site.name)
         values = {name: value for name, value in asdict(site).items() if name not in ("id", "group", "tags")}
+        if new.schedule is not None:
+            insert_schedule(connection, replace(new.schedule, profile_id=site.profile_id))
         sealed = self._sealed(new.connection) if new.connection else b""
         made = insert(sites).values(**values, tags=list(site.tags), group_id=group_id, connection=sealed)
         return replace(site, id=connection.execute(made.returning(sites.c.id)).scalar_one())

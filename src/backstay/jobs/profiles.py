@@ -52,19 +52,39 @@ def profile_of_site(installation: Installation, path: Path, database: str = "") 
     Raises:
         NotFoundError: the folder is not there.
     """
+    root = site_root(path)
+    found = find_profile_of_site(installation, root, database)
+    if found is None:
+        return create_profile(installation, name=root.name, values={ROOT_KEY: str(root), DATABASE_KEY: database})
+    if found.configuration.get(DATABASE_KEY, "") != database:
+        return edit_profile(installation, found.id, values={DATABASE_KEY: database})
+    return found
+
+
+def find_profile_of_site(installation: Installation, path: Path, database: str | None = "") -> Profile | None:
+    """Return the profile of a site's folder and database, or one that is to be given this database; None: neither.
+
+    Args:
+        installation: whose.
+        path: the site's folder.
+        database: URL of its database; empty: read from the site's configuration. None: whatever it is, where there is
+            but one profile of the folder.
+
+    Raises:
+        NotFoundError: the folder is not there.
+    """
     root = str(site_root(path))
     found = [
         one
         for one in installation.catalogue.profiles.all()
         if one.configuration.get(ROOT_KEY) == root and one.machine in ("", installation.catalogue.machine)
     ]
+    if database is None and len(found) == 1:
+        return found[0]
     for profile in found:
-        if profile.configuration.get(DATABASE_KEY, "") == database:
+        if profile.configuration.get(DATABASE_KEY, "") == (database or ""):
             return profile
-    for profile in found:
-        if _never_worked(installation, profile, Path(root).name):
-            return edit_profile(installation, profile.id, values={DATABASE_KEY: database})
-    return create_profile(installation, name=Path(root).name, values={ROOT_KEY: root, DATABASE_KEY: database})
+    return next((one for one in found if _never_worked(installation, one, Path(root).name)), None)
 
 
 def _never_worked(installation: Installation, profile: Profile, name: str) -> bool:

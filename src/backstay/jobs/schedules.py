@@ -52,11 +52,42 @@ def add_schedule(
     """
     if profile_id not in dict(installation.catalogue.profiles.names()):
         raise NotFoundError(f"There is no backup profile {profile_id}: see them with 'backstay profile list'.")
-    zone = time_zone or default_time_zone(installation)
-    schedule = Schedule(
-        0, profile_id, what, at, zone, int(spread.total_seconds()), catch_up, False, options or ProofOptions(), now, now
+    made = new_schedule(
+        installation,
+        profile_id,
+        at=at,
+        now=now,
+        what=what,
+        time_zone=time_zone,
+        spread=spread,
+        catch_up=catch_up,
+        options=options,
     )
-    return installation.catalogue.schedules.create(_checked(installation, schedule))
+    return installation.catalogue.schedules.create(made)
+
+
+def new_schedule(
+    installation: Installation,
+    profile_id: int,
+    *,
+    at: str,
+    now: datetime,
+    what: Work = "backup",
+    time_zone: str = "",
+    spread: timedelta = timedelta(0),
+    catch_up: bool = True,
+    options: ProofOptions | None = None,
+) -> Schedule:
+    """Return a schedule that can be stored, as ``add_schedule`` stores it; its profile may be made later.
+
+    Raises:
+        NotFoundError: there is no such storage.
+        UsageError: a value cannot be used.
+    """
+    zone = time_zone or default_time_zone(installation)
+    seconds = int(spread.total_seconds())
+    schedule = Schedule(0, profile_id, what, at, zone, seconds, catch_up, False, options or ProofOptions(), now, now)
+    return _checked(installation, schedule)
 
 
 def edit_schedule(
