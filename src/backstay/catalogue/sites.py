@@ -180,6 +180,9 @@ class SiteTable:
             UsageError: the name is taken.
         """
         changed = dict(values)
+        if not changed:
+            self.get(site_id)
+            return
         with self._writer.begin() as connection:
             if "group" in changed:
                 changed["group_id"] = group_number(connection, cast("str", changed.pop("group")))

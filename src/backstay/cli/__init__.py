@@ -134,6 +134,13 @@ _COMMANDS = {
         "archive", "app", "List, verify and extract archives: JPA, JPS and ZIP, whole or in parts.", group=True
     ),
     "profile": _Command("profile", "app", "Make and change profiles: one for each site.", group=True),
+    "site": _Command(
+        "site",
+        "app",
+        "Keep the sites that are backed up: on other people's hosting, and on this machine.",
+        group=True,
+    ),
+    "group": _Command("group", "app", "Put sites into groups: those of a client, or of a hosting.", group=True),
     "schedule": _Command("schedule", "app", "Take backups, verify and drill them by the clock.", group=True),
     "storage": _Command(
         "storage", "app", "Name the places that backups are sent to: folders, S3, SFTP, WebDAV …", group=True

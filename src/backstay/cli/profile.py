@@ -54,6 +54,20 @@ def _json(profile: Profile) -> dict[str, Any]:
 
 
 def _values(settings: list[str] | None, root: Path | None, database: str | None) -> dict[str, str]:
+    values = setting_values(settings)
+    if root is not None:
+        values[ROOT_KEY] = str(root)
+    if database is not None:
+        values[DATABASE_KEY] = database
+    return values
+
+
+def setting_values(settings: list[str] | None) -> dict[str, str]:
+    """Return what ``--set`` was given, by dotted key.
+
+    Raises:
+        UsageError: it is no setting.
+    """
     keys = {fact.name: fact.key for fact in setting_facts()}
     values: dict[str, str] = {}
     for setting in settings or []:
@@ -63,10 +77,6 @@ def _values(settings: list[str] | None, root: Path | None, database: str | None)
         if name not in keys and name not in keys.values():
             raise UsageError(f"There is no setting {name!r}: see them with 'backstay profile show 1'.")
         values[keys.get(name, name)] = value
-    if root is not None:
-        values[ROOT_KEY] = str(root)
-    if database is not None:
-        values[DATABASE_KEY] = database
     return values
 
 

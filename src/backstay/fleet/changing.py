@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from backstay.catalogue import Connection, Site, SiteValues
 from backstay.client.endpoints import Address
@@ -14,7 +16,8 @@ from backstay.fleet.sites import checked_name, checked_notes, checked_tags, prof
 from backstay.jobs.installation import Installation
 from backstay.jobs.profiles import FIRST_PROFILE, edit_profile
 
-_LONGEST_PROBLEM = 500
+ASKED_AT_ONCE: Final = 8
+_LONGEST_PROBLEM: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class SiteEdit:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Asked:
     """A site whose server answered: what it said, and what has changed since it was asked before, in sentences."""
 
     site: Site
@@ -59,7 +62,7 @@ class Tested:
     changes: tuple[str, ...]
 
 
-def ask_site(installation: Installation, site: Site, timeout: float = TIMEOUT_SECONDS) -> Tested:
+def ask_site(installation: Installation, site: Site, timeout: float = TIMEOUT_SECONDS) -> Asked:
     """Ask the server of a site what it is, and keep what it says; one that answers is no longer put off.
 
     Raises:
@@ -85,7 +88,27 @@ def ask_site(installation: Installation, site: Site, timeout: float = TIMEOUT_SE
         failures=0,
         not_before=None,
     )
-    return Tested(table.get(site.id), detected, changes)
+    return Asked(table.get(site.id), detected, changes)
+
+
+def ask_sites(
+    installation: Installation, sites: Sequence[Site], at_once: int = ASKED_AT_ONCE
+) -> Iterator[tuple[Site, Asked | BackstayError]]:
+    """Ask the servers of many remote sites, several at once; give each site with what came of it, as it comes."""
+    with ThreadPoolExecutor(max(1, min(at_once, len(sites)))) as threads:
+        asked = {threads.submit(_asked, installation, site): site for site in sites}
+        try:
+            for done in as_completed(asked):
+                yield asked[done], done.result()
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _asked(installation: Installation, site: Site) -> Asked | BackstayError:
+    try:
+        return ask_site(installation, site)
+    except BackstayError as error:
+        return error
 
 
 def edit_site(installation: Installation, site: Site, edit: SiteEdit, *, ask: bool = True) -> Site:

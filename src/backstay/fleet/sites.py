@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from backstay.catalogue import ROOT_KEY, Connection, NewSite, Profile, Schedule, Site
 from backstay.client.endpoints import Address
 from backstay.errors import UsageError
-from backstay.fleet.detection import Detected
+from backstay.fleet.detection import Detected, detect
 from backstay.jobs.installation import Installation
 from backstay.jobs.profiles import DATABASE_KEY, FIRST_PROFILE, checked_values, find_profile_of_site, site_root
 from backstay.jobs.schedules import new_schedule
@@ -59,6 +59,43 @@ class SiteDetails:
     at: str = ""
     time_zone: str = ""
     spread: timedelta = timedelta(0)
+
+
+def add_remote_site(
+    installation: Installation, address: str, connection: Connection, details: SiteDetails, *, ask: bool = True
+) -> tuple[Site, Detected | None]:
+    """Store a site behind a server of the API, after the server was asked what it is.
+
+    Args:
+        installation: whose.
+        address: of the site, or of its API in any form.
+        connection: how the server is called.
+        details: what a person says of it.
+        ask: whether the server is asked; if not, its first backup finds out how it is called.
+
+    Returns:
+        The site, and what the server said; None: it was not asked.
+
+    Raises:
+        BackstayError: a value cannot be used, or the server does not answer as it should; nothing is stored then.
+    """
+    # All that can be said without the server is said first.
+    new = remote_site(installation, address, connection, details)
+    refuse_known(known_servers(installation), new)
+    refuse_taken(installation, new.site)
+    if not ask:
+        return installation.catalogue.sites.create(new), None
+    detected = detect(address, connection)
+    found = replace(connection, endpoint=detected.endpoint.stored())
+    new = remote_site(installation, address, found, details, detected)
+    return installation.catalogue.sites.create(new), detected
+
+
+def add_local_site(installation: Installation, path: Path, database: str, details: SiteDetails) -> Site:
+    """Store a site in a folder of this machine; see ``local_site``."""
+    new = local_site(installation, path, database, details)
+    refuse_taken(installation, new.site)
+    return installation.catalogue.sites.create(new)
 
 
 def remote_site(
@@ -177,6 +214,19 @@ def refuse_known(known: Known, new: NewSite) -> None:
             f"Profile {new.connection.profile} of {new.site.address} is the site {name} already: change it with "
             f"'backstay site edit {name}', or name another profile of the server."
         )
+
+
+def refuse_taken(installation: Installation, site: Site) -> None:
+    """Refuse a name that another site has, and a group that does not exist.
+
+    Raises:
+        UsageError: there is a site of that name.
+        NotFoundError: there is no such group.
+    """
+    if installation.catalogue.sites.find(site.name) is not None:
+        raise UsageError(f"There is a site named {site.name} already: give another name with --name.")
+    if site.group:
+        installation.catalogue.groups.get(site.group)
 
 
 def checked_name(name: str) -> str:
