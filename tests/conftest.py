@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +17,10 @@ pytest_plugins = ["support.fixtures"]
 # A shell that starts this in the background has it ignore Ctrl-C, and the programs that are tested would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Where the caller has Python keep no bytecode, each of the thousand processes of a run would compile the product anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 SLOW_REASON = "slow: run by make test-slow"
 SETTINGS_OF_THE_TESTS = "BACKSTAY_TEST_"
