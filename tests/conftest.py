@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from support.catalogues import use_database
+from support.catalogues import copy_fresh_ones, use_database
 
 pytest_plugins = ["support.fixtures"]
 
@@ -49,6 +50,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow") is not None:
             item.add_marker(pytest.mark.skip(reason=SLOW_REASON))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _catalogues_are_copied() -> Iterator[None]:
+    """Spare each of the thousand homes of a run its migrations; ``tests/catalogue`` takes this back."""
+    with pytest.MonkeyPatch.context() as patch:
+        copy_fresh_ones(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from backstay.catalogue import Catalogue, Home, open_catalogue, open_home
-from support.catalogues import use_database
+from backstay.catalogue import Catalogue, Home, open_catalogue, open_home, sqlite
+from support.catalogues import make_engine, use_database
+
+
+@pytest.fixture(autouse=True)
+def _migrations_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each catalogue by its migrations, as a user's is made."""
+    monkeypatch.setattr(sqlite, "make_engine", make_engine)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])

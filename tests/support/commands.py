@@ -142,7 +142,11 @@ def _run(request: dict[str, object], files: list[int]) -> int:
 def _load() -> None:
     """Load what commands load, but for what talks to a terminal or starts threads."""
     import backstay
+    from backstay.catalogue import sqlite
+    from support.catalogues import make_engine_of_a_copy, migrated
 
+    migrated()
+    sqlite.make_engine = make_engine_of_a_copy
     for module in pkgutil.walk_packages(backstay.__path__, "backstay."):
         if module.name.startswith(("backstay.cli.", "backstay.jobs.", "backstay.restore.", "backstay.engine.")):
             importlib.import_module(module.name)
