@@ -96,7 +96,7 @@ def taken(installation: Installation, site: Path, place: Place, settings: dict[s
 
 def assert_downloads(installation: Installation, backup: Backup) -> None:
     """Fail unless the API gives each part whole, and ranges of it."""
-    with running(installation) as url, httpx2.Client(timeout=60) as http:
+    with running(installation) as url, httpx2.Client(timeout=60, verify=False) as http:
         for number, part in enumerate(backup.proof["parts"], 1):
             fields: dict[str, str | int] = {
                 "method": "downloadDirect",

@@ -132,7 +132,11 @@ def driven(home: Path, **settings: Any) -> Iterator[Driven]:
         home.mkdir(parents=True, exist_ok=True)
         lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
         (home / "backstay.toml").write_text("\n".join(["[server]", *lines, ""]))
-    with open_installation(home) as installation, running(installation) as url, httpx2.Client(timeout=30) as http:
+    with (
+        open_installation(home) as installation,
+        running(installation) as url,
+        httpx2.Client(timeout=30, verify=False) as http,
+    ):
         yield Driven(url, api_secret(installation), installation, http)
 
 
