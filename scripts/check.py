@@ -3,12 +3,16 @@
 Each check runs to its end whatever the others said, so that one run shows everything that is wrong. The summary
 names the groups of tests that were skipped, and why: a server that is missing is not a test that passed.
 Options this program does not know are passed on to pytest.
+
+The tests write to memory where there is plenty of it: they sync thousands of small files, which takes a disk minutes.
+With ``--slow`` they write to the disk.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +25,8 @@ from xml.etree import ElementTree as ET
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 MOST_WORKERS = 8  # each may start database servers of its own
+SHARED_MEMORY = Path("/dev/shm")
+ENOUGH_MEMORY = 6 << 30  # bytes: what lies there at a time, and the servers of the tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +71,36 @@ def checks(*, slow: bool, report: Path, pytest_options: list[str]) -> list[Check
 
 
 def pytest_command(*, slow: bool, report: Path, options: list[str]) -> list[str]:
-    """Give the command that runs the tests, a file at a time on as many processes as there are cores."""
-    workers = os.environ.get("BACKSTAY_TEST_WORKERS") or str(min(os.cpu_count() or 1, MOST_WORKERS))
+    """Give the command that runs the tests, a file at a time, on one process more than there are cores: many wait."""
+    workers = os.environ.get("BACKSTAY_TEST_WORKERS") or str(min((os.cpu_count() or 1) + 1, MOST_WORKERS))
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile", f"--junitxml={report}"]
-    return [*command, *(["--slow"] if slow else []), *options]
+    # In the order of the tests themselves, whose longest files come first, so that no process is left alone with one.
+    return [*command, "--no-loadscope-reorder", *(["--slow"] if slow else []), *options]
 
 
-def run(check: Check) -> Outcome:
-    """Run one check with its output shown as it comes."""
+def memory_folder() -> Path | None:
+    """Return the folder whose files are in memory, if programs may run there and a run of the tests fits in well."""
+    try:
+        flags = os.statvfs(SHARED_MEMORY).f_flag
+        facts = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+        free = min(shutil.disk_usage(SHARED_MEMORY).free, int(facts["MemAvailable"].split()[0]) << 10)
+    except (OSError, KeyError):
+        return None
+    writable = os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
+    return SHARED_MEMORY if free >= ENOUGH_MEMORY and writable and not flags & os.ST_NOEXEC else None
+
+
+def run(check: Check, temporary: Path) -> Outcome:
+    """Run one check with its output shown as it comes.
+
+    Args:
+        check: to run.
+        temporary: folder for its temporary files.
+    """
     print(f"\n== {check.name}", flush=True)
     started = time.monotonic()
-    code = subprocess.run(check.command, cwd=ROOT, check=False).returncode
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    code = subprocess.run(check.command, cwd=ROOT, env=environment, check=False).returncode
     return Outcome(check, code == 0, time.monotonic() - started)
 
 
@@ -105,12 +130,16 @@ def main() -> int:
     parser.add_argument("--slow", action="store_true", help="run the tests marked slow too")
     parser.add_argument("--only", action="append", metavar="CHECK", help="linter, formatter, layers, types or tests")
     options, pytest_options = parser.parse_known_args()
-    with tempfile.TemporaryDirectory(prefix="backstay-check-") as folder:
+    place = None if options.slow else memory_folder()
+    # A short name: paths of sockets have 107 bytes at most.
+    with tempfile.TemporaryDirectory(prefix="bs-", dir=place, ignore_cleanup_errors=True) as folder:
         report = Path(folder) / "tests.xml"
+        # The database server that the tests start runs under another account where they run as root.
+        Path(folder).chmod(0o711)
         wanted = checks(slow=options.slow, report=report, pytest_options=pytest_options)
         if unknown := set(options.only or ()) - {check.name for check in wanted}:
             parser.error(f"there is no check named {', '.join(sorted(unknown))}")
-        outcomes = [run(check) for check in wanted if not options.only or check.name in options.only]
+        outcomes = [run(check, Path(folder)) for check in wanted if not options.only or check.name in options.only]
         print_summary(outcomes, skipped_groups(report))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 

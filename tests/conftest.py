@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from support.catalogues import copy_fresh_ones, use_database
+from support.longest import longest_first
 
 pytest_plugins = ["support.fixtures"]
 
@@ -44,7 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what is marked slow unless it was asked for."""
+    """Skip what is marked slow unless it was asked for; begin with the longest files."""
+    longest_first(items)
     if config.getoption("--slow"):
         return
     for item in items:

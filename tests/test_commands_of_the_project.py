@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from check import checks, print_summary, pytest_command, skipped_groups
+from support.longest import LONGEST
 
 ROOT = Path(__file__).resolve().parent.parent
 MAKEFILE = ROOT / "Makefile"
@@ -66,6 +67,10 @@ def test_slow_tests_and_options_reach_pytest(tmp_path: Path, monkeypatch: pytest
 def test_all_five_checks_are_run(tmp_path: Path) -> None:
     names = [check.name for check in checks(slow=False, report=tmp_path / "report.xml", pytest_options=[])]
     assert names == ["linter", "formatter", "layers", "types", "tests"]
+
+
+def test_the_longest_files_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_an_unknown_check_is_refused() -> None:
