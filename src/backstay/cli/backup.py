@@ -41,6 +41,8 @@ def backup(
     description: backup_options.Description = "",
     output: backup_options.Output = None,
     storage: backup_options.Storage = None,
+    repository: backup_options.Repository = None,
+    read_all: backup_options.ReadAll = False,
     installer: backup_options.Installer = None,
     password: options.Password = None,
     strict: backup_options.Strict = False,
@@ -60,6 +62,8 @@ def backup(
         backstay backup --profile 2 --format zip --part-size 50MiB
 
         backstay backup /var/www/site --storage nas --storage offsite
+
+        backstay backup /var/www/site --repository house
     """
     given = BackupOptions(
         type=backup_type,
@@ -73,13 +77,15 @@ def backup(
         password=password,
         database=database,
         strict=strict,
+        repository=repository,
+        read_all=read_all,
     )
     with options.opened(home) as installation:
         if resume is not None:
             finished = _resume(installation, resume, quiet=as_json)
         else:
             chosen = _profile(installation, path, profile, database)
-            _check_storages(installation, given.storages)
+            _check_places(installation, given)
             if dry_run:
                 _print_survey(*survey_backup(installation, chosen.id, given.overrides()), as_json=as_json)
                 return
@@ -112,9 +118,11 @@ def _profile(installation: Installation, path: Path | None, number: int | None, 
     return installation.catalogue.profiles.get(number or 1)
 
 
-def _check_storages(installation: Installation, names: tuple[str, ...]) -> None:
-    for name in names:
+def _check_places(installation: Installation, given: BackupOptions) -> None:
+    for name in given.storages:
         installation.catalogue.destinations.get(name)
+    if given.repository:
+        installation.catalogue.repositories.get(given.repository)
 
 
 def _watch(installation: Installation, state: StepState, *, quiet: bool) -> StepState:
@@ -177,6 +185,7 @@ def _print(installation: Installation, state: StepState, *, as_json: bool) -> No
         raise BackupFailedError(f"Backup {state.backup_id} failed. {state.error}")
     record = get_backup(installation, state.backup_id)
     files = backup_files(installation, record)
+    snapshot = installation.catalogue.snapshots.of(record.id)
     copies = installation.catalogue.copies.of(record.id)
     seconds = (record.backupend - record.backupstart).total_seconds() if record.backupend else 0.0
     if as_json:
@@ -189,6 +198,9 @@ def _print(installation: Installation, state: StepState, *, as_json: bool) -> No
                 "parts": [str(file.path) for file in files],
                 "size": record.total_size,
                 "copies": [copy_json(copy) for copy in copies],
+                "repository": snapshot.repository if snapshot else "",
+                "snapshot": snapshot.snapshot if snapshot else "",
+                "added": snapshot.added if snapshot else 0,
                 "seconds": round(seconds, 3),
                 "warnings": [message for _number, message in installation.catalogue.backups.warnings(record.id)],
                 "proof": record.proof,
@@ -198,6 +210,11 @@ def _print(installation: Installation, state: StepState, *, as_json: bool) -> No
     console.print(f"Backup {record.id} is complete: {_proven(record)}.", markup=False)
     for file in files:
         console.print(f"  {file.path}  {size(file.size)}", markup=False)
+    if snapshot is not None:
+        console.print(
+            f"  Snapshot {snapshot.snapshot} of the repository {snapshot.repository}: {size(snapshot.added)} were new",
+            markup=False,
+        )
     for copy in copies:
         if copy.state == "stored":
             console.print(f"  Stored at {copy.destination}, proven by {copy.proven_how}", markup=False)
@@ -208,6 +225,8 @@ def _print(installation: Installation, state: StepState, *, as_json: bool) -> No
 
 def _proven(record: Backup) -> str:
     level = record.proof.get("level")
+    if level == "new":
+        return "what is new was read back from its repository"
     if level == "content":
         return "read back from the disk, every file's content equals what was read from the site"
     return "read back from the disk, its structure is whole" if level == "structure" else "not verified"

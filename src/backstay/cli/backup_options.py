@@ -52,6 +52,13 @@ Storage = Annotated[
     list[str] | None,
     typer.Option("--storage", metavar="NAME", help="Send it to this storage; give it several times."),
 ]
+Repository = Annotated[
+    str | None,
+    typer.Option("--repository", metavar="NAME", help="Put it into this repository, in place of an archive."),
+]
+ReadAll = Annotated[
+    bool, typer.Option("--read-all", help="Read every file for a repository, also those that did not change.")
+]
 Installer = Annotated[
     list[Path] | None,
     typer.Option(
@@ -83,6 +90,8 @@ class BackupOptions:
     password: str | None = field(default=None, repr=False)
     database: str = field(default="", repr=False)
     strict: bool = False
+    repository: str | None = None
+    read_all: bool = False
 
     def overrides(self) -> dict[str, object]:
         """Return settings by their dotted keys.
@@ -102,6 +111,8 @@ class BackupOptions:
             "backstay.storage.destinations": ",".join(self.storages) or None,
             "akeeba.advanced.embedded_installer": ",".join(map(_package, self.installers)) or None,
             "backstay.database.strict": True if self.strict else None,
+            "backstay.repository": self.repository,
+            "backstay.repository_read_all": True if self.read_all else None,
         }
         return {key: value for key, value in values.items() if value is not None}
 

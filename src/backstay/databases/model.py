@@ -40,6 +40,8 @@ class DumpOptions:
         markers: precede each statement with ``/**ABDB**/``; without them, ``DELIMITER`` stands around routines.
         blank_credentials: leave user and password out of the metadata.
         strict: fail at the first object that the server does not give, rather than warn and go on.
+        cut_by_content: let what the rows hold decide where a statement and a part ends, in place of their sizes alone,
+            so that a row more or less moves no border but those next to it.
     """
 
     abstract_names: bool = True
@@ -57,6 +59,7 @@ class DumpOptions:
     markers: bool = True
     blank_credentials: bool = False
     strict: bool = False
+    cut_by_content: bool = False
 
     @classmethod
     def single_file(cls, **changes: Any) -> DumpOptions:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
+
+from isal import isal_zlib
 
 from backstay.databases.model import PartSink
 
 MARKER = b"/**ABDB**/"
+
+# Bytes of a statement on average, where its rows decide where it ends.
+_STATEMENT = 32 << 10
 
 
 def part_name(name: str, number: int) -> str:
@@ -18,10 +24,35 @@ def part_name(name: str, number: int) -> str:
     return f"{stem if dot and suffix.lower() == 'sql' else name}.s{number:02d}"
 
 
+def ends_here(text: bytes, average: int) -> bool:
+    """Say whether something ends behind a text, by its content alone: after so many bytes on average."""
+    return isal_zlib.crc32(text) * average < len(text) << 32
+
+
+def runs(rows: list[bytes]) -> Iterator[tuple[list[bytes], bool]]:
+    """Yield rows in runs, with whether a statement ends behind each, as the content of its last row decides."""
+    begin = 0
+    for end, row in enumerate(rows, 1):
+        if ends_here(row, _STATEMENT):
+            yield rows[begin:end], True
+            begin = end
+    if begin < len(rows):
+        yield rows[begin:], False
+
+
 class PartWriter:
     """Writes statements into parts, a new one when the next would pass the size."""
 
-    def __init__(self, sink: PartSink, name: str, part_size: int) -> None:
+    def __init__(self, sink: PartSink, name: str, part_size: int, *, by_content: bool = False) -> None:
+        """Begin.
+
+        Args:
+            sink: where the parts go.
+            name: of the first.
+            part_size: most bytes of a part of more than one statement; 0: there is one part.
+            by_content: a part also ends behind a statement whose content says so, after half the size on average.
+        """
+        self._by_content = by_content
         self._sink = sink
         self._name = name
         self._part_size = part_size
@@ -50,6 +81,8 @@ class PartWriter:
         self._file.write(statement)
         self._in_part += size
         self.written += size
+        if self._by_content and self._part_size and ends_here(statement, self._part_size // 2):
+            self._close()
 
     def _close(self) -> None:
         file, self._file = self._file, None

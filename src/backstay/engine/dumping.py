@@ -249,6 +249,7 @@ def dump_options(settings: Settings, filters: Filters, database: PlannedDatabase
         "strip_engine_options": settings.dump_strip_engine_options,
         "strict": settings.strict_database,
         "blank_credentials": settings.blank_out_password,
+        "cut_by_content": bool(settings.repository),
         "skip_tables": frozenset(filters.nodes("tables", root)),
         "skip_table_data": frozenset(filters.nodes("tabledata", root)),
         "skip_tables_regex": filters.nodes("regextables", root),

@@ -161,6 +161,8 @@ def make_plan(
         raise ConfigurationError(
             f"Profile {profile.id} makes encrypted archives and has no password: set engine.archiver.jps.key."
         )
+    if settings.repository:
+        _check_for_repository(profile, settings)
     installer = settings.installer if "installer" in CHAINS[settings.backup_type] else ""
     utc = moment.astimezone(UTC)
     return Plan(
@@ -185,6 +187,20 @@ def make_plan(
         installer=find_packages(installer, home.installers),
         absent_installers=tuple(absent_names(installer, home.installers)),
     )
+
+
+def _check_for_repository(profile: Profile, settings: Settings) -> None:
+    """Refuse a backup that no repository can hold."""
+    if settings.backup_type == "dbonly":
+        raise ConfigurationError(
+            "A database-only backup is one plain SQL file, and does not go into a repository: choose the type alldb, "
+            "or unset backstay.repository."
+        )
+    if settings.archive_format == "jps":
+        raise ConfigurationError(
+            f"Profile {profile.id} makes JPS archives, and a repository hands out JPA or ZIP: choose one of these, and "
+            "an encrypted repository."
+        )
 
 
 def _platform(site: Site, root: Path) -> str:

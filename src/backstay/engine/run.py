@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import shutil
@@ -12,19 +11,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backstay.archives import (
-    ArchiveSummary,
-    ArchiveWriter,
-    Compression,
-    PackWarning,
-    Source,
-    create_archive,
-    pack,
-    resume_archive,
-)
+from backstay.archives import ArchiveSummary, PackWarning, Source
 from backstay.catalogue import Backup, Catalogue, Counts, Home
 from backstay.databases import copy_sqlite
 from backstay.engine.contents import (
@@ -43,16 +34,17 @@ from backstay.engine.contents import (
 from backstay.engine.counting import FolderCounts, Holdings, with_dumps, with_sqlite
 from backstay.engine.dumping import Dumped, Dumping, keep_dumps, kept_dumps
 from backstay.engine.early_sending import EarlySending
+from backstay.engine.failures import of_writing, sentence_of
 from backstay.engine.finalization import Finalization
 from backstay.engine.installer import read_files
-from backstay.engine.parts import WORK, discard, parts_of, remove_parts, summary_of_closed
+from backstay.engine.parts import WORK
 from backstay.engine.plan import MAIN_DUMP, Plan
 from backstay.engine.progress import CHAINS, Domain, Progress, shown
 from backstay.engine.scanner import Scanner, Tree, position
 from backstay.engine.sending import withdraw_copies
-from backstay.engine.space import check_space
+from backstay.engine.target import discard, target_of
 from backstay.engine.warnings import Warnings
-from backstay.errors import ArchiveError, BackstayError, BackupFailedError, DiskFullError, StorageError
+from backstay.errors import ArchiveError, BackstayError
 from backstay.profiles import Settings
 from backstay.storage import sync
 
@@ -85,13 +77,15 @@ class BackupRun:
         self._copies = self._work / "sqlite"
         self._spool = self._work / "spool"
         self._kept_dumps = self._spool / "dumps"
-        self._writer: ArchiveWriter | None = None
+        self._target = target_of(catalogue, home, backup, plan)
+        self._opened = False
         self._dumping: Dumping | None = None
         self._dumps: list[Dumped] | None = None
         early = self._settings.destination_names if self._settings.after_part else ()
         self._early = EarlySending(home, backup.id, early)
         self._survey = Survey()
         self._trees: list[Tree] = []
+        self._counted: FolderCounts | None = None
         self._installer_paths: frozenset[str] = frozenset()
         self._saved_at = time.monotonic()
         self._files = 0
@@ -124,11 +118,11 @@ class BackupRun:
 
     def _domains(self) -> Generator[Progress]:
         yield Progress("init", step="Initialization")
-        archive = Path(self._plan.archive)
-        archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sync([self._work.parent, self._folder.parent, archive.parent.parent])
-        self._catalogue.backups.claim(self._backup.id, archive.name, str(archive))
+        sync([self._work.parent, self._folder.parent])
+        self._target.prepare()
+        path = self._target.path
+        self._catalogue.backups.claim(self._backup.id, path.name, str(path))
         if self._backup.proof.get("ok"):
             _log.info("The archive was proven before: what is left is sending it")
         elif self._settings.backup_type == "dbonly":
@@ -143,7 +137,7 @@ class BackupRun:
         if summary is not None:
             self._files, self._bytes_read = summary.entries, summary.uncompressed_size
             self._bytes_written = summary.total_size
-        finalization = Finalization(self._catalogue, self._home, self._backup, self._plan, self.warnings)
+        finalization = Finalization(self._catalogue, self._home, self._backup, self._plan, self.warnings, self._target)
         for progress in finalization.run(summary, self._holdings(), skipped=self._checkpoint.get("skipped", 0)):
             yield self._with_counts(progress)
 
@@ -158,7 +152,6 @@ class BackupRun:
     # ------------------------------------------------------------------ begin
 
     def _begin(self) -> None:
-        archive = Path(self._plan.archive)
         self._read_installer()
         shutil.rmtree(self._copies, ignore_errors=True)
         if self._checkpoint.get("dump"):
@@ -171,42 +164,39 @@ class BackupRun:
         if not self._plan.databases:
             self._note_dumps([])
         if "Packing" in self._chain:
-            self._trees = trees(self._plan, (self._home.path, archive.parent), on_warning=self.warnings.add)
-            folders = FolderCounts()
-            self._survey = survey(self._trees, store_above=_stored_above(self._settings), counted=folders)
-            self._note(replace(self._holdings(), files=folders.held(self._counts_before())))
-            _log.info("Found %d files of %d bytes", self._survey.files, self._survey.size)
-        check_space(archive.parent, self._survey, sum(path.stat().st_size for path in parts_of(archive)))
-        self._open_archive(archive)
+            own = (self._home.path, Path(self._plan.archive).parent)
+            self._trees = trees(self._plan, own, on_warning=self.warnings.add)
+            if self._target.counts_first:
+                self._count()
+            else:
+                self._counted = FolderCounts()
+        self._target.check_space(self._survey)
+        self._open_target()
         if "closed" in self._checkpoint:
             self._release()
 
-    def _open_archive(self, archive: Path) -> None:
+    def _count(self) -> None:
+        folders = FolderCounts()
+        self._survey = survey(self._trees, store_above=_stored_above(self._settings), counted=folders)
+        self._note(replace(self._holdings(), files=folders.held(self._counts_before())))
+        _log.info("Found %d files of %d bytes", self._survey.files, self._survey.size)
+
+    def _open_target(self) -> None:
         state = self._checkpoint.get("writer")
-        password = self._settings.password
         if state is not None:
             _log.info("Going on behind %s", shown(self._checkpoint.get("after", "")))
             try:
-                self._writer = resume_archive(state, password=password, work_directory=self._work)
-                return
+                closed = self._target.resume(state)
             except ArchiveError as error:
-                # The archive has its own name only once it is whole and synced: death came just before that was noted.
-                if archive.exists():
-                    self._checkpoint["closed"] = summary_of_closed(archive)
-                    return
-                _log.warning("The archive is begun anew: %s", error)
+                _log.warning("It is begun anew: %s", error)
                 self._checkpoint = {key: self._checkpoint[key] for key in _KEPT if key in self._checkpoint}
-        remove_parts(archive)
-        self._writer = create_archive(
-            archive,
-            format=self._settings.archive_format,
-            part_size=self._settings.split_size,
-            password=password,
-            compression=Compression(self._settings.compression),
-            comment=self._plan.description,
-            work_directory=self._work,
-            store_above=self._settings.store_above,
-        )
+            else:
+                self._opened = closed is None
+                if closed is not None:
+                    self._checkpoint["closed"] = _stored(closed)
+                return
+        self._target.create()
+        self._opened = True
         self._save(section=0, after="")
 
     def _begin_dump(self) -> None:
@@ -220,7 +210,7 @@ class BackupRun:
     def _sections(self) -> list[Section]:
         domain: Domain = "installer" if "installer" in self._chain else "Packing"
         sections = [Section(domain, self._first_sources)]
-        sections += [Section("Packing", self._tree_sources(tree)) for tree in self._trees]
+        sections += [Section("Packing", self._tree_sources(number, tree)) for number, tree in enumerate(self._trees)]
         if self._plan.databases:
             sections.append(Section("PackDB", self._database_sources))
         return sections
@@ -242,11 +232,24 @@ class BackupRun:
         files = read_files(self._plan.installer, is_own=is_own, on_warning=lambda _message: None)
         self._installer_paths = frozenset(files)
 
-    def _tree_sources(self, tree: Tree) -> Callable[[str], Iterator[Source]]:
+    def _tree_sources(self, number: int, tree: Tree) -> Callable[[str], Iterator[Source]]:
         scanner = Scanner(
-            tree, copy_database=self._copy_database, on_warning=self.warnings.add, is_reserved=self._is_reserved
+            tree,
+            copy_database=self._copy_database,
+            on_warning=self.warnings.add,
+            is_reserved=self._is_reserved,
+            look=self._target.looking(number),
         )
-        return scanner.sources
+        counted = self._counted
+        return scanner.sources if counted is None else partial(self._counted_sources, scanner, tree, counted)
+
+    def _counted_sources(self, scanner: Scanner, tree: Tree, counted: FolderCounts, after: str) -> Iterator[Source]:
+        """Yield what the walk finds, and note what was found so far at its end."""
+        counted.begin(tree.prefix)
+        for source in scanner.sources(after):
+            counted.add(source)
+            yield source
+        self._note(replace(self._holdings(), files=counted.held(self._counts_before())))
 
     def _is_reserved(self, path: str) -> bool:
         # Without a restoration layout only the archive's manifest has names of its own.
@@ -264,7 +267,7 @@ class BackupRun:
         try:
             copy_sqlite(Path(os.fsdecode(path)), copy)
         except OSError as error:
-            raise _of_writing(error, copy) from error
+            raise of_writing(error, copy) from error
         name = os.path.relpath(os.fsdecode(path), self._settings.root)
         self._note(with_sqlite(self._holdings(), name, copy))
         # The entry gets the mode and time of the site's own file, and packing reads them from what it packs.
@@ -289,8 +292,8 @@ class BackupRun:
 
         place = after
         # Until the first source of this section is whole, the writer's last path is one from before it.
-        last = self._open_writer().last_path
-        for packed in pack(self._open_writer(), sources(), on_warning=self._pack_warning):
+        last = self._target.last_path
+        for packed in self._target.pack(sources(), self._pack_warning):
             if packed.path is not None and packed.path != last:
                 last = packed.path
                 place = self._pass(ahead, last) or place
@@ -366,29 +369,22 @@ class BackupRun:
 
     def _close(self) -> Iterator[Progress]:
         yield self._progress("finale", "Closing the archive")
-        summary = self._open_writer().close()
-        self._writer = None
-        self._checkpoint["closed"] = {**asdict(summary), "parts": [str(part) for part in summary.parts]}
-        self._checkpoint.pop("writer", None)
+        self._opened = False
+        self._checkpoint["closed"] = _stored(self._target.close())
         self._catalogue.jobs.update(self._backup.id, checkpoint=self._checkpoint)
-
-    def _open_writer(self) -> ArchiveWriter:
-        if self._writer is None:
-            raise BackupFailedError("The archive is not open: this is an error of Backstay, please report it.")
-        return self._writer
 
     # ------------------------------------------------------------------ state
 
     def _save(self, *, section: int, after: str) -> None:
         """Make what was packed so far safe, then say so: in this order, or a power cut would promise too much."""
-        if self._writer is None:
+        if not self._opened:
             return
         self._checkpoint.update(
-            writer=self._writer.checkpoint(), section=section, after=after, bytes_written=self._bytes_written
+            writer=self._target.checkpoint(), section=section, after=after, bytes_written=self._bytes_written
         )
         self._catalogue.jobs.update(self._backup.id, checkpoint=self._checkpoint)
         self._saved_at = time.monotonic()
-        self._early.offer(self._writer.finished_parts)
+        self._early.offer(self._target.finished_parts)
 
     def _place(self, domain: Domain, path: str) -> str:
         """Return the folder that is being packed, as an absolute path where it is the site's."""
@@ -426,35 +422,21 @@ class BackupRun:
             self._dumping = None
 
     def _fail(self, error: Exception) -> None:
-        message = _sentence(error)
+        message = sentence_of(error)
         _log.error("%s", message, exc_info=None if isinstance(error, BackstayError) else error)
-        if self._writer is not None:
-            self._writer.release()
-        left = discard(self._plan, self._folder) + withdraw_copies(self._catalogue, self._backup.id, stored_too=True)
+        self._target.release()
+        left = discard(self._catalogue, self._home, self._backup, self._plan)
+        left += withdraw_copies(self._catalogue, self._backup.id, stored_too=True)
         self._catalogue.backups.end(self._backup.id, error=" ".join([message, *left]))
+
+
+def _stored(summary: ArchiveSummary) -> dict[str, Any]:
+    return {**asdict(summary), "parts": [str(part) for part in summary.parts]}
 
 
 def _summary(stored: dict[str, Any]) -> ArchiveSummary:
     return ArchiveSummary(**{**stored, "parts": [Path(part) for part in stored["parts"]]})
 
 
-def _sentence(error: Exception) -> str:
-    if isinstance(error, BackstayError):
-        return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"There is no space left on the disk ({error.filename or 'while writing'}): free some and start again."
-    if isinstance(error, OSError) and error.filename:
-        return f"{shown(os.fsdecode(error.filename))} can't be used ({error.strerror}): mend that and start again."
-    if isinstance(error, OSError) and error.errno == errno.EIO:
-        return f"A disk does not work ({error.strerror}): check the disks, and what the system's log says of them."
-    return f"Something went wrong that Backstay did not expect ({type(error).__name__}: {error}); the log has the rest."
-
-
 def _stored_above(settings: Settings) -> int | None:
     return None if settings.archive_format == "jps" else settings.store_above
-
-
-def _of_writing(error: OSError, path: Path) -> StorageError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError(f"There is no space left to write {path}: free some space there and start again.")
-    return StorageError(f"{path} can't be written ({error.strerror}): check the disk.")

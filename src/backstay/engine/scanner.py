@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from backstay.archives import EntryType, Source
 from backstay.archives.long_paths import reachable, reaching, read_folder
@@ -27,6 +27,19 @@ _SPECIAL = {
     stat.S_IFBLK: "a block device",
     stat.S_IFCHR: "a character device",
 }
+
+
+class Looked(Protocol):
+    """What was seen of a path on the walk, for who takes it."""
+
+    @property
+    def before(self) -> object | None:
+        """What an earlier backup saw of it, if it is the same still; then its content need not be looked at."""
+
+
+Looking = Callable[[bytes, os.stat_result, int, bool], Looked]
+"""Looks at a path: its place in the order of the walk, its status, its mode as it is stored, and whether it is a folder
+that its content implies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,7 @@ class Scanner:
         on_warning: Callable[[str], None],
         on_excluded: Callable[[str, str], None] | None = None,
         is_reserved: Callable[[str], bool] = lambda _path: False,
+        look: Looking | None = None,
     ) -> None:
         """Prepare a walk.
 
@@ -116,7 +130,9 @@ class Scanner:
             on_warning: called with one sentence for everything that could not be taken, with its path.
             on_excluded: called with each path that was left out and the filter that did it.
             is_reserved: whether a path in the archive belongs to the backup's own entries.
+            look: is shown every path, in order, before it is yielded.
         """
+        self._look = look
         self._tree = tree
         self._copy_database = copy_database
         self._warn = on_warning
@@ -203,13 +219,16 @@ class Scanner:
         except OSError as error:
             self._lost(folder.path, error)
             return
+        implied = len(folder.names) > len(folder.specials)
+        key = folder.path + b"/" if folder.path else b""
         yield Source(
             path=self._in_archive(folder.path),
             type=EntryType.DIRECTORY,
             mode=status.st_mode,
             mtime=int(status.st_mtime // 1),
             size=0,
-            implied=len(folder.names) > len(folder.specials),
+            implied=implied,
+            seen=self._look(key, status, status.st_mode, implied) if self._look else None,
             # Where links are followed, what the link leads to.
             original=os.fsdecode(self._absolute(folder.path)) + "/.",
         )
@@ -285,7 +304,7 @@ class Scanner:
             status = reaching(os.stat if self._tree.follow_links else os.lstat, absolute)
             mtime = int(status.st_mtime // 1)
             if stat.S_ISLNK(status.st_mode):
-                yield self._link(absolute, in_archive, mtime)
+                yield self._link(absolute, in_archive, status, path)
                 return
             if not stat.S_ISREG(status.st_mode):
                 what = _SPECIAL.get(stat.S_IFMT(status.st_mode), "not a file any more")
@@ -296,7 +315,12 @@ class Scanner:
                 return
             if self._belongs_to_database(folder, absolute, name):
                 return
-            file, size, original = self._content(absolute, path, folder, status.st_size)
+            seen = self._look(path, status, status.st_mode, False) if self._look else None
+            file, size, original = os.fsdecode(absolute), status.st_size, None
+            if (seen is None or seen.before is None) and self._is_live(absolute, path, folder, size):
+                # A database is known by more than its own file.
+                seen = None
+                file, size, original = self._copied(absolute, path, size)
         except OSError as error:
             self._lost(path, error)
             return
@@ -308,25 +332,33 @@ class Scanner:
             size=size,
             file=file,
             original=original,
+            seen=seen,
         )
 
-    def _link(self, absolute: bytes, in_archive: str, mtime: int) -> Source:
+    def _link(self, absolute: bytes, in_archive: str, status: os.stat_result, path: bytes) -> Source:
         target = reaching(os.readlink, absolute)
+        mode = reaching(os.lstat if self._tree.own_link_modes else _status_of_target, absolute).st_mode
         return Source(
             path=in_archive,
             type=EntryType.SYMLINK,
-            mode=reaching(os.lstat if self._tree.own_link_modes else _status_of_target, absolute).st_mode,
-            mtime=mtime,
+            mode=mode,
+            mtime=int(status.st_mtime // 1),
             size=len(target),
             target=text(target),
             original=os.fsdecode(absolute),
+            seen=self._look(path, status, mode, False) if self._look else None,
         )
 
-    def _content(self, absolute: bytes, path: bytes, folder: _Folder, size: int) -> tuple[str, int, str | None]:
-        """Return the file to read and its size; where it is a copy of a live database, also what it is a copy of."""
+    def _is_live(self, absolute: bytes, path: bytes, folder: _Folder, size: int) -> bool:
+        """Return whether a file is a SQLite database that a program may be writing to."""
+        if self._copy_database is None or not _may_be_database(path.rpartition(b"/")[2], folder, size):
+            return False
+        return _is_sqlite(absolute)
+
+    def _copied(self, absolute: bytes, path: bytes, size: int) -> tuple[str, int, str | None]:
+        """Return the file to read for a live database and its size; where that is a copy, also what it is a copy of."""
         file = os.fsdecode(absolute)
-        name = path.rpartition(b"/")[2]
-        if self._copy_database is None or not _may_be_database(name, folder, size) or not _is_sqlite(absolute):
+        if self._copy_database is None:
             return file, size, None
         try:
             with reachable(absolute) as short:

@@ -27,7 +27,7 @@ from backstay.api.replies import BackupInfo
 from backstay.catalogue import Backup, NamedDestination, RemoteRun, RemoteRunState
 from backstay.client import Client
 from backstay.client.part_file import storage_errors
-from backstay.engine import Plan, Progress, discard, folder_of_archives, withdraw_copies
+from backstay.engine import WORK, ArchiveTarget, Plan, Progress, discard_archive, folder_of_archives, withdraw_copies
 from backstay.engine.finalization import COMPLETING, Finalization
 from backstay.engine.progress import CHAINS
 from backstay.errors import BackstayError, BackupFailedError, CatalogueAwayError
@@ -227,7 +227,9 @@ class Performance:
 
     def _finish(self, backup: Backup, plan: Plan, warnings: LoggedWarnings) -> None:
         """Send the rest, complete the record, apply the rules of retention; only these where it is complete."""
-        finalization = Finalization(self._catalogue, self._installation.home, backup, plan, warnings)
+        home = self._installation.home
+        target = ArchiveTarget(plan, home.job(backup.id) / WORK)
+        finalization = Finalization(self._catalogue, home, backup, plan, warnings, target)
         steps = finalization.retain() if backup.status == "complete" else finalization.run(None)
         with contextlib.closing(steps):
             for step in steps:
@@ -302,7 +304,7 @@ class Performance:
         """Remove what has arrived here and at storages; a sentence for each thing that is left."""
         parts = self._held.checkpoint.get("parts")
         here = self._with_archive(plan, stored_parts(parts)) if parts else plan
-        left = discard(here, self._installation.home.job(backup.id))
+        left = discard_archive(here, self._installation.home.job(backup.id))
         return left + withdraw_copies(self._catalogue, backup.id, stored_too=True)
 
     def _abandoned(self, backup: Backup, plan: Plan) -> list[str]:

@@ -100,7 +100,7 @@ def end(installation: Installation, backup_id: int, reason: str) -> bool:
         # What is proven is not lost because it could not be sent.
         complete_unsent(installation.catalogue, installation.home, backup, reason)
     else:
-        left = discard(plan, installation.home.job(backup_id)) if plan is not None else []
+        left = discard(installation.catalogue, installation.home, backup, plan) if plan is not None else []
         left += withdraw_copies(installation.catalogue, backup_id, stored_too=True)
         installation.catalogue.backups.end(backup_id, error=" ".join([reason, *left]))
     installation.catalogue.jobs.wipe(backup_id)

@@ -159,6 +159,27 @@ class Settings(BaseModel):
         le=3650,
     )
 
+    # A repository in place of an archive.
+    repository: str = _setting(
+        "backstay.repository",
+        "",
+        "Name of the repository that backups go to, in place of an archive each; see 'backstay repository list'. "
+        "They are handed out as archives of the format and part size above.",
+    )
+    repository_read_all: bool = _setting(
+        "backstay.repository_read_all",
+        False,
+        "Read every file for a backup in a repository, also those whose size, times and inode did not change.",
+    )
+    repository_reread_days: int = _setting(
+        "backstay.repository_reread_days",
+        30,
+        "Days within which every file is read again for backups in a repository, though it seems not to have changed: "
+        "a share of them each day.",
+        ge=1,
+        le=3650,
+    )
+
     # The database dump.
     dump_part_size: int = _setting(
         "engine.dump.common.splitsize", 524288, "Size of a part of the SQL dump in bytes; 0: one file.", ge=0

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 _UNDER_WAY = 48 << 20
 _MOST_STEPS = 512
+_FINE = 32 << 10
 _SENDERS = 2
 _MOST_SENT = 3
 
@@ -83,9 +84,7 @@ class SnapshotWriter:
         self._repository = repository
         self._keys = repository.keys
         self._codec = Codec(compression)
-        average = repository.description.average
-        self._whole = average
-        self._cutter = FastCDC(average, min_size=average // 4, max_size=average * 4, seed=repository.keys.cutting_seed)
+        self._average = repository.description.average
         self.id = marks.new_id()
         for identity in dead(repository.work):
             marks.deregister(repository.store, identity)
@@ -135,7 +134,12 @@ class SnapshotWriter:
             pass
 
     def adding_file(
-        self, line: ManifestLine, pieces: Iterable[bytes], on_end: Callable[[Line], None] = lambda _: None
+        self,
+        line: ManifestLine,
+        pieces: Iterable[bytes],
+        on_end: Callable[[Line], None] = lambda _: None,
+        *,
+        fine: bool = False,
     ) -> Iterator[int]:
         """Add a file; see `add_file`.
 
@@ -143,6 +147,7 @@ class SnapshotWriter:
             line: likewise.
             pieces: likewise; where one raises an error, the file is not added.
             on_end: called with its line when all of it is in packs or in the repository.
+            fine: see `cut`.
 
         Yields:
             The bytes of each piece that was read.
@@ -150,7 +155,7 @@ class SnapshotWriter:
         file = _File(line, 0, [])
         digest = blake3()
         size = 0
-        for content in self.cut(pieces):
+        for content in self.cut(pieces, fine=fine):
             digest.update(content)
             file.crc = isal_zlib.crc32(content, file.crc)
             size += len(content)
@@ -159,16 +164,27 @@ class SnapshotWriter:
         file.line = replace(line, size=size, blake3=digest.hexdigest())
         self._enqueue(0, None, partial(self._end_file, file, on_end))
 
-    def cut(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Cut the content of a file: what is small stays whole."""
+    def cut(self, pieces: Iterable[bytes], *, fine: bool = False) -> Iterator[bytes]:
+        """Cut the content of a file by what it holds.
+
+        Args:
+            pieces: its content.
+            fine: into small pieces, for it is the text of a dump, a little of which changes everywhere.
+
+        Yields:
+            The pieces; what is no longer than one is on average stays whole.
+        """
         source = iter(pieces)
+        average = min(self._average, _FINE) if fine else self._average
         first = b""
         for piece in source:
             first += piece
-            if len(first) > self._whole:
+            if len(first) > average:
                 break
-        if len(first) > self._whole:
-            yield from (bytes(cut.data) for cut in self._cutter.cut_stream(_Pieces(_chained(first, source))))
+        if len(first) > average:
+            # One for each file: it may be called from several threads.
+            cutter = FastCDC(average, min_size=average // 4, max_size=average * 4, seed=self._keys.cutting_seed)
+            yield from (bytes(cut.data) for cut in cutter.cut_stream(_Pieces(_chained(first, source))))
         elif first:
             yield first
 
@@ -187,6 +203,11 @@ class SnapshotWriter:
         self._lines.add_text(path, text)
 
     # ------------------------------------------------------------------ chunks
+
+    def stored(self, refs: Sequence[ChunkRef]) -> set[ChunkRef]:
+        """Give those of some chunks that are in the repository, and may be referred to."""
+        there = self._repository.index.usable([ref.identity for ref in refs])
+        return {ref for found in there.values() for ref in found}
 
     def encoded(self, contents: Sequence[bytes]) -> list[Encoded]:
         """Name chunks and, where the repository does not have them, make them ready to be stored."""
@@ -217,6 +238,10 @@ class SnapshotWriter:
         """
         self._enqueue(cost, self._pool.submit(work), finish)
 
+    def then(self, finish: Callable[[None], None]) -> None:
+        """Have something done in the order of what was given to `do`."""
+        self._enqueue(0, None, finish)
+
     def _enqueue(self, cost: int, future: Future[Any] | None, finish: Callable[[Any], None]) -> None:
         self._steps.append((cost, future, finish))
         self._under_way += cost
@@ -229,10 +254,11 @@ class SnapshotWriter:
         self._under_way -= cost
         finish(None if future is None else future.result())
 
-    def finish_steps(self) -> None:
-        """Bring all that is under way to its end."""
+    def finishing(self) -> Iterator[None]:
+        """Bring all that is under way to its end, step by step."""
         while self._steps:
             self._take()
+            yield
 
     def _add_chunks(self, file: _File, encoded: list[Encoded]) -> None:
         file.refs += self.commit(encoded)
@@ -324,7 +350,8 @@ class SnapshotWriter:
             RepositoryError: this writer was taken for dead, and what it refers to may be gone.
             BackstayError: something could not be written.
         """
-        self.finish_steps()
+        for _ in self.finishing():
+            pass
         lists = self._lines.finish()
         self._write_line_chunks()
         self._end_pack()

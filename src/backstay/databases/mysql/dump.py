@@ -39,7 +39,7 @@ def dump(
     """Dump one database; see :func:`backstay.databases.dump`."""
     with ExitStack() as stack:
         connection = stack.enter_context(connect(address))
-        parts = stack.enter_context(PartWriter(sink, name, options.part_size))
+        parts = stack.enter_context(PartWriter(sink, name, options.part_size, by_content=options.cut_by_content))
         work = _Dump(address, options, on_warning, connection, StatementWriter(parts, markers=options.markers))
         with reported_as(address, DumpError, "the dump of its definitions was made"):
             work.begin()

@@ -15,6 +15,7 @@ from backstay.databases.mysql.rows import Column, escaped, raw_expression, row_f
 from backstay.databases.mysql.schema import Table
 from backstay.databases.mysql.tokens import quote
 from backstay.databases.mysql.writer import StatementWriter
+from backstay.databases.parts import runs
 
 _ROW_START = re.compile(r"`((?:[^`]|``)+)` (\w+)\(\d+\)[^,]*? GENERATED ALWAYS AS ROW (START|END)")
 _PIECE = 1 << 19
@@ -81,17 +82,20 @@ class TableReader:
         pending: list[bytes] = []
         size = self._rows_too_long = 0
         for received in self._connection.stream(f"SELECT {self._form.expression} FROM {self._source()}", limit):  # noqa: S608
-            rows = [row for row in received if row is not None]
-            self._rows_too_long += len(received) - len(rows)
+            found = [row for row in received if row is not None]
+            self._rows_too_long += len(received) - len(found)
             self._rows += len(received)
-            length = sum(map(len, rows))
-            self._checksum += sum_of(rows, length)
-            added = length + 2 * len(rows)
-            if pending and size + added > limit:
-                yield pending
-                pending, size = [], 0
-            pending += rows
-            size += added
+            self._checksum += sum_of(found, sum(map(len, found)))
+            for rows, ends in runs(found) if self._options.cut_by_content else [(found, False)]:
+                added = sum(map(len, rows)) + 2 * len(rows)
+                if pending and size + added > limit:
+                    yield pending
+                    pending, size = [], 0
+                pending += rows
+                size += added
+                if ends:
+                    yield pending
+                    pending, size = [], 0
         if pending:
             yield pending
 

@@ -17,7 +17,7 @@ from backstay.databases.address import DatabaseAddress
 from backstay.databases.checksums import sum_of
 from backstay.databases.filters import TableFilter
 from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
-from backstay.databases.parts import PartWriter
+from backstay.databases.parts import PartWriter, runs
 from backstay.databases.postgresql.connection import (
     Connection,
     connect,
@@ -41,7 +41,7 @@ def dump(
     """Dump one database; see :func:`backstay.databases.dump`."""
     with ExitStack() as stack:
         connection = stack.enter_context(connect(address))
-        parts = stack.enter_context(PartWriter(sink, name, options.part_size))
+        parts = stack.enter_context(PartWriter(sink, name, options.part_size, by_content=options.cut_by_content))
         work = _Dump(address, options, on_warning, connection, parts)
         with reported_as(address, connection, DumpError, "its definitions were being read"):
             work.begin()
@@ -151,7 +151,7 @@ class _Dump:
         count = checksum = 0
         self._connection.execute("SAVEPOINT backstay")
         try:
-            for rows in copied(self._connection, f"{table} TO STDOUT".encode(), self._block_size()):
+            for rows in self._blocks(copied(self._connection, f"{table} TO STDOUT".encode(), self._block_size())):
                 block = b"".join([head, *rows, b"\\.\n\n"])
                 checksum += sum_of(rows, len(block))
                 count += len(rows)
@@ -167,6 +167,23 @@ class _Dump:
             return
         self._connection.execute("RELEASE SAVEPOINT backstay")
         self._summaries[relation.label] = TableSummary(count, checksum & 0xFFFF_FFFF_FFFF_FFFF)
+
+    def _blocks(self, found: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+        """Yield rows as they go into one COPY each."""
+        if not self._options.cut_by_content:
+            yield from found
+            return
+        pending: list[bytes] = []
+        size = 0
+        for rows in found:
+            for run, ends in runs(rows):
+                pending += run
+                size += sum(map(len, run))
+                if ends or size >= self._block_size():
+                    yield pending
+                    pending, size = [], 0
+        if pending:
+            yield pending
 
     @contextmanager
     def _one_object(self, kind: str, name: str) -> Iterator[None]:

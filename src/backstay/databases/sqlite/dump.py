@@ -39,7 +39,10 @@ def dump(
     address: DatabaseAddress, sink: PartSink, *, name: str, options: DumpOptions, on_warning: OnWarning
 ) -> Generator[DumpProgress, None, DumpSummary]:
     """Dump one database; see :func:`backstay.databases.dump`."""
-    with closing(open_read_only(address.name)) as connection, PartWriter(sink, name, options.part_size) as parts:
+    with (
+        closing(open_read_only(address.name)) as connection,
+        PartWriter(sink, name, options.part_size, by_content=options.cut_by_content) as parts,
+    ):
         connection.text_factory = _as_sql
         connection.create_function("backstay_real", 1, _real, deterministic=True)
         work = _Dump(address, connection, parts, options, on_warning)

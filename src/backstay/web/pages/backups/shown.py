@@ -29,9 +29,8 @@ def proof_of(backup: Backup) -> tuple[str, str]:
         return "restored and compared", "good"
     if found or backup.proof.get("level") == "content":
         return "read and compared", "good"
-    if backup.proof.get("level") == "structure":
-        return "structure checked", "quiet"
-    return "not proven", "warn"
+    levels = {"structure": ("structure checked", "quiet"), "new": ("what is new was read back", "quiet")}
+    return levels.get(str(backup.proof.get("level")), ("not proven", "warn"))
 
 
 def moment_of(text: object) -> datetime | None:
