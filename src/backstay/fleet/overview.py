@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, get_args
 
 from backstay.alarms.facts import thresholds_of
 from backstay.catalogue.schedules import Times
-from backstay.catalogue.site_lines import OpenAlarmOfProfile, SiteLine
+from backstay.catalogue.site_lines import LastFailure, OpenAlarmOfProfile, SiteLine
 from backstay.errors import NotFoundError
 from backstay.fleet.standing import ORDER, Need, SiteFacts, SiteStanding, SiteState, needs_of, standing_of
-from backstay.jobs.alarms import backup_times, first_expected
-from backstay.jobs.current import Kept
+from backstay.jobs.alarms import first_expected
+from backstay.jobs.current import Kept, current_overview
 from backstay.jobs.installation import Installation
+from backstay.jobs.overview import Overview, Standing, read_overview
 
 SiteSort = Literal["state", "name", "last", "size"]
 SITE_SORTS: Final[tuple[SiteSort, ...]] = get_args(SiteSort)
@@ -33,20 +34,30 @@ class SiteOverview:
         standings: by name.
         counts: how many sites are in each state; those that none is in are left out.
         needs: the three things to do first.
-        version: a number that is another one, in this process, where something of it is.
     """
 
     at: datetime
     standings: Sequence[SiteStanding]
     counts: Mapping[SiteState, int]
     needs: Sequence[Need]
-    version: int = 0
 
 
-def read_sites(installation: Installation, now: datetime, group_id: int | None = None) -> SiteOverview:
-    """Return how all sites stand at a moment, or those of one group."""
-    standings = [standing_of(one, now) for one in _facts(installation, now, group_id)]
-    return _overview(standings, now)
+def read_sites(
+    installation: Installation, now: datetime, group_id: int | None = None, profiles: Overview | None = None
+) -> SiteOverview:
+    """Return how all sites stand at a moment, or those of one group.
+
+    Args:
+        installation: whose.
+        now: the moment.
+        group_id: number of the group; None: all sites.
+        profiles: how their profiles stand; None: that is read.
+    """
+    lines = installation.catalogue.site_lines.read(group_id)
+    if not lines:
+        return _overview([], now)
+    known = {one.id: one for one in (profiles or read_overview(installation)).standings}
+    return _overview([standing_of(one, now) for one in _facts(installation, lines, known, now)], now)
 
 
 def current_sites(installation: Installation) -> SiteOverview:
@@ -112,7 +123,7 @@ def site_standing(overview: SiteOverview, site_id: int) -> SiteStanding:
 
 
 def _read_now(installation: Installation) -> SiteOverview:
-    return read_sites(installation, datetime.now(UTC))
+    return read_sites(installation, datetime.now(UTC), profiles=current_overview(installation))
 
 
 _lock = threading.Lock()
@@ -120,39 +131,68 @@ _known: weakref.WeakKeyDictionary[Installation, Kept[SiteOverview]] = weakref.We
 
 
 def _overview(standings: Sequence[SiteStanding], now: datetime) -> SiteOverview:
-    needs = needs_of(standings, now)
-    return SiteOverview(now, standings, Counter(one.state for one in standings), needs, hash(tuple(standings)))
+    return SiteOverview(now, standings, Counter(one.state for one in standings), needs_of(standings, now))
 
 
-def _facts(installation: Installation, now: datetime, group_id: int | None) -> list[SiteFacts]:
-    catalogue = installation.catalogue
-    table = catalogue.site_lines
-    lines = table.read(group_id)
-    if not lines:
-        return []
-    running = table.running()
-    unfinished = {profile_id for profile_id, _number in catalogue.overview.unfinished()}
-    times = backup_times(installation)
+def _facts(
+    installation: Installation, lines: Sequence[SiteLine], known: Mapping[int, Standing], now: datetime
+) -> Iterator[SiteFacts]:
+    table = installation.catalogue.site_lines
+    # A profile that was made after the profiles were read comes with the next look.
+    lines = [line for line in lines if line.profile_id in known]
+    failing = [line.profile_id for line in lines if _has_failed(known[line.profile_id])]
+    failures = table.failures(failing)
+    scheduled, running = installation.catalogue.schedules.scheduled(), table.running()
     alarms: dict[int, list[OpenAlarmOfProfile]] = {}
     for one in table.open_alarms():
         alarms.setdefault(one.profile_id, []).append(one)
-    expected = _expected(installation, lines, times, alarms, now)
-    return [
-        _site(
-            line,
-            running=line.id in running or line.profile_id in unfinished,
-            scheduled=line.profile_id in times,
-            expected=expected.get(line.profile_id),
-            alarms=alarms.get(line.profile_id, ()),
+    expected = _expected(installation, lines, known, alarms, now)
+    for line in lines:
+        profile = known[line.profile_id]
+        found = alarms.get(line.profile_id, ())
+        failure = failures.get(line.profile_id) or _not_begun(profile, found)
+        begun, failed, since, reason = failure or (None, profile.failed, None, "")
+        yield SiteFacts(
+            line.id,
+            line.name,
+            line.kind,
+            line.profile_id,
+            line.group or "",
+            line.host,
+            line.paused,
+            line.created,
+            line.heard,
+            line.id in running or profile.running is not None,
+            line.profile_id in scheduled,
+            expected.get(line.profile_id),
+            profile.ended,
+            begun,
+            failed,
+            since,
+            reason,
+            sum(not one.acknowledged for one in found),
+            line.tags,
+            profile.backup_id,
+            profile.size,
         )
-        for line in lines
-    ]
+
+
+def _has_failed(profile: Standing) -> bool:
+    return profile.failed is not None and (profile.ended is None or profile.failed > profile.ended)
+
+
+def _not_begun(profile: Standing, alarms: Sequence[OpenAlarmOfProfile]) -> LastFailure | None:
+    """Return the failure of a scheduled backup that could not even begin, and has no record."""
+    for one in alarms:
+        if one.kind == "failed" and (profile.ended is None or one.since > profile.ended):
+            return LastFailure(None, one.since, one.since, one.message)
+    return None
 
 
 def _expected(
     installation: Installation,
     lines: Sequence[SiteLine],
-    times: Mapping[int, Sequence[Times]],
+    known: Mapping[int, Standing],
     alarms: Mapping[int, Sequence[OpenAlarmOfProfile]],
     now: datetime,
 ) -> dict[int, datetime]:
@@ -161,60 +201,21 @@ def _expected(
     Known by the open alarms, which heed the interval that a profile sets; but where nothing runs, no alarm opens, and
     the schedules say it.
     """
-    good = {line.profile_id: line.good or _LONG_AGO for line in lines}
+    good = {line.profile_id: known[line.profile_id].ended for line in lines}
     expected = {
         number: one.since
         for number, found in alarms.items()
         for one in found
         # An alarm is open for up to a minute more when the backup has come.
-        if one.kind == "late" and good.get(number, now) < one.since
+        if one.kind == "late" and (good.get(number) or _LONG_AGO) < one.since
     }
-    due = {
-        line.profile_id: moment
-        for line in lines
-        if line.profile_id not in expected
-        and (moment := first_expected(times.get(line.profile_id, ()), line.good)) is not None
-        and moment < now
-    }
+    times: dict[int, list[Times]] = {}
+    for one in installation.catalogue.schedules.maybe_late(now):
+        if one.profile_id in good and one.profile_id not in expected:
+            times.setdefault(one.profile_id, []).append(one)
+    due = {number: first_expected(found, good[number]) for number, found in times.items()}
+    passed = {number: moment for number, moment in due.items() if moment is not None and moment < now}
     # Only for those that may be late is it asked how much later they may be: settings are encrypted.
-    for number, values in installation.catalogue.profiles.configurations_of(due).items():
-        expected[number] = due[number] + timedelta(hours=thresholds_of(values).grace)
+    for number, values in installation.catalogue.profiles.configurations_of(passed).items():
+        expected[number] = passed[number] + timedelta(hours=thresholds_of(values).grace)
     return expected
-
-
-def _site(
-    line: SiteLine,
-    *,
-    running: bool,
-    scheduled: bool,
-    expected: datetime | None,
-    alarms: Sequence[OpenAlarmOfProfile],
-) -> SiteFacts:
-    begun, failed, since, reason = line.failed_begun, line.failed, line.failing_since, line.reason or ""
-    for one in alarms:
-        # A scheduled backup that could not even begin has no record.
-        if one.kind == "failed" and since is None and (line.good is None or one.since > line.good):
-            failed = since = one.since
-    return SiteFacts(
-        line.id,
-        line.name,
-        line.kind,
-        line.profile_id,
-        line.group or "",
-        line.host,
-        line.paused,
-        line.created,
-        line.heard,
-        running,
-        scheduled,
-        expected,
-        line.good,
-        begun,
-        failed,
-        since,
-        reason,
-        sum(not one.acknowledged for one in alarms),
-        tuple(line.tags),
-        line.backup_id,
-        line.size,
-    )

@@ -60,6 +60,7 @@ class Standing:
         running: number of the record of its backup that has not ended; None: there is none.
         backup_id, ended, size: number, end and bytes of its last good backup; None: there is none.
         here: that backup's archive lies on this machine.
+        failed: end of its last failed backup; None: none failed.
     """
 
     id: int
@@ -71,6 +72,7 @@ class Standing:
     ended: datetime | None
     size: int | None
     here: bool
+    failed: datetime | None = None
 
     @property
     def meaning(self) -> Meaning:
@@ -154,7 +156,8 @@ def read_overview(installation: Installation) -> Overview:
         alarms = open_alarms.get(line.id, ())
         running, doing = busy.get(line.id, (None, None))
         state = doing or ("waiting" if line.id in waiting else None) or _state(line, alarms, active, siteless)
-        standings.append(Standing(line.id, line.name, state, len(alarms), running, *line[3:6], bool(line.here)))
+        last = (line.backup_id, line.ended, line.size, bool(line.here))
+        standings.append(Standing(line.id, line.name, state, len(alarms), running, *last, line.failed))
     version = hash((tuple(standings), tuple(found)))
     return Overview(datetime.now(UTC), standings, Counter(one.state for one in standings), version)
 
@@ -287,13 +290,10 @@ def _state(
 
 
 def _siteless(installation: Installation, numbers: set[int]) -> set[int]:
-    """Return those of some profiles that name no folder of a site."""
-    if not numbers:
-        return set()
-    configurations = installation.catalogue.profiles.configurations()
-    remote = {site.profile_id for site in installation.catalogue.sites.all() if site.kind == "remote"}
-    wanted = numbers - remote
-    return {number for number, _name, values in configurations if number in wanted and not values.get(ROOT_KEY)}
+    """Return those of some profiles that name no folder of a site, and are not a remote site's."""
+    configurations = installation.catalogue.profiles.configurations_of(numbers)
+    siteless = {number for number, values in configurations.items() if not values.get(ROOT_KEY)}
+    return siteless - installation.catalogue.site_lines.remote() if siteless else siteless
 
 
 def _moment(proof: Mapping[str, object]) -> datetime:
