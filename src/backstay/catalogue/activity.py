@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Select, Text, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Text, cast, func, or_, select
 
 from backstay.catalogue.schema import alarms, backups, copies, copy_parts, destinations, profiles
 
@@ -70,7 +70,7 @@ class ActivityTable:
             for number, counts in counted.items():
                 for name, count in counts.items():
                     setattr(found[number], name, count)
-            for number, place, size in _stored(connection):
+            for number, place, size in stored_bytes(connection):
                 if number in found:
                     found[number].stored[place] = size
         return [found[number] for number in sorted(found)]
@@ -101,22 +101,35 @@ def _counted(connection: Connection, since: datetime, until: datetime) -> dict[i
         for row in connection.execute(query):
             if row.what in names and row.profile_id is not None:
                 counted[row.profile_id][names[row.what]] = row.number
-    for profile_id, passed in _proofs(connection, since, until):
+    for profile_id, _what, passed in proofs_between(connection, since, until):
         name = "proven" if passed else "disproven"
         counted[profile_id][name] = counted[profile_id].get(name, 0) + 1
     return counted
 
 
-def _proofs(connection: Connection, since: datetime, until: datetime) -> Iterator[tuple[int, bool]]:
-    """Give the profile of each drill and verification, and whether it passed; the latest of each backup and place."""
+def proofs_between(
+    connection: Connection, since: datetime, until: datetime, *which: ColumnElement[bool]
+) -> Iterator[tuple[int, Literal["drill", "verify"], bool]]:
+    """Give the profile of each drill and verification of a span of time, which of the two, and whether it passed.
+
+    Known are the latest of each backup and place.
+
+    Args:
+        connection: to the catalogue.
+        since: first moment.
+        until: the moment after the last.
+        which: conditions on records, of which proofs alone are wanted.
+    """
     # Looked for as text: PostgreSQL's functions of JSON refuse what names of files may hold.
     kept = cast(backups.c.proof, Text)
     later = or_(kept.contains('"drill"', autoescape=True), kept.contains('"verifications"', autoescape=True))
-    query = select(backups.c.profile_id, backups.c.proof).where(later)
+    query = select(backups.c.profile_id, backups.c.proof).where(later, *which)
     for profile_id, proof in connection.execute(query):
-        for one in (proof.get("drill"), *proof.get("verifications", {}).values()):
+        if (drill := proof.get("drill")) and since <= _moment(drill.get("at")) < until:
+            yield profile_id, "drill", drill.get("verdict") == "passed"
+        for one in proof.get("verifications", {}).values():
             if one and since <= _moment(one.get("at")) < until:
-                yield profile_id, one.get("verdict") == "passed" or bool(one.get("ok"))
+                yield profile_id, "verify", bool(one.get("ok"))
 
 
 def _moment(text: object) -> datetime:
@@ -128,17 +141,22 @@ def _moment(text: object) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _stored(connection: Connection) -> list[tuple[int, str, int]]:
-    """Return profile, place and bytes of what is kept."""
+def stored_bytes(connection: Connection, *which: ColumnElement[bool]) -> list[tuple[int, str, int]]:
+    """Return profile, place and bytes of what is kept now; the place is empty for this machine.
+
+    Args:
+        connection: to the catalogue.
+        which: conditions on records that alone are counted.
+    """
     here = select(backups.c.profile_id, func.sum(backups.c.total_size)).where(
-        backups.c.filesexist, backups.c.status == "complete"
+        backups.c.filesexist, backups.c.status == "complete", *which
     )
     there = (
         select(backups.c.profile_id, destinations.c.name, func.sum(copy_parts.c.size))
         .join_from(copies, backups, copies.c.backup_id == backups.c.id)
         .join(destinations, copies.c.destination_id == destinations.c.id)
         .join(copy_parts, copy_parts.c.copy_id == copies.c.id)
-        .where(copies.c.state == "stored")
+        .where(copies.c.state == "stored", *which)
         .group_by(backups.c.profile_id, destinations.c.name)
     )
     found = [(row[0], "", int(row[1])) for row in connection.execute(here.group_by(backups.c.profile_id))]

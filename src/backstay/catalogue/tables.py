@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backstay.catalogue.jobs import JobTable
     from backstay.catalogue.journal import JournalTable
     from backstay.catalogue.machines import MachineTable, WorkerTable
+    from backstay.catalogue.months import MonthTable
     from backstay.catalogue.newest import NewestBackups
     from backstay.catalogue.observations import ObservationTable
     from backstay.catalogue.overview import OverviewTable
@@ -204,6 +205,13 @@ class Tables:
         from backstay.catalogue.overview import OverviewTable
 
         return self._opened(OverviewTable(self._engine))
+
+    @cached_property
+    def months(self) -> MonthTable:
+        """What was done for sites in a month."""
+        from backstay.catalogue.months import MonthTable
+
+        return self._opened(MonthTable(self._engine))
 
     @cached_property
     def site_lines(self) -> SiteLines:

@@ -164,6 +164,12 @@ def needs_of(standings: Iterable[SiteStanding], now: datetime, most: int = MOST_
     return [_need(kind, cause, sites) for (kind, cause), sites in ranked[:most]]
 
 
+def advice_for(standing: SiteStanding) -> Need | None:
+    """Return what to do about one site; None: nothing."""
+    cause = _cause(standing)
+    return None if cause is None else _need(*cause, [standing])
+
+
 def _cause(one: SiteStanding) -> tuple[NeedKind, str] | None:
     """Return what is to be done about a site, and a text that is the same for sites with the same cause."""
     match one.state:
@@ -198,8 +204,9 @@ def _need(kind: NeedKind, cause: str, sites: Sequence[SiteStanding]) -> Need:
 
 def _silent(sites: Sequence[SiteFacts], cause: str) -> tuple[str, str]:
     if len(sites) == 1:
+        reason = f": {_clause(sites[0].reason)}" if sites[0].reason else ""
         return (
-            f"{_named(sites)} does not answer.",
+            f"{_named(sites)} does not answer{reason}.",
             f"Open its address in a browser, and see with 'backstay site test {_word(sites[0])}' what it answers.",
         )
     return (
@@ -209,7 +216,7 @@ def _silent(sites: Sequence[SiteFacts], cause: str) -> tuple[str, str]:
 
 
 def _failing(sites: Sequence[SiteFacts], cause: str) -> tuple[str, str]:
-    reason = cause.strip().rstrip(".")[:_LONGEST_REASON] if sites[0].reason else "no reason is known"
+    reason = _clause(cause) if sites[0].reason else "no reason is known"
     if len(sites) == 1:
         return (
             f"The last backup of {_named(sites)} failed: {reason}.",
@@ -265,6 +272,11 @@ _WORDS: Final[Mapping[NeedKind, Callable[[Sequence[SiteFacts], str], tuple[str, 
     "alarms": _alarms,
     "unscheduled": _unscheduled,
 }
+
+
+def _clause(sentence: str) -> str:
+    """Return a sentence as the end of another, without its full stop."""
+    return sentence.strip().rstrip(".")[:_LONGEST_REASON]
 
 
 def _named(sites: Sequence[SiteFacts]) -> str:

@@ -112,5 +112,25 @@ def calendar(days: Mapping[date, str], until: date, count: int, label: str, word
     )
 
 
+def strip(days: Mapping[date, str], shown_days: Sequence[date], label: str, words: Mapping[str, str]) -> Markup:
+    """Return a row of days, one square each, the first day first; see ``calendar``.
+
+    Args:
+        days: the class of each day that has one (``good bad``); the others are empty.
+        shown_days: which days.
+        label: what the row shows, in words.
+        words: what each class means, ``""`` for days without one, told when a day is pointed at.
+    """
+    squares = Markup("").join(
+        Markup('<rect class="{}" x="{}" y="0" width="{}" height="{}" rx="2"><title>{}: {}</title></rect>').format(
+            days.get(day) or "none", place * (_DAY + _GAP), _DAY, _DAY + 5, _day(day), words.get(days.get(day, ""), "")
+        )
+        for place, day in enumerate(shown_days)
+    )
+    return Markup('<svg class="calendar strip" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        31 * (_DAY + _GAP) - _GAP, _DAY + 5, shown(label), squares
+    )
+
+
 def _day(when: date) -> str:
     return f"{when.day} {when:%B %Y}"

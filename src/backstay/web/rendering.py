@@ -18,6 +18,7 @@ from backstay.web.security import FORGERY_FIELD
 
 NAVIGATION = (
     ("/", "Overview", "viewer"),
+    ("/sites", "Sites", "viewer"),
     ("/backups", "Backups", "viewer"),
     ("/profiles", "Profiles", "viewer"),
     ("/schedules", "Schedules", "viewer"),

@@ -9,12 +9,14 @@ from typing import Final, cast
 from markupsafe import Markup
 from starlette.responses import Response
 
+from backstay.fleet.standing import STATES as SITE_STATES
 from backstay.jobs.current import current_next_runs, current_overview
 from backstay.jobs.overview import SORTS, STATES, Detail, Sort, State, find_standings, read_details
 from backstay.jobs.users import Role
 from backstay.web.charts import spark
 from backstay.web.rendering import size
 from backstay.web.routes import PageRoute
+from backstay.web.visible import visible_sites
 from backstay.web.visit import Visit
 
 ROWS: Final = 50
@@ -61,6 +63,7 @@ def _overview(visit: Visit) -> Response:
     pages = max(1, -(-len(found) // ROWS))
     page = min(wanted.page, pages)
     alarms = visit.installation.catalogue.alarms.newest(limit=_SHOWN_ALARMS, state="open")
+    sites = visible_sites(visit)
     return visit.page(
         "overview/overview.html",
         wanted=wanted,
@@ -68,6 +71,8 @@ def _overview(visit: Visit) -> Response:
         sorts=SORT_LABELS,
         counts={state: overview.counts[state] for state in STATES if state in overview.counts},
         everything=len(overview.standings),
+        sites=sites,
+        site_states=SITE_STATES,
         found=len(found),
         first=(page - 1) * ROWS,
         page=page,

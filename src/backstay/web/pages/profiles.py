@@ -54,10 +54,13 @@ def _one(visit: Visit) -> Response:
         it=view.detail.standing,
         newest=view.history[:_NEWEST],
         now=now,
-        strip=_strip(view, now),
-        sizes=_sizes(view.history),
-        durations=_durations(view.history),
+        **history_of(view, now),
     )
+
+
+def history_of(view: ProfileView, now: datetime) -> dict[str, Markup]:
+    """Return the pictures of a profile's history: ``strip`` of its days, ``sizes`` and ``durations``."""
+    return {"strip": _strip(view, now), "sizes": _sizes(view.history), "durations": _durations(view.history)}
 
 
 def _strip(view: ProfileView, now: datetime) -> Markup:
