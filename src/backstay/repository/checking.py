@@ -10,11 +10,12 @@ from backstay.archives.names import shown
 from backstay.errors import ConfigurationError, DamagedRepositoryError, NotFoundError
 from backstay.repository import marks
 from backstay.repository.keys import pack_description, parse_description
-from backstay.repository.layout import ChunkRef, Snapshot
-from backstay.repository.lines import Line, lines_of, segments
+from backstay.repository.layout import ChunkRef, Row, Snapshot
+from backstay.repository.lines import Line, all_chunks_of, lines_of, segments
 from backstay.repository.marks import Mark
 from backstay.repository.opened import COPY, DESCRIPTION, Repository
-from backstay.repository.packs import pack_name
+from backstay.repository.packs import pack_name, read_table
+from backstay.repository.store import Found
 
 _MOST_PROBLEMS = 1000
 
@@ -109,7 +110,7 @@ def _read_packs(
     for name, size in packs:
         if report.read >= wanted:
             break
-        bad = _damaged_of(repository, name)
+        bad = _damaged_of(repository, name, _rows_of(repository, name, size, report))
         report.read += size
         on_step("reading packs", report.read, wanted)
         if not bad:
@@ -122,9 +123,19 @@ def _read_packs(
         report.add(None, None, f"The chunk {identity.hex()} in the pack {name} is damaged.")
 
 
-def _damaged_of(repository: Repository, name: str) -> list[bytes]:
-    """Read a pack; give the chunks that are damaged, however often they are read."""
-    rows = repository.index.rows(name)
+def _rows_of(repository: Repository, name: str, size: int, report: CheckReport) -> list[Row]:
+    """Give the chunks of a pack by its own table, which takes no look through the whole index."""
+    try:
+        return read_table(repository.store, repository.keys, Found(name, size))
+    except DamagedRepositoryError:
+        report.add(None, None, f"The tables of the pack {name} are unreadable.")
+    except NotFoundError:
+        pass
+    return repository.index.rows(name)
+
+
+def _damaged_of(repository: Repository, name: str, rows: list[Row]) -> list[bytes]:
+    """Read a pack; give those of its chunks that are damaged, however often they are read."""
     seal = repository.keys.seal_size
     for _ in range(2):
         try:
@@ -173,10 +184,14 @@ class _Walk:
 
     def _segment(self, ref: ChunkRef) -> list[tuple[str | None, str]]:
         try:
-            found = lines_of(next(self._repository.contents([ref])))
+            content = next(self._repository.contents([ref]))
+            chunks = all_chunks_of(content)
+            usable = self._repository.index.usable([chunk.identity for chunk in chunks])
+            if all(chunk in usable.get(chunk.identity, ()) for chunk in chunks):
+                return []
+            found = lines_of(content)
         except DamagedRepositoryError:
             return [(None, f"the chunk {ref.identity.hex()}, a part of its list of files, is damaged or missing")]
-        usable = self._repository.index.usable([chunk.identity for line in found for chunk in line.chunks])
         return [(line.line.path, problem) for line in found if (problem := _problem(line, usable)) is not None]
 
 

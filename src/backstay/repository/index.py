@@ -85,15 +85,19 @@ class Index(CacheFile):
     def drop_packs(self, names: Iterable[str]) -> None:
         """Forget packs."""
         with self.used(writes=True) as connection:
-            for name in names:
-                self._drop(connection, name)
+            self._drop(connection, *names)
 
     @staticmethod
-    def _drop(connection: sqlite3.Connection, name: str) -> None:
-        found = connection.execute("SELECT number FROM packs WHERE name = ?", (name,)).fetchone()
-        if found:
-            connection.execute("DELETE FROM chunks WHERE pack = ?", found)
-            connection.execute("DELETE FROM packs WHERE number = ?", found)
+    def _drop(connection: sqlite3.Connection, *names: str) -> None:
+        found = [connection.execute("SELECT number FROM packs WHERE name = ?", (name,)).fetchone() for name in names]
+        numbers = [row for row in found if row]
+        if numbers:
+            # All at once: the chunks are looked through once for all of them.
+            connection.execute("CREATE TEMP TABLE dropped (number INTEGER PRIMARY KEY)")
+            connection.executemany("INSERT OR IGNORE INTO dropped VALUES (?)", numbers)
+            connection.execute("DELETE FROM chunks WHERE pack IN (SELECT number FROM dropped)")
+            connection.execute("DELETE FROM packs WHERE number IN (SELECT number FROM dropped)")
+            connection.execute("DROP TABLE dropped")
 
     def set_marks(self, condemned: Iterable[str], damaged: Iterable[tuple[str, bytes]]) -> None:
         """Note which packs and chunks are not to be used any more."""

@@ -25,6 +25,7 @@ _LIST_MASK = 127
 _MOST_LIST = 1024
 _OWN = b',"crc":'
 _CHUNKS = b',"chunks":"'
+_END = b'"}\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,22 @@ def lines_of(content: bytes) -> list[Line]:
         DamagedRepositoryError: one makes no sense.
     """
     return [parse(text) for text in content.splitlines(keepends=True)]
+
+
+def all_chunks_of(content: bytes) -> list[ChunkRef]:
+    """Give the chunks of all files of a chunk of lines, without a look at what else the lines say.
+
+    Raises:
+        DamagedRepositoryError: a line makes no sense.
+    """
+    found: list[ChunkRef] = []
+    try:
+        for text in content.splitlines(keepends=True):
+            is_plain = _CHUNKS in text and text.endswith(_END)
+            found += chunks_of(text) if is_plain else parse(text).chunks
+    except binascii.Error as error:
+        raise DamagedRepositoryError("A line of a backup's list of files makes no sense.") from error
+    return found
 
 
 def lines(repository: Repository, snapshot: Snapshot) -> Iterator[Line]:

@@ -8,7 +8,7 @@ once, and wherever one of them stops, nothing that a snapshot needs is lost (`ba
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -17,9 +17,9 @@ from backstay.repository import marks
 from backstay.repository.index import Place
 from backstay.repository.layout import ChunkRef, Row
 from backstay.repository.marks import Mark
+from backstay.repository.needed import NeededChunks
 from backstay.repository.opened import Repository
 from backstay.repository.packs import FOLDER, PACK_SIZE, PackBuilder, pack_name
-from backstay.repository.reachable import Reachable
 from backstay.repository.work import WorkFolder
 
 _HALF = 0.5
@@ -83,16 +83,22 @@ class _Prune:
         self._folder = folder
         self._identity = identity
         self._on_step = on_step
-        self._reachable = Reachable(repository)
+        self._needed = NeededChunks(repository)
+        self._shared: set[bytes] = set()
+        # Of the chunks that lie in several packs, which one keeps it.
+        self._homes: dict[bytes, str] = {}
         self._done = Pruned()
         self._builder: PackBuilder | None = None
         self._made: set[str] = set()
+        self._there: dict[str, int] = {}
+        self._gone: list[str] = []
 
     def run(self) -> Pruned:
         repository = self._repository
         self._on_step("looking for what is needed")
         repository.refresh()
-        condemned = self._condemn(self._reachable.all())
+        self._needed.collect()
+        condemned = self._condemn()
         if condemned:
             marks.put_mark(repository.store, Mark(marks.new_id(), tuple(condemned)))
         self._delete_condemned()
@@ -101,36 +107,42 @@ class _Prune:
 
     # ------------------------------------------------------------------ what goes
 
-    def _condemn(self, needed: set[bytes]) -> list[str]:
+    def _condemn(self) -> list[str]:
         """Choose the packs that go; copy what is needed of them into others."""
         index = self._repository.index
         condemned_before, damaged = index.marked()
-        homeless = set(needed)
-        gone: list[str] = []
-        rewritten: list[tuple[str, list[Row]]] = []
-        small: list[tuple[str, list[Row]]] = []
         young = self._young()
-        for name, size in index.packs().items():
-            if name in condemned_before or name in young:
-                continue
-            rows = index.rows(name)
-            wanted = [row for row in rows if row.ref.key in needed]
-            bad = [row for row in wanted if (name, row.ref.identity) in damaged]
-            mine = [row for row in wanted if row.ref.key in homeless and (name, row.ref.identity) not in damaged]
-            homeless.difference_update([row.ref.key for row in mine])
-            if any(not self._is_elsewhere(row.ref) for row in bad):
-                self._done.kept.append(name)
-                continue
-            live = sum(row.ref.deflated for row in mine)
-            if not mine:
+        self._needed.look_into(name for name in index.packs() if name not in condemned_before and name not in young)
+        self._shared, looked_at = self._needed.shared()
+        looked_at |= {name for name, _ in damaged}
+        gone: list[str] = []
+        rewritten: list[str] = []
+        small: list[str] = []
+        for name, size, total, live in self._needed.uses():
+            left, is_damaged = live, False
+            if name in looked_at and live:
+                rows = self._needed.rows(name)
+                bad = [row for row in rows if (name, row.ref.identity) in damaged]
+                is_damaged = bool(bad)
+                left = sum(row.ref.deflated for row in self._mine(name, rows, bad))
+                if any(not self._is_elsewhere(row.ref) for row in bad):
+                    self._done.kept.append(name)
+                    continue
+            if not left:
                 gone.append(name)
-            elif bad or live < _HALF * sum(row.ref.deflated for row in rows):
-                rewritten.append((name, mine))
+            elif is_damaged or left < _HALF * total:
+                rewritten.append(name)
             elif size < _SMALL:
-                small.append((name, mine))
+                small.append(name)
         if len(small) >= _MANY_SMALL:
             rewritten += small
         return gone + self._copied(rewritten)
+
+    def _mine(self, name: str, rows: Iterable[Row], bad: Sequence[Row]) -> list[Row]:
+        """Give what a pack keeps: its chunks, but for those that another pack keeps, and those that are damaged."""
+        mine = [row for row in rows if row not in bad and self._homes.get(row.ref.key, name) == name]
+        self._homes.update((row.ref.key, name) for row in mine if row.ref.key in self._shared)
+        return mine
 
     def _young(self) -> set[str]:
         """Give the packs that writers which run now may have made: they are likely to be needed soon."""
@@ -154,12 +166,15 @@ class _Prune:
                 return True
         return False
 
-    def _copied(self, packs: Iterable[tuple[str, list[Row]]]) -> list[str]:
+    def _copied(self, packs: Iterable[str]) -> list[str]:
         """Copy chunks of packs into others; give the packs of which all of them arrived."""
         done = []
-        for name, rows in packs:
+        _, damaged = self._repository.index.marked()
+        for name in packs:
             self._on_step(f"rewriting the pack {name}")
-            if self._copy(Place(name, row.offset, row.ref, row.kind) for row in rows):
+            rows = self._needed.rows(name)
+            bad = [row for row in rows if (name, row.ref.identity) in damaged]
+            if self._copy(Place(name, row.offset, row.ref, row.kind) for row in self._mine(name, rows, bad)):
                 done.append(name)
             else:
                 self._done.kept.append(name)
@@ -202,12 +217,16 @@ class _Prune:
         found = [marks.waiting(repository.store, mark, self._others()) for mark in marks.marks(repository.store)]
         living = {writer.id for writer in self._others()}
         repository.refresh()
-        needed = self._reachable.all()
-        repository.layouts.keep_only(repository.snapshot_ids(), needed)
-        there = repository.index.packs()
+        self._needed.collect()
+        repository.layouts.keep_only(repository.snapshot_ids(), self._needed.lists)
+        self._there = there = repository.index.packs()
         matured = [mark for mark in found if not living.intersection(mark.waits_for or ())]
         self._done.waiting = sum(name in there for mark in found if mark not in matured for name in mark.packs)
-        left = {name for mark in matured for name in mark.packs if name in there and not self._delete(name, needed)}
+        condemned = [name for mark in matured for name in mark.packs if name in there]
+        self._needed.look_into(condemned)
+        left = {name for name in condemned if not self._delete(name)}
+        if self._gone:
+            repository.drop_packs(self._gone)
         there = repository.index.packs()
         for mark in matured:
             packs = tuple(name for name in mark.packs if name in left)
@@ -220,14 +239,14 @@ class _Prune:
     def _others(self) -> list[marks.Writer]:
         return [writer for writer in self._repository.living_writers() if writer.id != self._identity]
 
-    def _delete(self, name: str, needed: set[bytes]) -> bool:
+    def _delete(self, name: str) -> bool:
         """Delete a condemned pack, with what is needed of it copied before; give whether it is gone."""
         repository = self._repository
         self._on_step(f"deleting the pack {name}")
         saved = [
             Place(name, row.offset, row.ref, row.kind)
-            for row in repository.index.rows(name)
-            if row.ref.key in needed and not self._is_whole_elsewhere(row.ref)
+            for row in self._needed.rows(name)
+            if not self._is_whole_elsewhere(row.ref)
         ]
         if saved:
             whole = self._copy(saved)
@@ -235,8 +254,8 @@ class _Prune:
             if not whole:
                 self._done.kept.append(name)
                 return False
-        size = repository.index.packs().get(name)
-        if size is None:
+        size = self._there.get(name)
+        if size is None or name in self._gone:
             # It is in two marks.
             return True
         try:
@@ -244,7 +263,7 @@ class _Prune:
         except StorageError:
             self._done.locked += 1
             return False
-        repository.drop_packs([name])
+        self._gone.append(name)
         self._done.deleted += 1
         self._done.freed += size
         return True

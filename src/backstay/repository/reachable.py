@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from backstay.errors import DamagedRepositoryError, RepositoryError
 from backstay.repository.layout import ChunkRef, Snapshot, pack_refs, parse_refs
 from backstay.repository.lines import lines_of
 from backstay.repository.opened import Repository
@@ -22,23 +21,6 @@ class Reachable:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._below: dict[bytes, bytes] = {}
-
-    def all(self) -> set[bytes]:
-        """Give the keys of the chunks of all snapshots that are there now.
-
-        Raises:
-            RepositoryError: a snapshot cannot be read, so that it is not known what it needs.
-        """
-        snapshots, damaged = self._repository.snapshots()
-        if damaged:
-            raise _unknown(damaged[0])
-        found: set[bytes] = set()
-        for snapshot in snapshots:
-            try:
-                found.update(ref.key for ref in self.of(snapshot))
-            except DamagedRepositoryError as error:
-                raise _unknown(snapshot.id) from error
-        return found
 
     def of(self, snapshot: Snapshot) -> Iterator[ChunkRef]:
         """Give the chunks of one snapshot, some of them several times.
@@ -59,10 +41,3 @@ class Reachable:
         if ref.key not in self._below:
             self._below[ref.key] = next(self._repository.contents([ref]))
         return self._below[ref.key]
-
-
-def _unknown(identity: str) -> RepositoryError:
-    return RepositoryError(
-        f"The backup {identity} can't be read, so that nobody knows what it needs: nothing was deleted. Put its files "
-        f"back, or let go of it with 'backstay repository remove'."
-    )
