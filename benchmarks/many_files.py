@@ -3,8 +3,8 @@
 
     python benchmarks/many_files.py [--files 1000000] [--folder FOLDER]
 
-The files are small and all different, and come from memory: what is measured is the repository. Each step is a process of
-its own, and its memory is the most that it ever had.
+The files are small and all different, and come from memory: what is measured is the repository. Each step is a process
+of its own, and its memory is the most that it ever had.
 """
 
 from __future__ import annotations
