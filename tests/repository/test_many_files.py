@@ -16,7 +16,7 @@ MOST = 250
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_million_files_take_no_more_than_250_mib_at_any_step(tmp_path: Path) -> None:
-    command = [sys.executable, BENCHMARK, "--files", "1000000", "--folder", tmp_path]
+    command = [sys.executable, str(BENCHMARK), "--files", "1000000", "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     taken = {
