@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from backstay.catalogue.schema import UtcDateTime, backups, runs, schedules
+from backstay.catalogue.schema import UtcDateTime, backups, profiles, remote_runs, runs, schedules, sites
 from backstay.errors import NotFoundError
 
 Work = Literal["backup", "verify", "drill"]
@@ -119,6 +119,28 @@ class Run:
     started: datetime | None
     ended: datetime | None
     message: str
+
+
+class DueRun(NamedTuple):
+    """A run that nobody has begun, with what is to be done.
+
+    Attributes:
+        id: its number.
+        schedule_id: of which schedule.
+        due: moment for which it is.
+        profile_id: whose backups are taken or proven.
+        machine: on which the site of that profile is; empty: any.
+        what: ``backup``, ``verify`` or ``drill``.
+        remote: whether the profile is of a site on another server.
+    """
+
+    id: int
+    schedule_id: int
+    due: datetime
+    profile_id: int
+    machine: str
+    what: Work
+    remote: bool
 
 
 _SCHEDULE_COLUMNS = [schedules.c[item.name] for item in fields(Schedule)]
@@ -281,6 +303,25 @@ class RunTable:
         """Return a run, or None."""
         found = self._found(runs.c.id == run_id)
         return found[0] if found else None
+
+    def due(self, now: datetime) -> list[DueRun]:
+        """Return the runs that nobody has begun and that may begin, the oldest due first.
+
+        Backups of remote sites that are queued, put off or paused are not among them.
+        """
+        ready = sites.c.id.is_(None) | ~(sites.c.paused | (func.coalesce(sites.c.not_before, now) > now))
+        queued = select(remote_runs.c.id).where(remote_runs.c.run_id == runs.c.id).exists()
+        query = (
+            select(runs.c.id, runs.c.schedule_id, runs.c.due, schedules.c.profile_id, profiles.c.machine)
+            .add_columns(schedules.c.what, func.coalesce(sites.c.kind == "remote", literal(value=False)))
+            .join(schedules, schedules.c.id == runs.c.schedule_id)
+            .join(profiles, profiles.c.id == schedules.c.profile_id)
+            .outerjoin(sites, (sites.c.profile_id == profiles.c.id) & (schedules.c.what == "backup"))
+            .where(runs.c.state == "waiting", ready, ~queued)
+            .order_by(runs.c.due, runs.c.id)
+        )
+        with self._engine.connect() as connection:
+            return [DueRun(*row) for row in connection.execute(query)]
 
     def waiting(self) -> list[Run]:
         """Return the runs that nobody has begun, the oldest due first."""

@@ -10,7 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from backstay.catalogue import RemoteRun
@@ -63,7 +63,7 @@ def claim_runs(
         installation: whose.
         worker: who takes them.
         free: as many more it can perform.
-        now: this moment.
+        now: this moment, for what is put off.
         only: numbers of the runs that it is to perform; None: any.
 
     Returns:
@@ -78,7 +78,7 @@ def claim_runs(
         claimed = []
         for number in _admitted(runs, free, now, only):
             one = Claimed(number, f"{worker.name}/{secrets.token_hex(8)}")
-            if installation.catalogue.remote_runs.claim(one.id, one.holder, now):
+            if installation.catalogue.remote_runs.claim(one.id, one.holder, datetime.now(UTC)):
                 claimed.append(one)
     return claimed
 

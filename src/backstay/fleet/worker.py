@@ -49,7 +49,7 @@ class RemoteWorker:
         name: of this worker; no other that lives has it.
         living: returns the names of all workers that live.
         perform: performs one run.
-        may_begin: whether it may take a run at this moment.
+        takes_runs: whether it may take a run at this moment.
         may_go_on: whether nobody else can have taken over what it performs.
         clock: returns this moment.
         only: numbers of the runs that it performs; None: any.
@@ -62,14 +62,14 @@ class RemoteWorker:
         living: Callable[[], Collection[str]],
         perform: Perform,
         *,
-        may_begin: Callable[[], bool] = lambda: True,
+        takes_runs: Callable[[], bool] = lambda: True,
         may_go_on: Callable[[], bool] = lambda: True,
         clock: Callable[[], datetime] = now,
         only: Collection[int] | None = None,
     ) -> None:
         self._installation = installation
         self._worker = Worker(name, self._holds, living)
-        self._may_begin = may_begin
+        self._takes_runs = takes_runs
         self._may_go_on = may_go_on
         self._clock = clock
         self._only = only
@@ -111,7 +111,7 @@ class RemoteWorker:
     def _look(self) -> None:
         while not self._ending.is_set():
             try:
-                if self._may_begin() and self._may_go_on():
+                if self._takes_runs() and self._may_go_on():
                     self._begin()
             except BackstayError as error:
                 _log.warning("%s", error)
@@ -154,7 +154,7 @@ class RemoteWorker:
         if table.release(claimed.id, claimed.holder):
             return
         run = table.find(claimed.id)
-        # Where it was taken over meanwhile, the other has counted it.
+        # Where another has taken it over and ended it, that one counts it.
         if run is not None and run.ended is not None and self._may_go_on():
             put_off(self._installation, run, self._clock())
 

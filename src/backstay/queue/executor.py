@@ -6,17 +6,20 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backstay.catalogue import PATIENT_SECONDS, Home
 from backstay.catalogue.location import catalogue_url
 from backstay.errors import BackstayError
+from backstay.fleet.worker import RemoteWorker, now
 from backstay.jobs.installation import Installation
-from backstay.queue import members
+from backstay.queue import draining, members
+from backstay.queue.remote import perform
 
 if TYPE_CHECKING:
     from backstay.queue.leases import Lease
@@ -34,13 +37,18 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def running(installation: Installation) -> Iterator[None]:
+def running(installation: Installation, clock: Callable[[], datetime] = now) -> Iterator[None]:
     """Work on the queue in threads of this process, from a moment after the beginning to the end of the block.
 
     The queue is started in the background, for it takes half a second. What is not finished at the end is gone on with
     by another process over the same catalogue, or by the next.
+
+    Args:
+        installation: whose.
+        clock: returns this moment, for what is due.
     """
-    queue = _SharedQueue(installation) if installation.catalogue.is_shared else _OwnQueue(installation)
+    kind = _SharedQueue if installation.catalogue.is_shared else _OwnQueue
+    queue = kind(installation, clock)
     starting = threading.Thread(target=queue.start, name="queue-start", daemon=True)
     starting.start()
     try:
@@ -53,22 +61,30 @@ def running(installation: Installation) -> Iterator[None]:
 class _OwnQueue:
     """The queue of a home, whose processes lock files."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, clock: Callable[[], datetime]) -> None:
         self._installation = installation
+        self._clock = clock
         self._member: members.Member | None = None
+        self._remote: RemoteWorker | None = None
 
     def start(self) -> None:
         try:
             self._member = members.join(self._installation.home)
-            _launch(
-                self._installation,
-                {"system_database_url": f"sqlite:///{_database(self._installation.home)}"},
-                self._member.name,
+            database = {"system_database_url": f"sqlite:///{_database(self._installation.home)}"}
+            name, home = self._member.name, self._installation.home
+            takes_runs = draining.begin(home, name)
+            _launch(self._installation, database, name, takes_runs=takes_runs, clock=self._clock)
+            living = partial(members.names, home)
+            self._remote = RemoteWorker(
+                self._installation, name, living, perform, takes_runs=takes_runs, clock=self._clock
             )
+            self._remote.start()
         except Exception:  # noqa: BLE001 - a server that can't do scheduled work still answers
             _log.exception("The queue could not be started: nothing is done by itself")
 
     def stop(self) -> None:
+        if self._remote is not None:
+            self._remote.stop()
         _end()
         if self._member is not None:
             self._member.leave()
@@ -77,11 +93,13 @@ class _OwnQueue:
 class _SharedQueue:
     """The queue of machines that share a catalogue, whose processes have leases there."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, clock: Callable[[], datetime]) -> None:
         self._installation = installation
+        self._clock = clock
         self._ending = threading.Event()
         self._patient = installation.patient(PATIENT_SECONDS, self._ending.is_set)
         self._lease: Lease | None = None
+        self._remote: RemoteWorker | None = None
         self._keeping: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -100,7 +118,8 @@ class _SharedQueue:
         from backstay.catalogue import postgresql
         from backstay.queue.leases import Lease
 
-        self._lease = Lease(self._installation.catalogue)
+        self._lease = lease = Lease(self._installation.catalogue)
+        takes_runs = draining.begin(self._installation.home, lease.name)
         database = {
             "system_database_url": postgresql.driver_url(catalogue_url(self._installation.home)),
             "dbos_system_schema": _SCHEMA,
@@ -108,12 +127,27 @@ class _SharedQueue:
             "sys_db_pool_size": _CONNECTIONS,
         }
         try:
-            _launch(self._patient, database, self._lease.name, may_begin=self._lease.holds)
+            _launch(
+                self._patient, database, lease.name, takes_runs=takes_runs, clock=self._clock, may_begin=lease.holds
+            )
+            self._remote = RemoteWorker(
+                self._patient,
+                lease.name,
+                lease.living,
+                perform,
+                takes_runs=takes_runs,
+                may_go_on=lease.holds,
+                clock=self._clock,
+            )
+            self._remote.start()
         except BaseException:
             self._close()
             raise
 
     def _close(self) -> None:
+        if self._remote is not None:
+            self._remote.stop()
+            self._remote = None
         _end()
         if self._lease is not None:
             with contextlib.suppress(BackstayError):
@@ -148,7 +182,7 @@ class _SharedQueue:
         while not self._ending.is_set():
             try:
                 resume_unfinished(self._patient)
-                look_again(self._patient, datetime.now(UTC))
+                look_again(self._patient, self._clock())
             except BackstayError as error:
                 _log.warning("%s", error)
             except Exception:  # noqa: BLE001 - whatever it is, it is done again in a minute
@@ -156,14 +190,24 @@ class _SharedQueue:
             self._ending.wait(_OWN_SECONDS)
 
 
-def _launch(installation: Installation, database: dict[str, Any], name: str, may_begin: Any = lambda: True) -> None:
+def _launch(
+    installation: Installation,
+    database: dict[str, Any],
+    name: str,
+    *,
+    takes_runs: Callable[[], bool],
+    clock: Callable[[], datetime],
+    may_begin: Callable[[], bool] = lambda: True,
+) -> None:
     """Begin to work on a queue.
 
     Args:
         installation: for which.
         database: where the queue is, as settings of the library.
         name: of this process.
-        may_begin: see ``workflows.begin``.
+        takes_runs: see ``workflows.begin``.
+        clock: the same.
+        may_begin: the same.
     """
     # Imported here because it takes half a second, which nobody is to wait for.
     from dbos import DBOS
@@ -183,7 +227,7 @@ def _launch(installation: Installation, database: dict[str, Any], name: str, may
         }
     )
     polling.before_launch(_LOOK_SECONDS)
-    workflows.begin(installation, may_begin)
+    workflows.begin(installation, may_begin, takes_runs, clock)
     DBOS.listen_queues(workflows.queues(installation.catalogue.machine))
     DBOS.launch()
     workflows.declare(installation, look_seconds=_LOOK_SECONDS)

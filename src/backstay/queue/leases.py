@@ -10,14 +10,12 @@ import logging
 import time
 from typing import Final
 
-from dbos import DBOS
-
 from backstay.catalogue import Catalogue
 from backstay.catalogue.machines import LEASE_SECONDS
+from backstay.queue.members import lease_name
 
 RENEW_SECONDS: Final = 5.0
 _HOLDS_SECONDS: Final = LEASE_SECONDS - 2 * RENEW_SECONDS
-_PREFIX: Final = "worker-"
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +34,7 @@ class Lease:
         self._catalogue = catalogue
         self._renewed = self._steady = time.monotonic()
         self._number = catalogue.workers.join(catalogue.machine)
-        self.name = f"{_PREFIX}{self._number}"
+        self.name = lease_name(self._number)
 
     def holds(self) -> bool:
         """Return whether nobody can have taken it yet."""
@@ -60,8 +58,15 @@ class Lease:
         """Give it back: others may go on with what is not finished."""
         self._catalogue.workers.leave(self._number)
 
+    def living(self) -> set[str]:
+        """Return the names of all processes that have a lease."""
+        return {lease_name(worker.id) for worker in self._catalogue.workers.all()}
+
     def take_over(self) -> None:
         """Take the leases of the dead, and queue again what they, and those that left, had begun."""
+        # Imported here: who performs nothing but runs of remote sites does without.
+        from dbos import DBOS
+
         # After the database was away nobody has renewed anything: all are given the time to do so.
         if time.monotonic() - self._steady >= LEASE_SECONDS:
             for worker in self._catalogue.workers.expel():
@@ -74,7 +79,9 @@ class Lease:
 
     def _left(self) -> list[tuple[str, str | None]]:
         """Return the workflows that were begun by a process without a lease, and their queues."""
+        from dbos import DBOS
+
         begun = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
         # Asked after that: whoever has begun one of these by then has its lease.
-        held = {f"{_PREFIX}{worker.id}" for worker in self._catalogue.workers.all()}
+        held = self.living()
         return [(one.workflow_id, one.queue_name) for one in begun if one.executor_id not in held]

@@ -14,6 +14,8 @@ from backstay.jobs import lock
 from backstay.jobs.installation import Installation
 
 _PREFIX = "member-"
+_FOREGROUND = "foreground-"
+_LEASE = "worker-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,15 @@ class Member:
         os.close(self.descriptor)
 
 
-def join(home: Home) -> Member:
-    """Take the first name that no living process has."""
+def join(home: Home, *, foreground: bool = False) -> Member:
+    """Take the first name that no living process has.
+
+    Args:
+        home: whose work is shared.
+        foreground: the process does only what it was started for, and nothing of what is scheduled.
+    """
     for number in itertools.count(1):
-        name = f"{_PREFIX}{number}"
+        name = f"{_FOREGROUND if foreground else _PREFIX}{number}"
         descriptor = lock.take(home.queue / name)
         if descriptor is not None:
             lock.note_process(descriptor)
@@ -47,6 +54,17 @@ def join(home: Home) -> Member:
 def lives(home: Home, name: str) -> bool:
     """Return whether a process has this name now; names that ``join`` does not give have none."""
     return name.startswith(_PREFIX) and "/" not in name and lock.is_alive(home.queue / name)
+
+
+def names(home: Home) -> set[str]:
+    """Return the names of all processes that live, those in the foreground too."""
+    folders = (folder for prefix in (_PREFIX, _FOREGROUND) for folder in home.queue.glob(f"{prefix}*"))
+    return {folder.name for folder in folders if lock.is_alive(folder)}
+
+
+def lease_name(number: int) -> str:
+    """Return the name of the process with a lease, where machines share a catalogue."""
+    return f"{_LEASE}{number}"
 
 
 def anyone_lives(installation: Installation) -> bool:

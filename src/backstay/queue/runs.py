@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from backstay.catalogue import Backup, Run
+from backstay.catalogue.schedules import DueRun
 from backstay.errors import BackstayError, BackupRunningError
 from backstay.jobs import lock
 from backstay.jobs.backup import start_backup
 from backstay.jobs.installation import Installation
+from backstay.jobs.remote_runs import queue_run
 from backstay.jobs.schedules import look_up
 from backstay.jobs.waiting import start_waiting
 
@@ -18,25 +20,43 @@ _LOOK_SECONDS: Final = 1.0
 
 
 def due(installation: Installation, now: datetime) -> list[dict[str, Any]]:
-    """Make the runs that are due; return these and others that nobody has begun, as plain data."""
+    """Make the runs that are due, and queue those of sites on other servers.
+
+    Args:
+        installation: whose.
+        now: this moment.
+
+    Returns:
+        The others that nobody has begun, as plain data.
+    """
     look_up(installation, now)
-    waiting = installation.catalogue.runs.waiting()
-    if not waiting:
-        return []
-    schedules = {schedule.id: schedule for schedule in installation.catalogue.schedules.all()}
-    machines = installation.catalogue.profiles.machines()
+    found = installation.catalogue.runs.due(now)
+    for run in found:
+        if run.remote:
+            _queue_remote(installation, run, now)
     return [
         {
             "id": run.id,
             "schedule": run.schedule_id,
             "due": run.due.isoformat(),
-            "profile": schedules[run.schedule_id].profile_id,
-            "machine": machines.get(schedules[run.schedule_id].profile_id, ""),
-            "what": schedules[run.schedule_id].what,
+            "profile": run.profile_id,
+            "machine": run.machine,
+            "what": run.what,
         }
-        for run in waiting
-        if run.schedule_id in schedules
+        for run in found
+        if not run.remote
     ]
+
+
+def _queue_remote(installation: Installation, run: DueRun, now: datetime) -> None:
+    """Queue the backup of a site on another server; where one of it is not done, the run waits for another look."""
+    try:
+        queue_run(installation, run.profile_id, run_id=run.id, origin="cli", tag="cli")
+    except BackupRunningError:
+        return
+    except BackstayError as error:
+        installation.catalogue.runs.begin(run.id, now)
+        installation.catalogue.runs.end(run.id, "failed", str(error), now)
 
 
 def begin(installation: Installation, run_id: int, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from dbos import DBOS, EnqueueOptions
 
+from backstay.fleet.worker import now
 from backstay.jobs import alarms, notifications
 from backstay.jobs.installation import Installation
 from backstay.jobs.waiting import resume_unfinished
@@ -44,17 +45,28 @@ class _Process:
     installation: Installation | None = None
     stopping = Event()
     may_begin: Callable[[], bool] = staticmethod(lambda: True)
+    takes_runs: Callable[[], bool] = staticmethod(lambda: True)
+    clock: Callable[[], datetime] = staticmethod(now)
 
 
-def begin(installation: Installation, may_begin: Callable[[], bool] = lambda: True) -> None:
+def begin(
+    installation: Installation,
+    may_begin: Callable[[], bool],
+    takes_runs: Callable[[], bool],
+    clock: Callable[[], datetime],
+) -> None:
     """Let the workflows of this process work for an installation.
 
     Args:
         installation: whose.
         may_begin: whether a step may begin at this moment; it waits where it may not.
+        takes_runs: whether runs of schedules may begin at this moment; else they wait, and all other work is done.
+        clock: returns this moment, for what is due.
     """
     _Process.installation = installation
     _Process.may_begin = staticmethod(may_begin)
+    _Process.takes_runs = staticmethod(takes_runs)
+    _Process.clock = staticmethod(clock)
     # A new one: what was begun before stays asked to end.
     _Process.stopping = Event()
 
@@ -123,7 +135,7 @@ def minute(due: datetime, context: Any) -> None:
 
 @DBOS.workflow(name="run")
 def run(run_id: int) -> None:
-    """Do one run of a schedule; it waits while another backup of its profile runs."""
+    """Do one run of a schedule; it waits while another backup of its profile runs, and where the worker drains."""
     pause = _FIRST_PAUSE
     while not _begin_run(run_id):
         DBOS.sleep(pause)
@@ -177,33 +189,33 @@ def _resume_backups() -> None:
 
 @DBOS.step()
 def _due_runs() -> list[dict[str, Any]]:
-    return runs.due(_installation(), datetime.now(UTC))
+    return runs.due(_installation(), _Process.clock())
 
 
 @DBOS.step()
 def _begin_run(run_id: int) -> bool:
-    return runs.begin(_installation(), run_id, datetime.now(UTC))
+    return _Process.takes_runs() and runs.begin(_installation(), run_id, _Process.clock())
 
 
 @DBOS.step()
 def _finish_run(run_id: int) -> None:
     installation, stopping = _installation(), _Process.stopping
-    runs.finish(installation, run_id, now=lambda: datetime.now(UTC), wait=lambda seconds: _wait(stopping, seconds))
+    runs.finish(installation, run_id, now=_Process.clock, wait=lambda seconds: _wait(stopping, seconds))
 
 
 @DBOS.step()
 def _check_alarms() -> None:
-    alarms.check(_installation(), datetime.now(UTC))
+    alarms.check(_installation(), _Process.clock())
 
 
 @DBOS.step()
 def _due_deliveries() -> list[int]:
-    return notifications.due(_installation(), datetime.now(UTC))
+    return notifications.due(_installation(), _Process.clock())
 
 
 @DBOS.step()
 def _deliver(delivery_id: int) -> None:
-    notifications.deliver(_installation(), delivery_id, datetime.now(UTC))
+    notifications.deliver(_installation(), delivery_id, _Process.clock())
 
 
 @DBOS.step()
