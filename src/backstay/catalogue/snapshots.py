@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, insert, select, update
+from sqlalchemy import Engine, Row, delete, func, insert, select, update
 
 from backstay.catalogue.schema import backups, repositories, snapshots
 from backstay.errors import NotFoundError
@@ -46,6 +47,44 @@ class SnapshotRow:
     added: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RepositoryFigures:
+    """What the catalogue knows of the backups of a repository.
+
+    Attributes:
+        backups: how many there are.
+        size: bytes of the archives as which they are handed out.
+        newest: when the newest was begun.
+    """
+
+    backups: int
+    size: int
+    newest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSnapshot:
+    """A backup of a repository in a list.
+
+    Attributes:
+        backup_id: number of its record.
+        snapshot: its identity in the repository.
+        backupstart: when it was begun, in UTC.
+        description: of the record.
+        size: bytes of the archive as which it is handed out.
+        added: bytes that were added to the repository for it.
+        frozen: it is protected.
+    """
+
+    backup_id: int
+    snapshot: str
+    backupstart: datetime
+    description: str
+    size: int
+    added: int
+    frozen: bool
+
+
 class SnapshotTable:
     """Reads and writes which backups are snapshots. A record's ``filesexist`` is true while its snapshot is there."""
 
@@ -66,6 +105,46 @@ class SnapshotTable:
     def at(self, repository: str) -> list[SnapshotRow]:
         """Return the backups that lie in a repository, oldest first."""
         return self._found(repositories.c.name == repository)
+
+    def figures(self) -> dict[str, RepositoryFigures]:
+        """Return what is known of each repository that has backups, by its name."""
+        query = (
+            select(
+                repositories.c.name,
+                func.count().label("backups"),
+                func.sum(backups.c.total_size).label("size"),
+                func.max(backups.c.backupstart).label("newest"),
+            )
+            .join(snapshots, snapshots.c.repository_id == repositories.c.id)
+            .join(backups, backups.c.id == snapshots.c.backup_id)
+            .group_by(repositories.c.name)
+        )
+        with self._engine.connect() as connection:
+            return {
+                row.name: RepositoryFigures(row.backups, int(row.size), row.newest) for row in connection.execute(query)
+            }
+
+    def newest_at(self, repository: str, offset: int, limit: int) -> list[ListedSnapshot]:
+        """Return backups of a repository, newest first."""
+        query = (
+            select(
+                snapshots.c.backup_id,
+                snapshots.c.snapshot,
+                backups.c.backupstart,
+                backups.c.description,
+                backups.c.total_size,
+                snapshots.c.added,
+                backups.c.frozen,
+            )
+            .join(repositories, repositories.c.id == snapshots.c.repository_id)
+            .join(backups, backups.c.id == snapshots.c.backup_id)
+            .where(repositories.c.name == repository)
+            .order_by(snapshots.c.backup_id.desc())
+            .offset(offset)
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return [ListedSnapshot(*row) for row in connection.execute(query)]
 
     def create(self, row: SnapshotRow) -> None:
         """Note that a backup is a snapshot; what was noted of the same backup before is replaced.

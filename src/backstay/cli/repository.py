@@ -130,10 +130,10 @@ def show(name: Name, home: options.Home = None, json_output: options.Json = Fals
         backstay repository show sites
     """
     from backstay.jobs.repositories import opened_repository
-    from backstay.repository.usage import usage
+    from backstay.jobs.repository_usage import count_usage
 
     with options.opened(home) as installation, opened_repository(installation, name) as repository:
-        used = usage(repository)
+        used = count_usage(installation, name, repository)
         records = {row.snapshot: row.backup_id for row in installation.catalogue.snapshots.at(name)}
         where, encrypted = repository.store.url, repository.description.encrypted
     backups = [

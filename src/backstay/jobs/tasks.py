@@ -37,6 +37,9 @@ KINDS: Final[dict[str, str]] = {
     "migrate": "backstay.jobs.restore_tasks:migrate",
     "test storage": "backstay.jobs.storage_tasks:test",
     "import storage": "backstay.jobs.storage_tasks:find_backups",
+    "check repository": "backstay.jobs.repository_tasks:check",
+    "prune repository": "backstay.jobs.repository_tasks:prune",
+    "count repository": "backstay.jobs.repository_tasks:count",
 }
 """Where the function of each kind is, as ``module:name``; it is imported by the task's process alone.
 

@@ -52,6 +52,7 @@ def _one(visit: Visit) -> Response:
         counts=installation.catalogue.counts.get(backup.id),
         warnings=[text for _number, text in warnings[:_WARNINGS]],
         more_warnings=max(0, len(warnings) - _WARNINGS),
+        snapshot=installation.catalogue.snapshots.of(backup.id),
         seconds=_seconds(backup),
         tasks=tasks,
         running=[

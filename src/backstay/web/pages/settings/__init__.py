@@ -1,6 +1,15 @@
-"""What is set: profiles and what they leave out, schedules, storages, recipients, tokens and the server itself."""
+"""What is set: profiles, filters, schedules, storages, repositories, recipients, tokens, the server itself."""
 
-from backstay.web.pages.settings import filters, notifications, profile, profile_making, schedules, server, storage
+from backstay.web.pages.settings import (
+    filters,
+    notifications,
+    profile,
+    profile_making,
+    repositories,
+    schedules,
+    server,
+    storage,
+)
 from backstay.web.routes import PageRoute
 
 ROUTES: tuple[PageRoute, ...] = (
@@ -9,6 +18,7 @@ ROUTES: tuple[PageRoute, ...] = (
     *filters.ROUTES,
     *schedules.ROUTES,
     *storage.ROUTES,
+    *repositories.ROUTES,
     *notifications.ROUTES,
     *server.ROUTES,
 )

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from backstay.catalogue import DestinationOptions, NamedDestination
 from backstay.errors import BackstayError, UsageError
+from backstay.jobs.repository_usage import counted_usage
 from backstay.jobs.sizes import parse_size
 from backstay.jobs.storage import add_destination, edit_destination, remove_destination
 from backstay.jobs.tasks import begin_task
@@ -38,7 +39,15 @@ _LONG_SECRETS = ("private_key", "service_account")
 def _list(visit: Visit) -> Response:
     catalogue = visit.installation.catalogue
     figures = {one.name: one for one in catalogue.figures.destinations()}
-    return visit.page("settings/storages.html", storages=catalogue.destinations.all(), figures=figures)
+    repositories = catalogue.repositories.all()
+    return visit.page(
+        "settings/storages.html",
+        storages=catalogue.destinations.all(),
+        figures=figures,
+        repositories=repositories,
+        held=catalogue.snapshots.figures() if repositories else {},
+        used={one.name: counted_usage(visit.installation, one.name) for one in repositories},
+    )
 
 
 def _new(visit: Visit) -> Response:
