@@ -127,11 +127,12 @@ def test_alarms_tell_of_what_no_record_shows(installation: Installation) -> None
 
 
 def test_a_backup_that_runs_is_a_mark(installation: Installation) -> None:
-    local = make(installation, "local", kind="local")
+    local, remote = make(installation, "local", kind="local"), make(installation, "remote")
     make(installation, "idle", kind="local")
+    installation.catalogue.remote_runs.queue(remote.profile_id, NOW, request={})
     installation.catalogue.backups.create(profile_id=local.profile_id, backupstart=NOW, type="full")
     overview = read_sites(installation, NOW)
-    assert {one.site.name for one in find_sites(overview, state="running")} == {"local"}
+    assert {one.site.name for one in find_sites(overview, state="running")} == {"local", "remote"}
 
 
 def test_sites_are_found_by_name_group_tag_and_state_and_sorted(installation: Installation) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.catalogue import Alarm, AlarmChange, Backup, DestinationOptions
+from backstay.catalogue import Alarm, AlarmChange, Backup, Connection, DestinationOptions, NewSite, Profile, Site
 from backstay.errors import BackstayError
 from backstay.jobs.alarms import check
 from backstay.jobs.drill import drill_backup
@@ -367,3 +367,28 @@ def test_checks_at_the_same_time_open_one_alarm_and_tell_of_it_once(installation
         thread.join()
     assert [(change.change, change.alarm.kind, change.key) for change in told] == [("opened", "late", "alarm:1:opened")]
     assert len(installation.catalogue.alarms.of(closed=True)) == 1
+
+
+def test_a_silent_site_is_told_as_such_and_a_paused_one_is_neither_silent_nor_late(installation: Installation) -> None:
+    catalogue = installation.catalogue
+    made = now() - timedelta(days=3)
+    site = Site(0, "my shop", "remote", 0, made)
+    site = catalogue.sites.create(NewSite(site, Connection("a secret", {}), Profile(0, "my shop")))
+    hourly = add_schedule(installation, site.profile_id, at="0 * * * *", now=made, time_zone="UTC")
+    failed = catalogue.backups.create(profile_id=site.profile_id, backupstart=now() - timedelta(hours=1), type="full")
+    catalogue.backups.update(failed.id, status="fail", backupend=now() - timedelta(minutes=59), error="It timed out.")
+    found = open_kinds(installation)
+    assert set(found) == {"silent", "late"}
+    assert "my shop" in found["silent"].message
+    assert "does not answer; it never did: It timed out." in found["silent"].message
+    assert "'backstay site test 'my shop''" in found["silent"].advice
+    assert found["silent"].backup_id == failed.id
+    # It answers a test: its backup has failed all the same.
+    catalogue.sites.update(site.id, heard=now())
+    assert set(open_kinds(installation)) == {"failed", "late"}
+    catalogue.sites.update(site.id, heard=now() - timedelta(hours=2), paused=True)
+    assert open_kinds(installation) == {}
+    catalogue.sites.update(site.id, paused=False)
+    assert set(open_kinds(installation)) == {"silent", "late"}
+    pause_schedule(installation, hourly.id)
+    assert set(open_kinds(installation)) == {"silent"}

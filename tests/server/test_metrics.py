@@ -11,7 +11,7 @@ import sqlalchemy
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
-from backstay.catalogue import NamedDestination, Profile
+from backstay.catalogue import Connection, NamedDestination, NewSite, Profile, Site
 from backstay.catalogue.schema import alarms, deliveries, recipients, runs, schedules
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
@@ -206,3 +206,18 @@ def test_promtool_has_nothing_to_say(installation: Installation) -> None:
     )  # the library's own have conventions of their own
     result = subprocess.run([promtool, "check", "metrics"], input=ours, capture_output=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
+def test_sites_are_counted_by_state_and_their_runs_by_theirs(installation: Installation) -> None:
+    for name in ("shop", "blog"):
+        site = Site(0, name, "remote", 0, BEGUN, paused=name == "blog")
+        installation.catalogue.sites.create(NewSite(site, Connection("a secret", {}), Profile(0, name)))
+    shop = installation.catalogue.sites.get("shop")
+    installation.catalogue.remote_runs.queue(shop.profile_id, BEGUN, request={})
+    values = values_of(collected(installation))
+    assert of(values, "backstay_sites", state="never") == 1
+    assert of(values, "backstay_sites", state="paused") == 1
+    assert of(values, "backstay_sites", state="failing") == 0
+    assert of(values, "backstay_remote_runs", state="waiting") == 1
+    assert of(values, "backstay_remote_runs", state="running") == 0
+    assert of(values, "backstay_remote_run_oldest_waiting_timestamp_seconds") == BEGUN.timestamp()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from backstay.alarms.model import Facts, ProfileFacts
+from backstay.alarms.site_rules import is_silent
 from backstay.alarms.wording import amount, listed, moment, profile_name, without_stop
 from backstay.catalogue import CompleteBackup, Counts, Emptied, Finding, Usual
 
@@ -19,7 +20,7 @@ def failed(facts: Facts) -> Iterator[Finding]:
         if (not_begun := _not_begun(profile)) is not None:
             yield not_begun
             continue
-        if (backup := profile.failed) is None:
+        if (backup := profile.failed) is None or is_silent(profile):
             continue
         reason = without_stop(backup.error) or "no reason is known"
         good = f"; the last good one is of {moment(profile.last.started)}" if profile.last else "; there is no good one"
@@ -53,10 +54,10 @@ def _not_begun(profile: ProfileFacts) -> Finding | None:
 
 
 def late(facts: Facts) -> Iterator[Finding]:
-    """Find profiles without a good backup within the expected interval and its grace."""
+    """Find profiles without a good backup within the expected interval and its grace; of a paused site none is."""
     for profile in facts.profiles:
         expected = _expected(profile, facts.now)
-        if expected is None:
+        if expected is None or (profile.site is not None and profile.site.paused):
             continue
         since = f"since {moment(profile.last.started)}" if profile.last else "yet"
         yield Finding(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
 
-from backstay.alarms.model import DiskFacts, Facts, FailedProof, ProfileFacts, StorageFacts, Thresholds
+from backstay.alarms.model import DiskFacts, Facts, FailedProof, ProfileFacts, SiteOfProfile, StorageFacts, Thresholds
 from backstay.catalogue import Backup, Catalogue, Observation
 from backstay.errors import ConfigurationError
 
@@ -34,6 +34,10 @@ def read_facts(catalogue: Catalogue, now: datetime, expected: Expected) -> Facts
     unproven = _unproven(catalogue)
     observed = catalogue.observations.all()
     gone = {int(one.subject) for one in observed if one.what == "files" and one.problem}
+    sites = {
+        one.profile_id: SiteOfProfile(one.name, one.kind == "remote", one.paused, one.heard)
+        for one in catalogue.site_lines.read()
+    }
     profiles = []
     for number, name, configuration in catalogue.profiles.configurations():
         last = complete.get(number)
@@ -51,6 +55,7 @@ def read_facts(catalogue: Catalogue, now: datetime, expected: Expected) -> Facts
                 stored.get(number, {}),
                 last is not None and last.id in gone,
                 unproven.get(number, ()),
+                sites.get(number),
             )
         )
     return Facts(now, profiles, _storages(observed), _disks(observed))

@@ -55,6 +55,23 @@ class FailedProof:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteOfProfile:
+    """The site that stands on a profile.
+
+    Attributes:
+        name: of it.
+        remote: it is behind a server of the API.
+        paused: a person does not want it to be backed up by itself.
+        heard: moment of its server's last answer; None: it never answered.
+    """
+
+    name: str
+    remote: bool
+    paused: bool
+    heard: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileFacts:
     """One profile.
 
@@ -70,6 +87,7 @@ class ProfileFacts:
         stored: storages that have the newest complete backup, and whether it is proven to have arrived there.
         gone: the archive of the newest complete backup, or a part of it, is not on this machine any more.
         unproven: failed drills and verifications of its backups, the newest first.
+        site: the site that stands on it; None: none does.
     """
 
     id: int
@@ -83,6 +101,7 @@ class ProfileFacts:
     stored: Mapping[str, bool] = field(default_factory=dict)
     gone: bool = False
     unproven: Sequence[FailedProof] = ()
+    site: SiteOfProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from backstay.alarms import backup_rules, place_rules, proof_rules
+from backstay.alarms import backup_rules, place_rules, proof_rules, site_rules
 from backstay.alarms.model import Facts
 from backstay.catalogue import Finding
 
@@ -33,8 +33,16 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "failed",
         backup_rules.failed,
-        "The last backup of a profile failed, or a scheduled one could not begin.",
+        "The last backup of a profile failed, or a scheduled one could not begin. Where the server of a remote site "
+        "did not answer at all, the alarm is silent instead.",
         "A later one is complete, or its record is deleted.",
+    ),
+    Rule(
+        "silent",
+        site_rules.silent,
+        "The server of a remote site has answered nothing since its last backup began, which failed. A site that a "
+        "person has paused is never silent.",
+        "It answers, in a backup or when it is tested, or a backup is complete.",
     ),
     Rule(
         "warnings",
@@ -48,7 +56,8 @@ RULES: tuple[Rule, ...] = (
         "late",
         backup_rules.late,
         "No backup was complete after the last moment at which a schedule of the profile, or the interval that is set, "
-        "expected one, and the grace is over. A profile without a schedule and without an interval is never late.",
+        "expected one, and the grace is over. A profile without a schedule and without an interval is never late, nor "
+        "is a site that a person has paused.",
         "A backup is complete.",
         ("alarms_expected_every", "alarms_grace"),
     ),

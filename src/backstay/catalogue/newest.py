@@ -39,9 +39,10 @@ class CompleteBackup:
 
 @dataclass(frozen=True, slots=True)
 class FailedBackup:
-    """The newest failed backup of a profile: number of its record, moment of its end, and why it failed."""
+    """The newest failed backup of a profile: number of its record, when it began and ended, and why it failed."""
 
     id: int
+    begun: datetime
     ended: datetime
     error: str
 
@@ -81,7 +82,7 @@ class NewestBackups:
     def failed(self) -> dict[int, FailedBackup]:
         """Return the failed backup of each profile that ended last, where no complete one ended after it."""
         good = backups.alias("good")
-        columns = (backups.c.id, backups.c.backupend, backups.c.error)
+        columns = (backups.c.id, backups.c.backupstart, backups.c.backupend, backups.c.error)
         source = _profiles_with("fail").outerjoin(good, good.c.id == _newest("complete"))
         query = select(profiles.c.id, *columns).select_from(source)
         query = query.where(good.c.id.is_(None) | (good.c.backupend < backups.c.backupend))

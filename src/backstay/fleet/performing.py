@@ -30,7 +30,7 @@ from backstay.client.part_file import storage_errors
 from backstay.engine import WORK, ArchiveTarget, Plan, Progress, discard_archive, folder_of_archives, withdraw_copies
 from backstay.engine.finalization import COMPLETING, Finalization
 from backstay.engine.progress import CHAINS
-from backstay.errors import BackstayError, BackupFailedError, CatalogueAwayError
+from backstay.errors import BackstayError, BackupFailedError, CatalogueAwayError, ConnectionFailedError
 from backstay.fleet.arriving import ArrivingPart, as_stored, fetch_all, parts_of, require_space, stored_parts
 from backstay.fleet.detection import client_of, host_of, plain_text
 from backstay.fleet.failures import why
@@ -87,6 +87,9 @@ def perform(
         except CatalogueAwayError:
             raise
         except BackstayError as error:
+            # Silent is a server that could not be reached at all; whatever else failed is no silence.
+            if not isinstance(error, ConnectionFailedError) or "record" in held.checkpoint:
+                performance.note_answer()
             performance.fail("failed", why(error, held.checkpoint, performance.changes()))
         except LostRunError:
             raise
@@ -136,6 +139,10 @@ class Performance:
         self._keep_there(warnings)
         warnings.flush()
         self._succeed(backup, plan)
+
+    def note_answer(self) -> None:
+        """Keep that the server answered just now."""
+        self._catalogue.sites.update(self._site.id, heard=datetime.now(UTC))
 
     def changes(self) -> str:
         """What of the server is not as it was, in a sentence for a run that failed."""

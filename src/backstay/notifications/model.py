@@ -9,6 +9,7 @@ from typing import Any, Final
 
 PROBLEMS: Final[Mapping[str, str]] = {
     "failed": "a backup failed",
+    "silent": "a site does not answer",
     "warnings": "a backup gave more warnings than usual",
     "late": "a backup is late",
     "suspicious": "a backup is suspicious",

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from backstay.catalogue.figures import Figures, LastBackup
+from backstay.fleet.overview import current_sites
+from backstay.fleet.standing import STATES as SITE_STATES
 from backstay.jobs import lock
 from backstay.jobs.installation import Installation
 from backstay.notifications.model import PROBLEMS
@@ -39,6 +42,9 @@ class Facts:
         running: number of backups with a living process.
         waiting: number of backups without one that are to get one.
         workers: number of processes that do what is scheduled.
+        sites: how many sites are in each state; none where there is no site.
+        remote_runs: backups of remote sites that have not ended, by state.
+        oldest_remote_run: when the one that has waited longest was asked for; None: none waits.
         disk_free, disk_size: bytes of the disk that holds the home.
         requests: answered since the server started.
         failed_logins: wrong credentials since then.
@@ -48,6 +54,9 @@ class Facts:
     running: int
     waiting: int
     workers: int
+    sites: Mapping[str, int]
+    remote_runs: Mapping[str, int]
+    oldest_remote_run: datetime | None
     disk_free: int
     disk_size: int
     requests: RequestCounts
@@ -196,6 +205,27 @@ METRICS = (
         lambda facts: [((), facts.workers)],
     ),
     Metric(
+        "backstay_sites",
+        "gauge",
+        "Sites by state",
+        ("state",),
+        lambda facts: _by_name(facts.sites, *SITE_STATES),
+    ),
+    Metric(
+        "backstay_remote_runs",
+        "gauge",
+        "Backups of remote sites that have not ended, by state",
+        ("state",),
+        lambda facts: _by_name(facts.remote_runs, "waiting", "running"),
+    ),
+    Metric(
+        "backstay_remote_run_oldest_waiting_timestamp_seconds",
+        "gauge",
+        "When the backup of a remote site that has waited longest was asked for; absent where none waits",
+        (),
+        lambda facts: _moment(facts.oldest_remote_run),
+    ),
+    Metric(
         "backstay_schedules",
         "gauge",
         "Schedules by state",
@@ -292,9 +322,21 @@ def gather(installation: Installation, requests: RequestCounts, failed_logins: i
     figures = installation.catalogue.figures.read()
     running = {number for number in figures.unfinished if lock.is_alive(installation.home.job(number))}
     waiting = set(figures.unfinished) - running - installation.catalogue.jobs.paused()
+    remote = installation.catalogue.remote_runs.open()
     disk = shutil.disk_usage(installation.home.path)
-    workers = members.living(installation)
-    return Facts(figures, len(running), len(waiting), workers, disk.free, disk.total, requests, failed_logins)
+    return Facts(
+        figures=figures,
+        running=len(running),
+        waiting=len(waiting),
+        workers=members.living(installation),
+        sites={str(state): count for state, count in current_sites(installation).counts.items()},
+        remote_runs=Counter(one.state for one in remote),
+        oldest_remote_run=min((one.created for one in remote if one.state == "waiting"), default=None),
+        disk_free=disk.free,
+        disk_size=disk.total,
+        requests=requests,
+        failed_logins=failed_logins,
+    )
 
 
 def exposition(facts: Facts) -> bytes:
