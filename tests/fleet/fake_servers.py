@@ -242,7 +242,7 @@ class FakeServers:
             "type": "full",
             "profile_id": 1,
             "archivename": "site.jpa",
-            "absolute_path": "/home/site/backups/site.jpa",
+            "absolute_path": "/var/www/backups/site.jpa",
             "multipart": len(self.parts) if len(self.parts) > 1 else 0,
             "tag": "json",
             "backupid": backup.backupid,

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backstay.catalogue import Backup, Profile
-from backstay.cli import backup_options, options
+from backstay.cli import backup_options, options, site_selection
 from backstay.cli.backup_options import BackupOptions
 from backstay.cli.copies import copy_json
 from backstay.cli.output import bar, console, counted, print_json, say, shown, size, warn
@@ -25,6 +26,9 @@ from backstay.jobs.backup import (
 from backstay.jobs.installation import Installation
 from backstay.jobs.profiles import profile_of_site
 from backstay.jobs.records import backup_files, get_backup
+
+if TYPE_CHECKING:
+    from backstay.fleet.selection import Selection
 
 
 def backup(
@@ -47,12 +51,20 @@ def backup(
     password: options.Password = None,
     strict: backup_options.Strict = False,
     dry_run: backup_options.DryRun = False,
+    site: site_selection.Sites = None,
+    group: site_selection.Groups = None,
+    tag: site_selection.Tags = None,
+    state: site_selection.States = None,
+    all_sites: backup_options.AllSites = False,
+    background: backup_options.Background = False,
+    cancel: backup_options.Cancel = False,
     home: options.Home = None,
     as_json: options.Json = False,
 ) -> None:
     """Take a backup of a site: its files and its database, in one archive, proven.
 
-    The backup runs in a process of its own and goes on if this terminal goes away.
+    The backup runs in a process of its own and goes on if this terminal goes away. Of sites that 'backstay site' knows,
+    many are backed up at a time, those on other servers too: by this command, beside the workers there may be.
 
     Examples:
         backstay backup /var/www/site
@@ -80,7 +92,18 @@ def backup(
         repository=repository,
         read_all=read_all,
     )
+    selection = site_selection.selection_of(site, group, tag, state)
+    many = all_sites or not selection.is_empty
+    if many and (given != BackupOptions(database=database) or path or profile is not None or resume or dry_run):
+        raise UsageError(
+            "How sites are backed up is said by their profiles: give --description with them, and no more."
+        )
+    if (background or cancel) and not many:
+        raise UsageError("Say which sites are meant, with --site, --group, --tag, --state or --all-sites.")
     with options.opened(home) as installation:
+        if many:
+            _back_up_sites(installation, selection, description, background=background, cancel=cancel, as_json=as_json)
+            return
         if resume is not None:
             finished = _resume(installation, resume, quiet=as_json)
         else:
@@ -91,6 +114,24 @@ def backup(
                 return
             finished = _take(installation, chosen, description, given, quiet=as_json)
         _print(installation, finished, as_json=as_json)
+
+
+def _back_up_sites(
+    installation: Installation,
+    selection: Selection,
+    description: str,
+    *,
+    background: bool,
+    cancel: bool,
+    as_json: bool,
+) -> None:
+    # Imported here: the backup of one site begins sooner without.
+    from backstay.cli import backup_sites
+
+    if cancel:
+        backup_sites.cancel(installation, selection)
+    else:
+        backup_sites.back_up(installation, selection, description, background=background, as_json=as_json)
 
 
 def _resume(installation: Installation, number: int, *, quiet: bool) -> StepState:

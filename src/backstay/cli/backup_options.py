@@ -73,6 +73,13 @@ Strict = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only report what would be taken and what each filter leaves out.")
 ]
+AllSites = Annotated[bool, typer.Option("--all-sites", help="All sites, on this machine and on other servers.")]
+Background = Annotated[
+    bool, typer.Option("--background", help="Leave the backups of sites to a worker or server, and do not wait.")
+]
+Cancel = Annotated[
+    bool, typer.Option("--cancel", help="End the backups of sites on other servers that wait or are under way.")
+]
 
 
 @dataclass(frozen=True, slots=True)
