@@ -246,10 +246,12 @@ class Problem:
     Attributes:
         path: the entry, None where it is not one entry's.
         message: one sentence.
+        harmless: every entry is whole all the same; the vendor's extractor does not look at it.
     """
 
     path: str | None
     message: str
+    harmless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

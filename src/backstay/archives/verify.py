@@ -28,9 +28,9 @@ class _Problems:
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
-    def add(self, path: str | None, message: str) -> None:
+    def add(self, path: str | None, message: str, *, harmless: bool = False) -> None:
         if len(self.found) < _MOST_PROBLEMS:
-            self.found.append(Problem(path, message))
+            self.found.append(Problem(path, message, harmless))
 
 
 class _Discard:
@@ -86,7 +86,7 @@ def verify(
             yield ExtractProgress(entries, size, path, found.size)
         totals = reader.wrong_totals(size, compressed_size)
         if totals:
-            problems.add(None, f"{reader.stream.paths[-1]} {totals}.")
+            problems.add(None, f"{reader.stream.paths[-1]} {totals}.", harmless=True)
         if cursor:
             cursor.finish()
             for path in cursor.missing:

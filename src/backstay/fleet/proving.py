@@ -13,7 +13,7 @@ from backstay.archives import VerifyReport, open_archive
 from backstay.catalogue import Backup, Catalogue
 from backstay.engine import Plan, Progress
 from backstay.engine.warnings import Warnings
-from backstay.errors import UnsupportedEntryError, VerificationError, WrongPasswordError
+from backstay.errors import ArchiveError, UnsupportedEntryError, VerificationError, WrongPasswordError
 from backstay.fleet.arriving import ArrivingPart
 from backstay.fleet.detection import plain_text
 from backstay.profiles import VerificationLevel
@@ -56,16 +56,26 @@ def prove(
         except (WrongPasswordError, UnsupportedEntryError) as error:
             warnings.add(f"The archive has arrived whole by its size, and could not be read: {error}")
             level = "none"
-    if report is not None and report.problems:
-        problems = " ".join(plain_text(problem.message, 500) for problem in report.problems[:_SHOWN_PROBLEMS])
-        raise VerificationError(
-            f"The archive that the server sent is damaged: {problems} Take a new backup, and look at the server's disk."
-        )
+        except ArchiveError as error:
+            raise _damaged(str(error)) from error
+    found = report.problems if report is not None else []
+    # What the vendor's own archives have wrong is not damage; ours have nothing wrong.
+    damage = [problem for problem in found if not problem.harmless or (report is not None and report.used_manifest)]
+    for problem in found if not damage else []:
+        warnings.add(plain_text(problem.message, 500))
+    if damage:
+        raise _damaged(" ".join(plain_text(problem.message, 500) for problem in damage[:_SHOWN_PROBLEMS]))
     if report is not None and not report.used_manifest:
         level = "structure"
     values = _values(parts, report, level, time.monotonic() - begun)
     catalogue.backups.update(backup.id, **values)
     return replace(backup, **values)
+
+
+def _damaged(problems: str) -> VerificationError:
+    return VerificationError(
+        f"The archive that the server sent is damaged: {problems} Take a new backup, and look at the server's disk."
+    )
 
 
 class _Returned:
