@@ -270,7 +270,6 @@ def test_all_is_read_where_that_is_asked_for_and_a_share_each_day_in_any_case(
     read: list[str] = []
     shares = []
     for later in range(1, 8):
-        monkeypatch.setattr(taking, "today", lambda later=later: day + later)
         monkeypatch.setattr(seen, "today", lambda later=later: day + later)
         for turn in range(2):
             take_into(installation, site, backstay__repository_reread_days=7)

@@ -255,7 +255,7 @@ class BackupRun:
         # Without a restoration layout only the archive's manifest has names of its own.
         if "installer" not in self._chain:
             return path.startswith("installation/backstay/")
-        return is_own(path) or path in self._installer_paths
+        return path in self._installer_paths or (path.startswith("installation/") and is_own(path))
 
     def _database_sources(self, after: str) -> Iterator[Source]:
         yield from listed(database_entries(self._plan, self._dumps or []), after)

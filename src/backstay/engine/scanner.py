@@ -33,8 +33,8 @@ class Looked(Protocol):
     """What was seen of a path on the walk, for who takes it."""
 
     @property
-    def before(self) -> object | None:
-        """What an earlier backup saw of it, if it is the same still; then its content need not be looked at."""
+    def is_known(self) -> bool:
+        """An earlier backup has seen it, and it is the same still: its content need not be looked at."""
 
 
 Looking = Callable[[bytes, os.stat_result, int, bool], Looked]
@@ -161,13 +161,14 @@ class Scanner:
                 continue
             key = folder.names[folder.reached]
             folder.reached += 1
-            place, deeper = _place(folder, key)
+            place, deeper = _place(folder, key) if folder.after else ("new", [])
             if place == "done":
                 continue
             name = key.removesuffix(b"/")
             path = folder.path + b"/" + name if folder.path else name
-            if not key.endswith(b"/"):
-                yield from self._file(folder, path, name)
+            if name is key:
+                if (source := self._file(folder, path, name)) is not None:
+                    yield source
             elif child := self._enter(path, deeper, stack):
                 if place == "new":
                     yield from self._own(child)
@@ -294,46 +295,42 @@ class Scanner:
             return "special"
         return "special"
 
-    def _file(self, folder: _Folder, path: bytes, name: bytes) -> Iterator[Source]:
+    def _file(self, folder: _Folder, path: bytes, name: bytes) -> Source | None:
         absolute = self._absolute(path)
         in_archive = self._in_archive(path)
         if self._is_reserved(in_archive):
             self._warn(f"{_shown(path)} has the name of an entry of the backup itself: it is NOT in the backup.")
-            return
+            return None
         try:
             status = reaching(os.stat if self._tree.follow_links else os.lstat, absolute)
+            mode = status.st_mode
             mtime = int(status.st_mtime // 1)
-            if stat.S_ISLNK(status.st_mode):
-                yield self._link(absolute, in_archive, status, path)
-                return
-            if not stat.S_ISREG(status.st_mode):
-                what = _SPECIAL.get(stat.S_IFMT(status.st_mode), "not a file any more")
-                self._warn(f"{_shown(path)} is {what}: it is not in the backup.")
-                return
+            if not stat.S_ISREG(mode):
+                return self._no_file(absolute, in_archive, status, path)
             if self._tree.newer_than is not None and mtime <= self._tree.newer_than:
                 self._excluded(text(path), "incremental")
-                return
-            if self._belongs_to_database(folder, absolute, name):
-                return
-            seen = self._look(path, status, status.st_mode, False) if self._look else None
-            file, size, original = os.fsdecode(absolute), status.st_size, None
-            if (seen is None or seen.before is None) and self._is_live(absolute, path, folder, size):
+                return None
+            if folder.has_side_files and self._belongs_to_database(folder, absolute, name):
+                return None
+            seen = self._look(path, status, mode, False) if self._look else None
+            file, size, original = absolute.decode("utf-8", "surrogateescape"), status.st_size, None
+            if (seen is None or not seen.is_known or folder.has_side_files) and self._is_live(
+                absolute, name, folder, size
+            ):
                 # A database is known by more than its own file.
                 seen = None
                 file, size, original = self._copied(absolute, path, size)
         except OSError as error:
             self._lost(path, error)
-            return
-        yield Source(
-            path=in_archive,
-            type=EntryType.FILE,
-            mode=status.st_mode,
-            mtime=mtime,
-            size=size,
-            file=file,
-            original=original,
-            seen=seen,
-        )
+            return None
+        return Source(in_archive, EntryType.FILE, mode, mtime, size, file, original=original, seen=seen)
+
+    def _no_file(self, absolute: bytes, in_archive: str, status: os.stat_result, path: bytes) -> Source | None:
+        if stat.S_ISLNK(status.st_mode):
+            return self._link(absolute, in_archive, status, path)
+        what = _SPECIAL.get(stat.S_IFMT(status.st_mode), "not a file any more")
+        self._warn(f"{_shown(path)} is {what}: it is not in the backup.")
+        return None
 
     def _link(self, absolute: bytes, in_archive: str, status: os.stat_result, path: bytes) -> Source:
         target = reaching(os.readlink, absolute)
@@ -349,11 +346,9 @@ class Scanner:
             seen=self._look(path, status, mode, False) if self._look else None,
         )
 
-    def _is_live(self, absolute: bytes, path: bytes, folder: _Folder, size: int) -> bool:
+    def _is_live(self, absolute: bytes, name: bytes, folder: _Folder, size: int) -> bool:
         """Return whether a file is a SQLite database that a program may be writing to."""
-        if self._copy_database is None or not _may_be_database(path.rpartition(b"/")[2], folder, size):
-            return False
-        return _is_sqlite(absolute)
+        return self._copy_database is not None and _may_be_database(name, folder, size) and _is_sqlite(absolute)
 
     def _copied(self, absolute: bytes, path: bytes, size: int) -> tuple[str, int, str | None]:
         """Return the file to read for a live database and its size; where that is a copy, also what it is a copy of."""
@@ -372,7 +367,7 @@ class Scanner:
 
     def _belongs_to_database(self, folder: _Folder, absolute: bytes, name: bytes) -> bool:
         """Return whether a file is the log of a live SQLite database beside it, whose copy holds what it holds."""
-        if self._copy_database is None or not folder.has_side_files:
+        if self._copy_database is None:
             return False
         for ending in _SQLITE_SIDE_FILES:
             if name.endswith(ending) and folder.holds_file(name.removesuffix(ending)):

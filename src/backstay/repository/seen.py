@@ -24,26 +24,37 @@ _MAGIC = b"BSTYSEE1"
 _FRAME = struct.Struct("<II16s")
 _FRAME_BYTES = 256 << 10
 _LARGEST_FRAME = 256 << 20
-_STATUS = struct.Struct("<QqqQQI")
-# Length of the key and of the line, bytes of the content deflated, the day on which it was read last.
-_REST = struct.Struct("<IIQI")
-_HEAD = _STATUS.size + _REST.size
+# Size, times, inode, device, mode; length of the key and of the line, bytes of the content deflated, the day on which
+# it was read last.
+_HEAD = struct.Struct("<QqqQQIIIQI")
+_IMPLIED = 1 << 31
 _DAY_SECONDS = 86400
 _RACY_NS = 2_000_000_000
 _WORD = 16
 _PACKS = ".packs"
 
 
-def status_text(status: os.stat_result, mode: int, *, implied: bool = False) -> bytes:
-    """Give as bytes all by which a change of a path is known: size, times, inode, device, and how it is stored.
+class Status(NamedTuple):
+    """All by which a change of a path is known."""
+
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
+    device: int
+    mode: int
+
+
+def status_of(status: os.stat_result, mode: int, *, implied: bool = False) -> Status:
+    """Give all by which a change of a path is known.
 
     Args:
         status: of the path.
         mode: as it is stored, which for a link may be that of what it points to.
         implied: a folder that its content implies.
     """
-    size, mtime, ctime = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    return _STATUS.pack(size, mtime, ctime, status.st_ino, status.st_dev, (mode & 0x7FFFFFFF) | implied << 31)
+    stored = mode | _IMPLIED if implied else mode
+    return Status(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev, stored)
 
 
 def may_change_unseen(status: os.stat_result, now: int) -> bool:
@@ -58,26 +69,29 @@ def may_change_unseen(status: os.stat_result, now: int) -> bool:
 
 
 class Seen(NamedTuple):
-    """What was seen of one path.
+    """What the last backup saw of a path that is the same still.
 
     Attributes:
         record: all of it, as it is kept.
         text: its line in the repository.
-        size: bytes of its content.
-        deflated: bytes of it deflated.
-        due: the day, counted from 1 January 1970, from which on its content is to be read all the same.
+        size: bytes of its content; 0 for what is no file.
+        deflated: bytes of it deflated, its end included; 0 for what is no file.
     """
 
     record: bytes
     text: bytes
     size: int
     deflated: int
-    due: int
+
+    @property
+    def is_known(self) -> bool:
+        """True."""
+        return True
 
 
-def pack_seen(key: bytes, status: bytes, text: bytes, deflated: int) -> bytes:
-    """Make the record of a path whose content was read today."""
-    return b"".join((status, _REST.pack(len(key), len(text), deflated, today()), key, text))
+def pack_seen(key: bytes, status: Status, text: bytes, deflated: int) -> bytes:
+    """Make the record of a path that was read today."""
+    return b"".join((_HEAD.pack(*status, len(key), len(text), deflated, today()), key, text))
 
 
 def today() -> int:
@@ -156,16 +170,19 @@ class SeenReader:
     def __init__(self, path: Path, about: bytes, reread_days: int) -> None:
         self._days = reread_days
         self.packs: set[str] = set()
+        self._today = today()
         self._file: BinaryIO | None = None
         self._data = b""
-        self._at = 0
+        self._fields: tuple[int, ...] = ()
         self._key = b""
+        self._at = self._text = self._end = 0
         with contextlib.suppress(OSError):
             self._file = path.open("rb")
             if self._file.read(len(_MAGIC)) != _MAGIC or not self._fill() or self._data[:-_WORD] != about:
                 self.close()
             self._read_packs(path)
         self._data = b""
+        self._end = 0
         self._next()
 
     def _read_packs(self, path: Path) -> None:
@@ -175,40 +192,44 @@ class SeenReader:
             if bytes.fromhex(word) == self._data[-_WORD:]:
                 self.packs = set(packs)
 
-    def take(self, key: bytes, status: bytes) -> Seen | None:
-        """Give what was seen of a path, if it is as it was then; paths come in the order of their keys."""
+    def take(self, key: bytes, status: Status) -> Seen | None:
+        """Give what was seen of a path, if it is as it was then and need not be read today.
+
+        Args:
+            key: its place in the order of the walk; each call comes behind the one before.
+            status: of it.
+        """
         while self._key < key:
             if self._file is None:
                 return None
             self._next()
-        if self._key != key or self._file is None:
+        fields = self._fields
+        if self._key != key or fields[:6] != status:
             return None
-        data, at = self._data, self._at
-        if not data.startswith(status, at):
-            return None
-        key_length, text_length, deflated, day = _REST.unpack_from(data, at + _STATUS.size)
-        size, _, _, inode, _, _ = _STATUS.unpack_from(data, at)
-        text = at + _HEAD + key_length
-        end = text + text_length
+        day = fields[9] + 1
         # A share of the inodes is due each day, whenever the files were read first.
-        due = day + 1 + -(inode + day + 1) % self._days
-        return Seen(data[at:end], data[text:end], size, deflated, due)
+        if day + -(fields[3] + day) % self._days <= self._today:
+            return None
+        data, deflated = self._data, fields[8]
+        record = data[self._at : self._end]
+        return Seen(record, data[self._text : self._end], fields[0] if deflated else 0, deflated)
 
     def _next(self) -> None:
         """Go to the next record."""
-        if self._file is None:
-            return
-        if self._key:
-            self._at += _HEAD + sum(_REST.unpack_from(self._data, self._at + _STATUS.size)[:2])
-        if self._at >= len(self._data) and not self._fill():
-            self.close()
-            return
-        begin = self._at + _HEAD
-        self._key = self._data[begin : begin + _REST.unpack_from(self._data, self._at + _STATUS.size)[0]]
+        at = self._end
+        if at >= len(self._data):
+            if not self._fill():
+                self.close()
+                return
+            at = 0
+        self._fields = fields = _HEAD.unpack_from(self._data, at)
+        begin = at + _HEAD.size
+        self._at, self._text = at, begin + fields[6]
+        self._end = self._text + fields[7]
+        self._key = self._data[begin : self._text]
 
     def _fill(self) -> bool:
         """Read the next frame; False where there is none, or it is not what was written."""
-        self._at = 0
         self._data = next(self._frames(), b"")
         return bool(self._data)
 

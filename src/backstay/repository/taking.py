@@ -24,7 +24,7 @@ from backstay.archives.names import path_bytes, shown, why_not_storable
 from backstay.archives.prepare import line_of_other
 from backstay.errors import ArchiveError
 from backstay.repository.lines import Line, chunks_of, pack, pack_file
-from backstay.repository.seen import Seen, SeenReader, SeenWriter, may_change_unseen, pack_seen, status_text, today
+from backstay.repository.seen import Seen, SeenReader, SeenWriter, Status, may_change_unseen, pack_seen, status_of
 from backstay.repository.writing import Encoded, SnapshotWriter
 
 _BATCH_SOURCES = 64
@@ -35,19 +35,22 @@ _END = 2
 
 
 class Look(NamedTuple):
-    """What a walk saw of a path.
+    """What a walk saw of a path that is to be read.
 
     Attributes:
         key: its place in the order of the walk.
-        status: what it is known by; see `status_text`.
+        status: what it is known by.
         fresh: it may change once more without its times showing it.
-        before: what the last backup saw of it, if it is the same still.
     """
 
     key: bytes
-    status: bytes
+    status: Status
     fresh: bool
-    before: Seen | None
+
+    @property
+    def is_known(self) -> bool:
+        """False."""
+        return False
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ class _Prepared:
     size: int = 0
     crc: int = 0
     keep: Look | None = None
-    same: Seen | None = None
+    same: bool = False
     warning: str | None = None
     grown: bool = False
 
@@ -110,14 +113,13 @@ class SnapshotTaking:
         self._before = before
         self._after = after
         self._trusted = trusted
-        self._today = today()
         self._warn: Callable[[PackWarning], None] = lambda _: None
         self.last_path: str | None = None
         self.not_read = 0
 
     # ------------------------------------------------------------------ the walk
 
-    def look(self, key: bytes, status: os.stat_result, mode: int, *, implied: bool = False) -> Look:
+    def look(self, key: bytes, status: os.stat_result, mode: int, *, implied: bool = False) -> Look | Seen:
         """Look at a path on the walk; paths come in the order of their keys.
 
         Args:
@@ -126,11 +128,9 @@ class SnapshotTaking:
             mode: as it is stored.
             implied: a folder that its content implies.
         """
-        text = status_text(status, mode, implied=implied)
-        before = self._before.take(key, text) if self._before is not None else None
-        if before is not None and before.due <= self._today:
-            before = None
-        return Look(key, text, before is None and may_change_unseen(status, time.time_ns()), before)
+        found = status_of(status, mode, implied=implied)
+        before = self._before.take(key, found) if self._before is not None else None
+        return before or Look(key, found, may_change_unseen(status, time.time_ns()))
 
     def take(self, sources: Iterable[Source], on_warning: Callable[[PackWarning], None]) -> Iterator[PackProgress]:
         """Take sources, in their order.
@@ -148,9 +148,16 @@ class SnapshotTaking:
         """
         self._warn = on_warning
         batch = _Batch()
+        quiet = 0
         for source in sources:
+            known = type(source.seen) is Seen
+            if known and self._trusted and not batch.sources and self._writer.is_idle:
+                self._end_same(source)
+                quiet += 1
+                if quiet % _BATCH_SOURCES == 0:
+                    yield self.progress()
+                continue
             size = source.deflated.size if source.deflated else source.size
-            known = isinstance(source.seen, Look) and source.seen.before is not None
             if not known and size > WHOLE_LIMIT:
                 self._begin(batch)
                 batch = _Batch()
@@ -176,7 +183,7 @@ class SnapshotTaking:
         if not batch.sources:
             return
         if not batch.reads and self._trusted:
-            self._writer.then(partial(self._end, [_same(source) for source in batch.sources]))
+            self._writer.then(partial(self._end, [_Prepared(source, same=True) for source in batch.sources]))
             return
         cost = batch.size + _SOURCE_COST * len(batch.sources)
         self._writer.do(cost, partial(self._prepared, batch.sources), self._end)
@@ -189,8 +196,8 @@ class SnapshotTaking:
         contents: list[bytes] = []
         counts: list[int] = []
         for source in sources:
-            if isinstance(source.seen, Look) and source.seen.before and (self._trusted or source.path in usable):
-                one: _Prepared = _same(source)
+            if isinstance(source.seen, Seen) and (self._trusted or source.path in usable):
+                one = _Prepared(source, same=True)
                 pieces: list[bytes] = []
             else:
                 one, pieces = self._read(source)
@@ -206,8 +213,7 @@ class SnapshotTaking:
         """Give the paths of those of which all that was stored is in the repository still."""
         if self._trusted:
             return set()
-        before = [(source.path, source.seen.before) for source in sources if isinstance(source.seen, Look)]
-        refs = {path: chunks_of(seen.text) for path, seen in before if seen is not None}
+        refs = {source.path: chunks_of(source.seen.text) for source in sources if isinstance(source.seen, Seen)}
         there = self._writer.stored(list({ref for found in refs.values() for ref in found}))
         return {path for path, found in refs.items() if there.issuperset(found)}
 
@@ -260,17 +266,24 @@ class SnapshotTaking:
         for one in prepared:
             self._end_one(self._read_grown(one.source) if one.grown else one)
 
+    def _end_same(self, source: Source) -> None:
+        seen = source.seen
+        if not isinstance(seen, Seen):
+            return
+        self.last_path = source.path
+        self.not_read += 1
+        self._writer.add_text(source.path.encode("utf-8", "surrogateescape"), seen.text, seen.size, seen.deflated)
+        if self._after is not None:
+            self._after.add(seen.record)
+
     def _end_one(self, one: _Prepared) -> None:
         source = one.source
         self.last_path = source.path
         if one.warning:
             self._warn(PackWarning(source.path, f"{shown(source.path)} {one.warning}."))
         path = path_bytes(source.path)
-        if one.same is not None:
-            self.not_read += 1
-            self._writer.add_text(path, one.same.text, one.same.size if one.same.deflated else 0, one.same.deflated)
-            if self._after is not None:
-                self._after.add(one.same.record)
+        if one.same:
+            self._end_same(source)
             return
         if not one.text:
             return
@@ -397,10 +410,6 @@ def _inflated(spool: DeflatedFile) -> Iterator[bytes]:
         raise ArchiveError(f"{spool.path} is not what was written: check the disk.")
 
 
-def _same(source: Source) -> _Prepared:
-    return _Prepared(source, same=source.seen.before if isinstance(source.seen, Look) else None)
-
-
 def _kept(source: Source, status: os.stat_result, begun: int) -> Look | None:
     """Give what the next backup is to know a file by; None where it is to read it.
 
@@ -412,4 +421,4 @@ def _kept(source: Source, status: os.stat_result, begun: int) -> Look | None:
     look = source.seen
     if not isinstance(look, Look) or source.original is not None or may_change_unseen(status, begun):
         return None
-    return look if status_text(status, status.st_mode) == look.status else None
+    return look if status_of(status, status.st_mode) == look.status else None

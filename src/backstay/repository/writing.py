@@ -238,6 +238,11 @@ class SnapshotWriter:
         """
         self._enqueue(cost, self._pool.submit(work), finish)
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is under way."""
+        return not self._steps
+
     def then(self, finish: Callable[[None], None]) -> None:
         """Have something done in the order of what was given to `do`."""
         self._enqueue(0, None, finish)
