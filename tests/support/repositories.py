@@ -23,14 +23,14 @@ def into_repository(installation: Installation, backup: Backup, password: str | 
     return made
 
 
-def packs_of(installation: Installation) -> list[Path]:
-    """List the packs of the repository ``sites`` on this machine."""
-    return sorted((installation.home.repositories / "sites/files/packs").glob("*"))
+def packs_of(installation: Installation, name: str = "sites") -> list[Path]:
+    """List the packs of a repository on this machine."""
+    return sorted((installation.home.repositories / name / "files/packs").glob("*"))
 
 
-def damage(installation: Installation, noise: bytes) -> None:
-    """Flip a bit in what the repository holds of a file of noise, which is kept as it is."""
-    for pack in packs_of(installation):
+def damage(installation: Installation, noise: bytes, name: str = "sites") -> None:
+    """Flip a bit in what a repository holds of a file of noise, which is kept as it is."""
+    for pack in packs_of(installation, name):
         content = bytearray(pack.read_bytes())
         at = content.find(noise[1000:1100])
         if at >= 0:

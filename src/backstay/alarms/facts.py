@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
 
-from backstay.alarms.model import DiskFacts, Facts, FailedProof, ProfileFacts, SiteOfProfile, StorageFacts, Thresholds
+from backstay.alarms.model import (
+    DiskFacts,
+    Facts,
+    FailedProof,
+    ProfileFacts,
+    RepositoryFacts,
+    SiteOfProfile,
+    StorageFacts,
+    Thresholds,
+)
 from backstay.catalogue import Backup, Catalogue, Observation
 from backstay.errors import ConfigurationError
 
@@ -58,7 +67,7 @@ def read_facts(catalogue: Catalogue, now: datetime, expected: Expected) -> Facts
                 sites.get(number),
             )
         )
-    return Facts(now, profiles, _storages(observed), _disks(observed))
+    return Facts(now, profiles, _storages(observed), _disks(observed), _repositories(observed))
 
 
 def thresholds_of(configuration: Mapping[str, str]) -> Thresholds:
@@ -132,3 +141,17 @@ def _storages(observed: Sequence[Observation]) -> list[StorageFacts]:
 
 def _disks(observed: Sequence[Observation]) -> list[DiskFacts]:
     return [DiskFacts(one.subject, one.at, **one.details) for one in observed if one.what == "disk"]
+
+
+def _repositories(observed: Sequence[Observation]) -> list[RepositoryFacts]:
+    return [
+        RepositoryFacts(
+            one.subject,
+            one.since,
+            cast("Any", one.problem),
+            str(one.details.get("reason", "")),
+            tuple(map(str, one.details.get("backups", ()))),
+        )
+        for one in observed
+        if one.what == "repository"
+    ]

@@ -143,6 +143,25 @@ class DiskFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryFacts:
+    """One repository as its last check found it.
+
+    Attributes:
+        name: of it.
+        since: moment from which on it has been so.
+        problem: ``damaged``, or ``unread`` where it could not be checked; empty: nothing is wrong.
+        reason: what was found, in a sentence or some: which files of which backups.
+        backups: names of the backups that the damage hits.
+    """
+
+    name: str
+    since: datetime
+    problem: Literal["", "damaged", "unread"]
+    reason: str = ""
+    backups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that the rules look at.
 
@@ -151,9 +170,11 @@ class Facts:
         profiles: all of them.
         storages: all that were looked at.
         disks: of all folders that archives go to, and of Backstay's own.
+        repositories: all that were checked.
     """
 
     now: datetime
     profiles: Sequence[ProfileFacts] = ()
     storages: Sequence[StorageFacts] = ()
     disks: Sequence[DiskFacts] = ()
+    repositories: Sequence[RepositoryFacts] = ()

@@ -93,3 +93,23 @@ def _gone(profile: ProfileFacts, last: CompleteBackup, now: datetime) -> Finding
         profile.id,
         last.id,
     )
+
+
+def repository_damaged(facts: Facts) -> Iterator[Finding]:
+    """Find repositories of which a check found something damaged, or which could not be checked."""
+    for repository in facts.repositories:
+        if not repository.problem:
+            continue
+        is_damaged = repository.problem == "damaged"
+        what = "is damaged" if is_damaged else "could not be checked"
+        yield Finding(
+            "repository",
+            f"repository:{repository.name}",
+            f"The repository {repository.name} {what}: {without_stop(repository.reason)}.",
+            f"See all of it with 'backstay repository check {repository.name}'. The next backup that still sees such a "
+            "file stores it anew; all other files can be restored."
+            if is_damaged
+            else f"Mend what it names, and try again with 'backstay repository check {repository.name}'.",
+            repository.since,
+            aspects=repository.backups,
+        )

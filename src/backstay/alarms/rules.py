@@ -87,6 +87,14 @@ RULES: tuple[Rule, ...] = (
         "A verification of the same files passes, or the backup is deleted.",
     ),
     Rule(
+        "repository",
+        proof_rules.repository_damaged,
+        "The last check of a repository found damage, or could not be made. Each day the part of it that was not read "
+        "for longest is read by itself, so that all of it is read again within `[repositories] reread_days`.",
+        "A check of the same repository finds nothing any more: after a backup has stored anew what was damaged and "
+        "the backups that it hit are deleted, or after a good copy of the file was put back.",
+    ),
+    Rule(
         "copy",
         proof_rules.copy_missing,
         "The newest complete backup of a profile is not, with a proof of its arrival, at a storage that the profile "

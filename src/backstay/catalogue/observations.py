@@ -11,9 +11,11 @@ from sqlalchemy import Connection, Engine, Row, and_, delete, insert, select, up
 
 from backstay.catalogue.schema import backups, observations
 
-What = Literal["storage", "disk", "files"]
+What = Literal["storage", "disk", "files", "repository"]
 _ROUND = "round"
 _KEPT = timedelta(days=1)
+_BY_THEMSELVES = (_ROUND, "repository")
+"""What is not seen on a look around: a repository is proven by a task, which notes what it has found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,8 @@ class Observation:
 
     Attributes:
         what: the kind of thing.
-        subject: name of a storage; path of a folder, with the name of its machine and a colon before it where several
-            share the catalogue; number of a backup.
+        subject: name of a storage or of a repository; path of a folder, with the name of its machine and a colon before
+            it where several share the catalogue; number of a backup.
         at: moment it was looked at.
         since: moment from which on it has been so.
         problem: what is wrong, in one word; empty: nothing.
@@ -72,7 +74,7 @@ class ObservationTable:
         """
         seen = list(seen)
         with self._writer.begin() as connection:
-            before = connection.execute(select(*_COLUMNS).where(observations.c.what != _ROUND)).all()
+            before = connection.execute(select(*_COLUMNS).where(observations.c.what.not_in(_BY_THEMSELVES))).all()
             begun = {(row.what, row.subject, row.problem): row.since for row in before}
             others = self._of_others(connection) if self._machine else set[int]()
             for row in before:
@@ -92,6 +94,40 @@ class ObservationTable:
             ]
             if rows:
                 connection.execute(insert(observations), rows)
+
+    def claim(self, what: What, subject: str, now: datetime, interval: timedelta) -> bool:
+        """Note that something is looked at now, unless that was done within the interval; return whether.
+
+        Of several processes that ask at once one is told to look. What was seen before stays.
+        """
+        mine = and_(observations.c.what == what, observations.c.subject == subject)
+        with self._writer.begin() as connection:
+            last = connection.execute(select(observations.c.at).where(mine)).scalar_one_or_none()
+            if last is not None and now - interval < last <= now:
+                return False
+            if last is None:
+                values = {"at": now, "since": now, "problem": "", "details": {}}
+                connection.execute(insert(observations).values(what=what, subject=subject, **values))
+            else:
+                connection.execute(update(observations).where(mine).values(at=now))
+        return True
+
+    def find(self, what: What, subject: str) -> Observation | None:
+        """Return one thing as it was seen last; None where it never was."""
+        mine = and_(observations.c.what == what, observations.c.subject == subject)
+        with self._engine.connect() as connection:
+            row = connection.execute(select(*_COLUMNS).where(mine)).one_or_none()
+        return Observation(**row._asdict()) if row is not None else None
+
+    def note(self, seen: Observation) -> None:
+        """Keep what was seen of one thing in place of what was seen before; a problem that was there began then."""
+        mine = and_(observations.c.what == seen.what, observations.c.subject == seen.subject)
+        with self._writer.begin() as connection:
+            before = connection.execute(select(observations.c.problem, observations.c.since).where(mine)).one_or_none()
+            since = before.since if before is not None and before.problem == seen.problem else seen.since
+            connection.execute(delete(observations).where(mine))
+            values = {"at": seen.at, "since": since, "problem": seen.problem, "details": dict(seen.details)}
+            connection.execute(insert(observations).values(what=seen.what, subject=seen.subject, **values))
 
     def _of_others(self, connection: Connection) -> set[int]:
         """Return the numbers of the backups whose files are looked at by another machine."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, delete, insert, select, update
 
-from backstay.catalogue.schema import backups, destinations, repositories, snapshots
+from backstay.catalogue.schema import backups, destinations, observations, repositories, snapshots
 from backstay.catalogue.vault import Vault
 from backstay.errors import NotFoundError, UsageError
 
@@ -107,6 +107,8 @@ class RepositoryTable:
             in_it = select(snapshots.c.backup_id).where(snapshots.c.repository_id == number)
             connection.execute(update(backups).where(backups.c.id.in_(in_it)).values(filesexist=False))
             connection.execute(delete(snapshots).where(snapshots.c.repository_id == number))
+            seen = (observations.c.what == "repository", observations.c.subject == name)
+            connection.execute(delete(observations).where(*seen))
             connection.execute(delete(repositories).where(repositories.c.id == number))
 
     def _repository(self, row: Row[Any]) -> NamedRepository:

@@ -213,16 +213,11 @@ def check(
 
         backstay repository check sites --read-data 100%
     """
-    from backstay.jobs.repositories import opened_repository
-    from backstay.repository.checking import check as check_repository
+    from backstay.jobs.repository_proofs import check_repository
 
     share = _share(read_data)
-    with (
-        options.opened(home) as installation,
-        opened_repository(installation, name) as repository,
-        bar("Check", quiet=json_output) as progress,
-    ):
-        report = check_repository(repository, read_data=share, on_step=progress.update)
+    with options.opened(home) as installation, bar("Check", quiet=json_output) as progress:
+        report = check_repository(installation, name, share, on_step=progress.update)
     if json_output:
         damages = [
             {"backup": found.backup, "path": found.path and shown(found.path), "message": shown(found.message)}

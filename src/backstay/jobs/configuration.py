@@ -84,6 +84,20 @@ class FleetConfiguration(BaseModel):
     )
 
 
+class RepositoriesConfiguration(BaseModel):
+    """The table ``[repositories]``: how repositories are proven by themselves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reread_days: int = Field(
+        default=30,
+        ge=0,
+        le=3650,
+        description="Days within which all that lies in a repository is read again and compared with its hashes, a "
+        "share of it each day; 0: never by itself.",
+    )
+
+
 class JournalConfiguration(BaseModel):
     """The table ``[journal]``: how long it is remembered who did what."""
 
@@ -138,6 +152,10 @@ class Configuration(BaseSettings):
 
     fleet: FleetConfiguration = Field(
         default_factory=FleetConfiguration, description="How sites on other servers are backed up."
+    )
+
+    repositories: RepositoriesConfiguration = Field(
+        default_factory=RepositoriesConfiguration, description="How repositories are proven by themselves."
     )
 
     @field_validator("catalogue", mode="before")

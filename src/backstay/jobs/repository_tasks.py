@@ -9,9 +9,10 @@ from backstay.catalogue import Task
 from backstay.errors import VerificationError
 from backstay.jobs.installation import Installation
 from backstay.jobs.repositories import opened_repository
+from backstay.jobs.repository_proofs import check_repository
 from backstay.jobs.repository_usage import count_usage
 from backstay.jobs.tasks import TaskProgress
-from backstay.repository import checking, pruning
+from backstay.repository import pruning
 
 Report = Callable[[TaskProgress], None]
 
@@ -23,9 +24,11 @@ def check(installation: Installation, task: Task, given: Mapping[str, Any], repo
     del task
     name = str(given["name"])
     with opened_repository(installation, name) as repository:
-        found = checking.check(
-            repository,
-            read_data=float(given.get("share", 0.0)),
+        found = check_repository(
+            installation,
+            name,
+            float(given.get("share", 0.0)),
+            repository=repository,
             on_step=lambda what, done, total: report(TaskProgress("Checking", what, done, total)),
         )
         count_usage(installation, name, repository)

@@ -15,6 +15,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "suspicious": "a backup is suspicious",
     "drill": "a drill failed",
     "verification": "a verification failed",
+    "repository": "a repository is damaged",
     "copy": "a copy is missing",
     "storage": "a storage does not answer",
     "credential": "a storage refuses its password or key",

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from dbos import DBOS, EnqueueOptions
 
 from backstay.fleet.worker import now
-from backstay.jobs import alarms, notifications
+from backstay.jobs import alarms, notifications, repository_proofs
 from backstay.jobs.installation import Installation
 from backstay.jobs.waiting import resume_unfinished
 from backstay.queue import members, runs
@@ -127,6 +127,7 @@ def minute(due: datetime, context: Any) -> None:
             _enqueue(queue, "run", workflow_id, run["id"], partition=f"profile-{run['profile']}")
         else:
             _enqueue(_of(_PROOFS, run["machine"]), "run", workflow_id, run["id"])
+    _attempt(_prove_repositories)
     _attempt(_check_alarms)
     for number in _attempt(_due_deliveries) or ():
         _enqueue(_DELIVERIES, "deliver", f"delivery-{number}-{due.isoformat()}", number)
@@ -201,6 +202,11 @@ def _begin_run(run_id: int) -> bool:
 def _finish_run(run_id: int) -> None:
     installation, stopping = _installation(), _Process.stopping
     runs.finish(installation, run_id, now=_Process.clock, wait=lambda seconds: _wait(stopping, seconds))
+
+
+@DBOS.step()
+def _prove_repositories() -> None:
+    repository_proofs.begin_due(_installation(), _Process.clock())
 
 
 @DBOS.step()
