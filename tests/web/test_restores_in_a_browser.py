@@ -266,6 +266,8 @@ def test_a_restore_whose_process_is_killed_is_finished_from_the_page(
         kill(opened, int(page.url.rpartition("/")[2]))
         (pending,) = [one for one in pending_restores(opened) if one.target == str(root)]
         assert (root / "added.txt").exists()
+        # The page notices the death and loads itself anew, which another page must not be asked for meanwhile.
+        page.locator("[data-live]").wait_for(state="detached", timeout=PATIENCE)
         page.goto("/restores")
         page.get_by_role("link", name=str(root)).click()
         page.get_by_text("It did not come to its end. Nothing was replaced yet.").wait_for()
