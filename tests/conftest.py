@@ -28,9 +28,13 @@ SLOW_REASON = "slow: run by make test-slow"
 SETTINGS_OF_THE_TESTS = "BACKSTAY_TEST_"
 SHARED_CATALOGUES = os.environ.get("BACKSTAY_TEST_CATALOGUE") == "postgresql"
 
-# Both without a deadline: on a shared machine a slow example is no fault. In CI every run tries the same examples.
+# All without a deadline: on a shared machine a slow example is no fault. In CI every run tries the same examples.
 hypothesis.settings.register_profile(
-    "default", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+    "default",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
 )
 hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True)
 # For the mutants, each of which runs the tests again.
@@ -42,6 +46,13 @@ hypothesis.settings.load_profile("few" if FEW_EXAMPLES else "ci" if os.environ.g
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--slow``."""
     parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try twice as many examples with ``--slow``."""
+    if config.getoption("--slow") and not FEW_EXAMPLES:
+        hypothesis.settings.register_profile("slow", hypothesis.settings(), max_examples=100)
+        hypothesis.settings.load_profile("slow")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
