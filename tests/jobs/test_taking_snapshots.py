@@ -21,6 +21,7 @@ from backstay.jobs.records import get_backup
 from backstay.jobs.repositories import opened_repository
 from backstay.jobs.worker import run_job
 from backstay.repository import seen, taking
+from backstay.repository.checking import check
 from backstay.repository.pruning import prune
 from support.backups import make_files
 from support.jobs import prepare
@@ -311,6 +312,25 @@ def test_notes_of_the_last_backup_that_are_damaged_are_not_believed(
 
 
 @pytest.mark.usefixtures("_aged", "plain_house")
+def test_a_chunk_that_is_damaged_is_stored_anew_from_a_file_that_did_not_change(
+    installation: Installation, site: Path, tmp_path: Path, reads: Reads
+) -> None:
+    take_into(installation, site)
+    pack = max((installation.home.repositories / NAME / "files/packs").iterdir(), key=lambda path: path.stat().st_size)
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.write_bytes(content)
+    with opened_repository(installation, NAME) as repository:
+        assert not check(repository, read_data=1.0).ok
+    reads.taken()
+    backup = take_into(installation, site)
+    assert len(reads.taken()) <= 1
+    with opened_repository(installation, NAME) as repository:
+        check(repository, read_data=1.0)
+    assert_snapshot_gives_back(installation, backup.id, site, tmp_path / "back")
+
+
+@pytest.mark.usefixtures("_aged", "plain_house")
 def test_what_is_not_in_the_repository_any_more_is_read_again(
     installation: Installation, site: Path, tmp_path: Path, reads: Reads
 ) -> None:
@@ -415,8 +435,23 @@ def test_a_repository_that_is_not_there_fails_the_backup_with_its_name(installat
 
 
 @pytest.mark.usefixtures("plain_house")
-def test_retention_lets_go_of_snapshots(installation: Installation, site: Path) -> None:
+def test_retention_lets_go_of_snapshots_and_gives_their_space_back_once_a_day(
+    installation: Installation, site: Path
+) -> None:
     keep: dict[str, Any] = {"akeeba__quota__enable_count_quota": 1, "akeeba__quota__count_quota": 2}
-    backups = [take_into(installation, site, **keep) for _ in range(4)]
+    packs = installation.home.repositories / NAME / "files/packs"
+    backups = [take_into(installation, site, **keep) for _ in range(2)]
+    before = sum(path.stat().st_size for path in packs.iterdir())
+    (site / "large.bin").unlink()
+    backups += [take_into(installation, site, **keep) for _ in range(2)]
+    # The first that was let go of had the large file in common with the second: it went with the prune after the third.
+    assert before - sum(path.stat().st_size for path in packs.iterdir()) < 1_000_000
+    stamp = installation.home.repositories / NAME / "pruned"
+    os.utime(stamp, (OLD, OLD))
+    for _ in range(2):
+        os.utime(stamp, (OLD, OLD))
+        backups.append(take_into(installation, site, **keep))
+    assert before - sum(path.stat().st_size for path in packs.iterdir()) > 5_000_000
+    backups = backups[-4:]
     assert [get_backup(installation, one.id).filesexist for one in backups] == [False, False, True, True]
     assert_sound(installation, {row_of(installation, one.id).snapshot for one in backups[2:]})

@@ -69,6 +69,11 @@ def repository_by_name(catalogue: Catalogue, home: Home, name: str) -> Repositor
     return repository_opener(catalogue, home, name)()
 
 
+def let_go_since(home: Home, name: str) -> Path:
+    """Return the file that is there where backups of a repository were let go of since it was pruned by itself."""
+    return home.repositories / name / "let-go"
+
+
 def let_go_of_snapshot(catalogue: Catalogue, home: Home, backup_id: int) -> bool:
     """Remove the snapshot that a backup is; a prune of the repository gives back the space of what nothing else needs.
 
@@ -86,4 +91,7 @@ def let_go_of_snapshot(catalogue: Catalogue, home: Home, backup_id: int) -> bool
     with repository_by_name(catalogue, home, row.repository) as repository, suppress(NotFoundError):
         repository.remove_snapshot(row.snapshot)
     catalogue.snapshots.delete(backup_id)
+    # Without the note the space is given back by the next prune that a person asks for.
+    with suppress(OSError):
+        let_go_since(home, row.repository).touch()
     return True

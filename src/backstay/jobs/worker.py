@@ -92,6 +92,11 @@ def run_job(installation: Installation, backup_id: int, stopped: Callable[[], bo
             # Whoever stopped it starts the next: a machine that shuts down starts none.
             if not stopped():
                 start_waiting(installation, ending=backup_id)
+        if plan.settings.repository:
+            # Imported here: few backups need it.
+            from backstay.jobs.repository_tidying import tidy_repository
+
+            tidy_repository(installation, plan.settings.repository)
         if plan.settings.drill:
             # Imported here because it needs all that restores need, and few backups need it.
             from backstay.jobs.drill import drill_after_backup
