@@ -56,13 +56,16 @@ def snapshots(installation: Installation) -> list[str]:
         return repository.snapshot_ids()
 
 
-@pytest.mark.parametrize("kind", [("jpa", 1 << 16), ("zip", 0), ("jps", 0)], ids=str)
+@pytest.mark.parametrize("kind", [("taken", 1 << 16), ("jpa", 1 << 16), ("zip", 0), ("jps", 0)], ids=str)
 def test_it_is_listed_shown_verified_drilled_restored_and_looked_into(
     installation: Installation, site: Path, tmp_path: Path, kind: tuple[str, int]
 ) -> None:
     add_sites(installation)
     password = PASSWORD if kind[0] == "jps" else None
-    backup = into_repository(installation, take(installation, site, **settings_of(*kind)), password)
+    if kind[0] == "taken":
+        backup = take(installation, site, backstay__repository="sites", **settings_of("jpa", kind[1]))
+    else:
+        backup = into_repository(installation, take(installation, site, **settings_of(*kind)), password)
     number = str(backup.id)
     (listed,) = json.loads(run(installation, "list", "--json"))
     assert (listed["meta"], listed["size"]) == ("ok", backup.total_size)
@@ -95,7 +98,7 @@ def test_a_site_with_a_database_passes_its_drill_and_comes_back(
     make_joomla(tmp_path / "site", mysql_server, mysql_database)
     add_sites(installation, passphrase="a passphrase")
     url = replace(mysql_database, prefix="jos_").url()
-    backup = into_repository(installation, take(installation, tmp_path / "site", url))
+    backup = take(installation, tmp_path / "site", url, backstay__repository="sites")
     *_progress, report = drill_backup(installation, backup.id)
     assert isinstance(report, DrillReport)
     assert (report.verdict, report.problems, report.tables, report.rows) == ("passed", (), 2, 4)

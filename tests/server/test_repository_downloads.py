@@ -40,7 +40,7 @@ class Handed:
 
 @pytest.fixture(scope="module")
 def handed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handed]:
-    """Take two backups of a site, put them into a repository, and delete their archives."""
+    """Take a backup of a site into a repository, and put the archive of another there."""
     folder = tmp_path_factory.mktemp("handed")
     site = make_files(folder / "site", 40, 3000)
     for number in range(10):
@@ -48,8 +48,8 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handed]:
     with driven(folder / "home") as server:
         installation = server.installation
         add_sites(installation)
-        split = take(installation, site, engine__archiver__common__part_size=str(PART_SIZE))
-        split = into_repository(installation, split)
+        sizes = {"engine__archiver__common__part_size": str(PART_SIZE)}
+        split = take(installation, site, backstay__repository="sites", **sizes)
         whole = into_repository(installation, take(installation, site, akeeba__advanced__archiver_engine="zip"))
         parts = {
             (backup.id, number): get(server, backup, number).content
