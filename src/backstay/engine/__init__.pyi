@@ -5,7 +5,7 @@ from .contents import Survey, survey, trees
 from .delivery import complete_unsent, document_of
 from .files import BackupFile, backup_files, is_here, main_file, snapshot_path
 from .log import log_header, open_log
-from .parts import WORK
+from .parts import WORK, remove_parts
 from .plan import Plan, address_of, make_plan
 from .progress import Progress, percent
 from .remote_plan import folder_of_archives, make_remote_plan
@@ -47,6 +47,7 @@ __all__ = [
     "refresh_remote_filename",
     "remove_copy",
     "remove_files",
+    "remove_parts",
     "repository_by_name",
     "repository_opener",
     "send_copy",

@@ -30,11 +30,14 @@ from backstay.client.part_file import storage_errors
 from backstay.engine import WORK, ArchiveTarget, Plan, Progress, discard_archive, folder_of_archives, withdraw_copies
 from backstay.engine.finalization import COMPLETING, Finalization
 from backstay.engine.progress import CHAINS
+from backstay.engine.repository_target import RepositoryTarget
+from backstay.engine.target import Target
 from backstay.errors import BackstayError, BackupFailedError, CatalogueAwayError, ConnectionFailedError
 from backstay.fleet.arriving import ArrivingPart, as_stored, fetch_all, parts_of, require_space, stored_parts
 from backstay.fleet.detection import client_of, host_of, plain_text
 from backstay.fleet.failures import why
 from backstay.fleet.held_run import CancelledRunError, HeldRun, LeftRunError, LostRunError
+from backstay.fleet.into_repository import discard_snapshot, drop_parts, put_into_repository
 from backstay.fleet.keeping_there import keep_there
 from backstay.fleet.part_sending import PartSending
 from backstay.fleet.proving import prove
@@ -135,6 +138,7 @@ class Performance:
             if not backup.proof.get("ok"):
                 backup = self._shown(prove(self._catalogue, backup, plan, parts, warnings))
                 log.note(f"The archive is proven ({backup.proof['level']}): {backup.total_size} bytes")
+            backup = put_into_repository(self._held, backup, plan, warnings)
         self._finish(backup, plan, warnings)
         self._keep_there(warnings)
         warnings.flush()
@@ -228,14 +232,17 @@ class Performance:
         return replace(plan, archive=str(folder_of_archives(self._installation.home, plan) / parts[-1].name))
 
     def _destinations(self, plan: Plan) -> list[NamedDestination]:
-        names = plan.settings.destination_names
+        # What goes into a repository goes nowhere else.
+        names = () if plan.settings.repository else plan.settings.destination_names
         found = [self._catalogue.destinations.find(name) for name in names]
         return [one for one in found if one is not None]
 
     def _finish(self, backup: Backup, plan: Plan, warnings: LoggedWarnings) -> None:
         """Send the rest, complete the record, apply the rules of retention; only these where it is complete."""
         home = self._installation.home
-        target = ArchiveTarget(plan, home.job(backup.id) / WORK)
+        target: Target = ArchiveTarget(plan, home.job(backup.id) / WORK)
+        if self._catalogue.snapshots.of(backup.id) is not None:
+            target = RepositoryTarget(self._catalogue, home, backup, plan)
         finalization = Finalization(self._catalogue, home, backup, plan, warnings, target)
         steps = finalization.retain() if backup.status == "complete" else finalization.run(None)
         with contextlib.closing(steps):
@@ -243,6 +250,7 @@ class Performance:
                 if step.step == COMPLETING:
                     self._held.save(completing=True)
                 self._held.show(replace(step, fraction=0.9 + 0.1 * step.fraction))
+        drop_parts(self._catalogue, backup, self._with_archive(plan, stored_parts(self._held.checkpoint["parts"])))
 
     def _shown(self, steps: Generator[Progress, None, Backup]) -> Backup:
         with contextlib.closing(steps):
@@ -311,7 +319,9 @@ class Performance:
         """Remove what has arrived here and at storages; a sentence for each thing that is left."""
         parts = self._held.checkpoint.get("parts")
         here = self._with_archive(plan, stored_parts(parts)) if parts else plan
-        left = discard_archive(here, self._installation.home.job(backup.id))
+        home = self._installation.home
+        left = discard_archive(here, home.job(backup.id))
+        left += discard_snapshot(self._catalogue, home, backup, plan, self._held.checkpoint.get("snapshot", ""))
         return left + withdraw_copies(self._catalogue, backup.id, stored_too=True)
 
     def _abandoned(self, backup: Backup, plan: Plan) -> list[str]:

@@ -90,6 +90,7 @@ def import_parts(
     backup_id: int,
     *,
     password: str | None = None,
+    identity: str | None = None,
     on_step: OnStep = lambda *_: None,
 ) -> Snapshot:
     """Put an archive that lies here in parts into a repository, as the archive of a record.
@@ -102,6 +103,8 @@ def import_parts(
         parts: files in order, the main file last.
         backup_id: number of the record.
         password: of an encrypted archive.
+        identity: of the snapshot, of 16 hexadecimal digits that nobody else has; one that is there already is taken as
+            it is: whoever wrote it died. None: one is made.
         on_step: see `OnStep`.
 
     Raises:
@@ -110,7 +113,8 @@ def import_parts(
         ArchiveError: the archive is damaged; nothing was imported.
     """
     backup = get_backup(installation, backup_id)
-    if installation.catalogue.snapshots.of(backup_id) is not None:
+    row = installation.catalogue.snapshots.of(backup_id)
+    if row is not None and row.snapshot != identity:
         raise UsageError(f"Backup {backup_id} lies in a repository already: delete it first.")
     record = {
         "description": backup.description,
@@ -125,7 +129,11 @@ def import_parts(
     with opened_repository(installation, name) as repository:
         with open_parts(LocalParts(parts), password=password) as opened:
             form = _form_of(opened, backup.description)
-            snapshot = import_archive(repository, opened, {**record, "format": opened.format}, on_step=on_step)
+            if identity is not None and identity in repository.snapshot_ids():
+                snapshot = repository.snapshot(identity)
+            else:
+                about = {**record, "format": opened.format}
+                snapshot = import_archive(repository, opened, about, identity=identity, on_step=on_step)
         note_snapshot(installation, name, repository, snapshot, backup_id, form, parts[-1].stem)
     return snapshot
 

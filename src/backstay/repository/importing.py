@@ -31,6 +31,7 @@ def import_archive(
     record: dict[str, Any],
     *,
     compression: Compression = Compression.FAST,
+    identity: str | None = None,
     on_step: Callable[[str, int], None] = lambda *_: None,
 ) -> Snapshot:
     """Put an archive into a repository, all of it or nothing.
@@ -40,6 +41,7 @@ def import_archive(
         archive: of any format, Backstay's own or another's; its content is held to its manifest, where it has one.
         record: what is known of the backup.
         compression: how hard to compress what is new.
+        identity: of the snapshot, of 16 hexadecimal digits that nobody else has; None: one is made.
         on_step: called with the path in hand, and the bytes of content read so far.
 
     Raises:
@@ -57,7 +59,7 @@ def import_archive(
             pieces = hashed(archive.read(entry), line if line.blake3 else None)
             writer.add_file(line, _named(pieces, archive, entry))
             done += entry.size
-        return writer.finish(record)
+        return writer.finish(record, identity)
     except BaseException:
         writer.abort()
         raise
