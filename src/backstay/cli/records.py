@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, Any
@@ -77,6 +78,7 @@ def list_command(
     matching = BackupSearch(search, profile, state.value if state else "", storage)
     with options.opened(home) as installation:
         found = list_backups(installation, 0, limit, matching)
+        names = installation.catalogue.profiles.names_of({listed.backup.profile_id for listed in found})
     if json_output:
         print_json([as_json(listed) for listed in found])
         return
@@ -97,7 +99,7 @@ def list_command(
         "Verified",
         "Drill",
         "Description",
-        right=["ID", "Size", "Warnings", "Profile"],
+        right=["ID", "Size", "Warnings"],
     )
     for listed in found:
         backup = listed.backup
@@ -106,7 +108,7 @@ def list_command(
             moment(backup.backupstart),
             Text(backup.meta, style=_STYLES[backup.meta]),
             backup.type,
-            str(backup.profile_id),
+            Text(_profile(backup, names)),
             size(listed.size),
             Text(str(backup.warning_count), style="yellow") if backup.warning_count else "",
             str(backup.proof.get("level", "")),
@@ -132,6 +134,7 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         stored = installation.catalogue.snapshots.of(number)
         warnings = [message for _number, message in installation.catalogue.backups.warnings(number)]
         copies = installation.catalogue.copies.of(number)
+        names = installation.catalogue.profiles.names_of([backup.profile_id])
         elsewhere = backup.filesexist and lies_elsewhere(installation, backup)
     if json_output:
         record = as_json(ListedBackup(backup, backup.total_size if files else None))
@@ -148,7 +151,7 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         ("Description", backup.description),
         ("Comment", backup.comment),
         ("Type", backup.type),
-        ("Profile", str(backup.profile_id)),
+        ("Profile", _profile(backup, names)),
         ("Machine", backup.machine),
         ("Started (UTC)", moment(backup.backupstart)),
         ("Ended (UTC)", moment(backup.backupend)),
@@ -173,6 +176,11 @@ def show(number: Number, home: options.Home = None, json_output: options.Json = 
         console.print(copy_line(copy), markup=False)
     for warning in warnings:
         console.print(Text("Warning: ", style="yellow") + Text(shown(warning)))
+
+
+def _profile(backup: Backup, names: Mapping[int, str]) -> str:
+    """Name a backup's profile, or its site, as far as that exists still."""
+    return f"{backup.profile_id} {shown(names.get(backup.profile_id, ''))}".rstrip()
 
 
 def _proof(backup: Backup) -> str:
