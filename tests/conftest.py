@@ -67,7 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def _catalogues_are_copied() -> Iterator[None]:
-    """Spare each of the thousand homes of a run its migrations; ``tests/catalogue`` takes this back."""
+    """Spare each of the thousand homes of a run its migrations; some files of ``tests/catalogue`` take this back."""
     with pytest.MonkeyPatch.context() as patch:
         copy_fresh_ones(patch)
         yield

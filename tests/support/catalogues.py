@@ -48,7 +48,7 @@ def make_engine_of_a_copy(home: Home) -> Engine:
 def copy_fresh_ones(patch: pytest.MonkeyPatch) -> None:
     """Let the homes that this process makes have a copy of one catalogue; ``support.commands`` does the same.
 
-    ``tests/catalogue`` tests the migrations themselves, as do programs that a test starts.
+    Some files of ``tests/catalogue`` test the migrations themselves, as do programs that a test starts.
     """
     patch.setattr(sqlite, "make_engine", make_engine_of_a_copy)
 

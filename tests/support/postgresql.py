@@ -65,11 +65,12 @@ class PostgreSQLServer:
                 rows = cursor.fetchall() if cursor.description else []
         return rows
 
-    def create(self, name: str) -> DatabaseAddress:
-        """Make an empty database, in place of one of that name, and return its address."""
+    def create(self, name: str, template: str = "template0") -> DatabaseAddress:
+        """Make an empty database, or a copy of one, in place of one of that name, and return its address."""
         self.drop(name)
         with self.connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            names = (sql.Identifier(name), sql.Identifier(template))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
         return self.address(name)
 
     def drop(self, name: str) -> None:
