@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx2
 import pytest
+from playwright.sync_api import Browser
 
-from backstay.catalogue import Connection, Group, NewSite, Profile, Site
-from backstay.jobs.installation import Installation
+from backstay.catalogue import Connection, Group, JournalSearch, NamedDestination, NewSite, Profile, Site
+from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.users import Role
 from backstay.web.pages.sites.listing import ROWS
+from web.browser import TELEPHONE, PageServer, faults, open_page
 from web.driving import Visitor
 
 NOW = datetime.now(UTC)
@@ -133,3 +137,119 @@ def test_a_report_tells_of_a_month_and_can_be_printed(viewer: Visitor) -> None:
     assert "@media print" in viewer.client.get("/static/style.css").text
     for wrong in ("2026-13", "x", "2999-01"):
         assert viewer.get(f"/groups/1/report?month={wrong}").status_code == 400
+
+
+@pytest.fixture
+def operator(visitor: Visitor) -> Visitor:
+    return visitor.signed_in(Role.OPERATOR)
+
+
+@pytest.fixture
+def administrator(visitor: Visitor) -> Visitor:
+    return visitor.signed_in(Role.ADMINISTRATOR)
+
+
+def act(visitor: Visitor, action: str, *numbers: int, back: str = "/sites?q=s&page=1") -> httpx2.Response:
+    fields = {"action": action, "site": [str(one) for one in numbers], "back": back}
+    return visitor.post("/sites/act", fields, form_at="/sites")
+
+
+def test_what_is_ticked_is_backed_up_paused_and_resumed(operator: Visitor) -> None:
+    installation = operator.installation
+    first, second, other = (make(installation, name) for name in ("first", "second", "other"))
+    answer = act(operator, "back-up", first.id, second.id)
+    assert "2 backups asked for" in answer.text
+    assert answer.url.path == "/sites"
+    assert answer.url.params["q"] == "s"
+    runs = installation.catalogue.remote_runs
+    assert runs.open_of(first.id) is not None
+    assert runs.open_of(other.id) is None
+    answer = act(operator, "back-up", first.id, other.id)
+    assert "1 backup asked for" in answer.text
+    assert "first: " in answer.text
+    assert "2 sites paused" in act(operator, "pause", first.id, other.id).text
+    assert installation.catalogue.sites.get("first").paused
+    assert "1 site resumed" in act(operator, "resume", first.id, back=f"/sites/{first.id}").text
+    assert [one.action for one in installation.catalogue.journal.newest(JournalSearch(), limit=4)][:4] == [
+        "sites resumed",
+        "sites paused",
+        "backups begun",
+        "backups begun",
+    ]
+    assert act(operator, "pause").status_code == 400
+    assert act(operator, "dance", first.id).status_code == 400
+    for evil in ("https://evil.example/", "//evil.example", "/sites/../evil", "/sites?q=\r\nx: y"):
+        assert act(operator, "pause", first.id, back=evil).url.path == "/sites"
+
+
+def test_a_server_is_tested_and_what_it_lacks_is_told(operator: Visitor) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        site = make(operator.installation, "shop", address=f"http://127.0.0.1:{closed.getsockname()[1]}")
+        answer = act(operator, "test", site.id, back=f"/sites/{site.id}")
+    assert answer.url.path == f"/sites/{site.id}"
+    assert "shop: " in answer.text
+    assert operator.installation.catalogue.sites.get("shop").problem
+    assert "Its last call" in answer.text or "What to do" in answer.text
+
+
+def test_a_site_is_added_changed_and_removed(administrator: Visitor) -> None:
+    installation = administrator.installation
+    installation.catalogue.destinations.create(NamedDestination(0, "nas", "file:/nowhere", {}, NOW))
+    fields = {
+        "address": "https://shop.example",
+        "secret": SECRET,
+        "name": "shop",
+        "group": "clients",
+        "tags": "joomla, shop",
+        "notes": "Call Anna.",
+        "storage": ["nas"],
+        "keep": "14",
+        "keep_there": "",
+        "profile": "2",
+        "at": "17 3 * * *",
+        "spread": "1h",
+        "untested": "1",
+    }
+    wrong = administrator.post("/sites/new", fields | {"keep": "many"}, form_at="/sites/new")
+    assert wrong.status_code == 400
+    assert "is a number, or left empty" in wrong.text
+    assert "Call Anna." in wrong.text
+    assert SECRET not in wrong.text
+    answer = administrator.post("/sites/new", fields, form_at="/sites/new")
+    site = installation.catalogue.sites.get("shop")
+    assert answer.url.path == f"/sites/{site.id}"
+    assert (site.group, site.tags) == ("clients", ("joomla", "shop"))
+    connection = installation.catalogue.sites.connection(site.id)
+    assert (connection.secret, connection.profile, connection.keep_there) == (SECRET, 2, None)
+    profile = installation.catalogue.profiles.get(site.profile_id)
+    assert profile.configuration["backstay.storage.destinations"] == "nas"
+    assert [one.at for one in installation.catalogue.schedules.all(profile_id=site.profile_id)] == ["17 3 * * *"]
+    form = f"/sites/{site.id}/edit"
+    text = administrator.get(form).text
+    assert SECRET not in text
+    assert 'value="14"' in text
+    edited = fields | {"name": "store", "tags": "shop", "secret": "", "keep": "", "keep_there": "3", "insecure": "1"}
+    assert "The site store is saved." in administrator.post(form, edited, form_at=form).text
+    site = installation.catalogue.sites.get("store")
+    assert site.tags == ("shop",)
+    connection = installation.catalogue.sites.connection(site.id)
+    assert (connection.secret, connection.keep_there, connection.verify_tls) == (SECRET, 3, False)
+    assert administrator.post(f"/sites/{site.id}/remove", {}, form_at=form).status_code == 400
+    gone = administrator.post(f"/sites/{site.id}/remove", {"sure": "yes"}, form_at=form)
+    assert "The site store is removed" in gone.text
+    assert installation.catalogue.sites.all() == []
+
+
+def test_the_pages_of_sites_in_a_browser(browser: Browser, served: PageServer) -> None:
+    with open_installation(served.home) as installation:
+        site = make(installation, "browsed", tags=("shop",), problem="It answered with a page.")
+        take(installation, site, error="No room.")
+    with open_page(browser, served, Role.ADMINISTRATOR, size=TELEPHONE) as page:
+        page.goto("/sites?q=browsed")
+        page.get_by_label("Choose browsed").check()
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_text("1 site paused").wait_for()
+        for path in ("/sites", f"/sites/{site.id}", f"/sites/{site.id}/edit", "/sites/new", "/sites/report", "/"):
+            page.goto(path)
+            assert faults(page) == [], path

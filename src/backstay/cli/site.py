@@ -18,6 +18,7 @@ from backstay.cli.remote_connection import read_secret
 from backstay.cli.site_asking import ask
 from backstay.cli.site_list import export, import_command
 from backstay.cli.site_output import found_lines, print_sites, site_json, state_text
+from backstay.cli.site_report import report
 from backstay.errors import NotFoundError, UsageError
 from backstay.jobs.durations import parse_duration
 from backstay.jobs.installation import Installation
@@ -403,3 +404,4 @@ def remove(
 
 app.command("import")(import_command)
 app.command()(export)
+app.command()(report)
