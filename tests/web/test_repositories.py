@@ -51,6 +51,7 @@ def test_a_repository_is_shown_counted_checked_and_pruned(visitor: Visitor, tmp_
     delete_backup(installation, second.id)
     assert "Packs deleted" in task_of(visitor, "/repositories/sites/prune")
     assert f"/backups/{second.id}" not in visitor.get("/repositories/sites").text
+    assert "known already: 1" in task_of(visitor, "/repositories/sites/adopt")
     assert visitor.post("/repositories/sites/check", {"share": "2"}, form_at="/repositories/sites").status_code == 400
     assert visitor.get("/repositories/others").status_code == 404
 

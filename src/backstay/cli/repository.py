@@ -11,7 +11,7 @@ from rich.text import Text
 
 from backstay.cli import options
 from backstay.cli.output import bar, console, counted, moment, print_json, say, shown, size, table, warn
-from backstay.cli.repository_transfer import Name, export, import_command
+from backstay.cli.repository_transfer import Name, adopt, export, import_command
 from backstay.errors import UsageError, VerificationError
 
 _HELP = """Keep many backups in one place, where what is the same in them is stored once.
@@ -68,6 +68,8 @@ def create(
         return
     how = "encrypted" if made.secret else "not encrypted"
     console.print(f"The repository {name} is {'taken up' if existing else 'made'}, {how}.", markup=False)
+    if existing:
+        say(f"Its backups get their records with 'backstay repository adopt {name}'.")
     if made.secret and not existing:
         say("Keep the passphrase where a fire does not reach it: without it, no other machine can read the backups.")
 
@@ -294,6 +296,7 @@ def prune(name: Name, home: options.Home = None, json_output: options.Json = Fal
 
 app.command("import")(import_command)
 app.command()(export)
+app.command()(adopt)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from backstay.cli import options
-from backstay.cli.output import bar, console, counted, print_json, shown, size
+from backstay.cli.output import bar, console, counted, print_json, shown, size, warn
 from backstay.errors import UsageError
 from backstay.jobs.sizes import parse_size
 
@@ -121,3 +121,26 @@ def export(
         print_json({"parts": [str(path) for path in parts], "size": total})
         return
     console.print(f"{shown(str(parts[-1]))} is written: {counted(len(parts), 'part')}, {size(total)}.", markup=False)
+
+
+def adopt(name: Name, home: options.Home = None, json_output: options.Json = False) -> None:
+    """Make the records of all backups in a repository that this catalogue does not know, as on a new machine.
+
+    Example:
+        backstay repository adopt sites
+    """
+    from backstay.jobs.repository_adoption import adopt_backups
+
+    with options.opened(home) as installation:
+        found = adopt_backups(installation, name)
+    if json_output:
+        made = [{"backup": one.id, "description": one.description} for one in found.adopted]
+        print_json({"adopted": made, "known": found.known, "refused": found.refused})
+        return
+    for sentence in found.refused:
+        warn(sentence)
+    console.print(
+        f"{counted(len(found.adopted), 'backup')} of {name} can be used by number now: see 'backstay list'. "
+        f"Known already: {found.known}.",
+        markup=False,
+    )

@@ -140,6 +140,7 @@ class RepositoryTarget:
             "comment": self._plan.comment,
             "archive": self.path.name,
             "format": self._settings.archive_format,
+            "part_size": self._settings.split_size,
             "backup_id": self._backup.id,
             "profile_id": self._plan.profile_id,
             "type": self._settings.backup_type,

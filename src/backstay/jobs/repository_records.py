@@ -65,7 +65,8 @@ def import_as_backup(
             record["description"] = description or record["description"] or record["archive"]
             begun = _begun(installation, opened, record, archive)
             form, stem = _form_of(opened, str(record["description"])), Path(record["archive"]).stem
-            snapshot = import_archive(repository, opened, record, on_step=on_step)
+            about = {**record, "part_size": form.part_size, "backupstart": begun.isoformat()}
+            snapshot = import_archive(repository, opened, about, on_step=on_step)
         backup_id = _record(installation, record, begun, profile_id)
         try:
             parts = note_snapshot(installation, name, repository, snapshot, backup_id, form, stem)
@@ -132,7 +133,7 @@ def import_parts(
             if identity is not None and identity in repository.snapshot_ids():
                 snapshot = repository.snapshot(identity)
             else:
-                about = {**record, "format": opened.format}
+                about = {**record, "format": opened.format, "part_size": form.part_size}
                 snapshot = import_archive(repository, opened, about, identity=identity, on_step=on_step)
         note_snapshot(installation, name, repository, snapshot, backup_id, form, parts[-1].stem)
     return snapshot

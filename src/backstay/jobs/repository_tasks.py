@@ -9,6 +9,7 @@ from backstay.catalogue import Task
 from backstay.errors import VerificationError
 from backstay.jobs.installation import Installation
 from backstay.jobs.repositories import opened_repository
+from backstay.jobs.repository_adoption import adopt_backups
 from backstay.jobs.repository_proofs import check_repository
 from backstay.jobs.repository_usage import count_usage
 from backstay.jobs.tasks import TaskProgress
@@ -70,3 +71,19 @@ def count(installation: Installation, task: Task, given: Mapping[str, Any], repo
         found = count_usage(installation, name, repository)
     message = f"{len(found.snapshots)} backups of {found.size >> 20} MiB take {found.stored >> 20} MiB."
     return {"backups": len(found.snapshots), "size": found.size, "stored": found.stored, "message": message}
+
+
+def adopt(installation: Installation, task: Task, given: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Make the records of backups in a repository that have none; ``given``: ``name``."""
+    del task
+    name = str(given["name"])
+    report(TaskProgress("Looking", name))
+    found = adopt_backups(installation, name)
+    refused = f" Left out: {' '.join(found.refused[:_SHOWN])}" if found.refused else ""
+    message = f"Records made: {len(found.adopted)}; known already: {found.known}.{refused}"
+    return {
+        "adopted": [one.id for one in found.adopted],
+        "known": found.known,
+        "refused": found.refused,
+        "message": message,
+    }

@@ -39,6 +39,7 @@ KINDS: Final[dict[str, str]] = {
     "import storage": "backstay.jobs.storage_tasks:find_backups",
     "check repository": "backstay.jobs.repository_tasks:check",
     "prune repository": "backstay.jobs.repository_tasks:prune",
+    "adopt repository": "backstay.jobs.repository_tasks:adopt",
     "count repository": "backstay.jobs.repository_tasks:count",
 }
 """Where the function of each kind is, as ``module:name``; it is imported by the task's process alone.

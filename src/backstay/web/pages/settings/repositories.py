@@ -50,6 +50,10 @@ def _count(visit: Visit) -> Response:
     return _begun(visit, "count", "Count what is in the repository", {})
 
 
+def _adopt(visit: Visit) -> Response:
+    return _begun(visit, "adopt", "Find backups in the repository", {})
+
+
 def _begun(visit: Visit, what: str, title: str, given: dict[str, float]) -> Response:
     name = visit.installation.catalogue.repositories.get(visit.request.path_params["name"]).name
     task = begin_task(
@@ -68,4 +72,5 @@ ROUTES = (
     PageRoute("POST", "/repositories/{name}/check", Role.OPERATOR, _check),
     PageRoute("POST", "/repositories/{name}/count", Role.OPERATOR, _count),
     PageRoute("POST", "/repositories/{name}/prune", Role.ADMINISTRATOR, _prune),
+    PageRoute("POST", "/repositories/{name}/adopt", Role.ADMINISTRATOR, _adopt),
 )
