@@ -21,6 +21,7 @@ class Elsewhere:
     """Parts that lie elsewhere, with every read counted; some reads can be made to fail."""
 
     is_remote = True
+    may_fork = False
     descriptors: tuple[int, ...] = ()
 
     def __init__(self, archive: Path) -> None:

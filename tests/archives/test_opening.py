@@ -101,6 +101,7 @@ def test_entries_are_read_as_the_manifest_tells_them_where_reading_is_dear(
 ) -> None:
     class Remote(LocalParts):
         is_remote = True
+        may_fork = False
 
     with open_parts(Remote(find_parts(archives[name])), password=password_for(name)) as archive:
         files = [entry for entry in archive if entry.path in {"a.txt", "d/b.txt"}]

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backstay import processes
 from backstay.archives import EntryType, ManifestLine, open_archive, open_parts
 from backstay.errors import UsageError
+from backstay.processes import ProcessPool, Task
 from backstay.repository import entry_formats
 from backstay.repository.archive_bytes import SnapshotArchive, hand_out
 from backstay.repository.entry_formats import Form
@@ -161,3 +163,22 @@ def test_an_empty_backup_is_an_archive(tmp_path: Path) -> None:
             main = written(hand_out(repository, snapshot, Form(name, 65_536), "site"), tmp_path / "out")
             with open_archive(main) as archive:
                 assert archive.verify().problems == []
+
+
+def test_processes_share_the_work_of_reading_it(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = []
+    submit = ProcessPool.submit
+
+    def counted(pool: ProcessPool, message: object) -> Task:
+        tasks.append(message)
+        return submit(pool, message)
+
+    monkeypatch.setattr(ProcessPool, "submit", counted)
+    monkeypatch.setattr(processes, "may_fork", lambda: True)
+    with open_parts(site.archive(Form("jpa"))) as archive:
+        archive.extract(tmp_path / "back", workers=2)
+    assert tasks
+    for path, content in FILES.items():
+        assert (tmp_path / "back" / path).read_bytes() == content
+    # The files of the cache are this process's as before.
+    assert b"".join(site.archive(Form("zip")).stream(0, 1 << 40))

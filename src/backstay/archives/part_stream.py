@@ -69,7 +69,12 @@ class PartSource(Protocol):
 
     @property
     def is_remote(self) -> bool:
-        """Whether every read is a round trip, and only this process may make it."""
+        """Whether every read is dear: what is needed should be read in order, and no header that need not be."""
+        ...
+
+    @property
+    def may_fork(self) -> bool:
+        """Whether a forked process can read from it, too."""
         ...
 
     def read(self, part: int, offset: int, size: int) -> bytes:
@@ -96,6 +101,7 @@ class LocalParts:
     """
 
     is_remote = False
+    may_fork = True
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -178,7 +184,8 @@ class PartStream:
         sizes: bytes of each part.
         starts: offset of each part in the stream.
         length: bytes of all parts.
-        is_remote: every read is a round trip; see `PartSource`.
+        is_remote: every read is dear; see `PartSource`.
+        may_fork: a forked process can read from it, too.
     """
 
     def __init__(self, source: PartSource) -> None:
@@ -191,6 +198,7 @@ class PartStream:
             self.starts.append(self.length)
             self.length += size
         self.is_remote = source.is_remote
+        self.may_fork = source.may_fork
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.paths[-1])!r}, parts={len(self.paths)}, length={self.length})"

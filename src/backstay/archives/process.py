@@ -110,7 +110,7 @@ def process(
     waiting: deque[tuple[int, Callable[[], list[Result] | None]]] = deque()
     under_way = 0
     count = count_of(workers)
-    forks = 0 if reader.stream.is_remote else count
+    forks = count if reader.stream.may_fork else 0
     work = partial(_read_elsewhere, reader, sink)
     keep = (*reader.stream.descriptors, *sink.descriptors)
     # Processes first: there are no threads yet.

@@ -64,7 +64,8 @@ def spool_path(settings: dict[str, Any], work_directory: Path, kind: str) -> Pat
 
 def make_stream(source: PartSource) -> PartStream:
     """Make a stream of parts, as suits where they lie."""
-    return BufferedStream(source) if source.is_remote else PartStream(source)
+    # Where forks share the work there must be no threads before they begin.
+    return BufferedStream(source) if source.is_remote and not source.may_fork else PartStream(source)
 
 
 def make_reader(stream: PartStream, password: str | None) -> FormatReader:

@@ -31,6 +31,7 @@ class StoredParts:
     """
 
     is_remote = True
+    may_fork = False
     descriptors: tuple[int, ...] = ()
 
     def __init__(self, destination: Destination, name: str, files: Sequence[tuple[str, int]]) -> None:

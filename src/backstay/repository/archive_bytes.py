@@ -83,6 +83,11 @@ class SnapshotArchive:
         self._parts = [(name, end - start) for name, start, end in zip(names, layout.parts, ends, strict=True)]
 
     @property
+    def may_fork(self) -> bool:
+        """Whether a forked process can read it, too: from files of this machine, with an index that it opens itself."""
+        return self._repository.store.is_folder
+
+    @property
     def parts(self) -> Sequence[tuple[str, int]]:
         """Name and size in bytes of each part in order."""
         return self._parts

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from backstay.errors import DiskFullError, RepositoryError
+
+_of_parents: list[sqlite3.Connection] = []
 
 
 class CacheFile:
@@ -27,6 +30,15 @@ class CacheFile:
         self._about = about
         self._tables = tables
         self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._connection = self._opened()
+
+    def _open_in_fork(self) -> None:
+        """Open the file anew in a forked process, for SQLite's connections and locks are those of one process."""
+        # Never closed: its file is closed here already, and another one may have its number.
+        _of_parents.append(self._connection)
+        self._lock = threading.RLock()
+        self._process = os.getpid()
         self._connection = self._opened()
 
     def _opened(self) -> sqlite3.Connection:
@@ -76,6 +88,8 @@ class CacheFile:
             DiskFullError: there is no space left.
             RepositoryError: the file is damaged, or cannot be used.
         """
+        if self._process != os.getpid():
+            self._open_in_fork()
         with self._lock:
             try:
                 if writes:
@@ -97,7 +111,8 @@ class CacheFile:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._connection.close()
+            if self._process == os.getpid():
+                self._connection.close()
 
 
 def remove_cache(path: Path) -> None:

@@ -68,6 +68,11 @@ class Store:
         """Where it is, for messages."""
         return f"{self._destination.url.rstrip('/')}/{self._folder}".rstrip("/")
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether its files are files of this machine, which are opened by their names for each read."""
+        return self._destination.url.startswith("folder://")
+
     def put(self, name: str, data: bytes, *, locked: bool = False) -> None:
         """Put a small file there, proven like any other."""
         with tempfile.TemporaryDirectory(prefix="backstay-") as folder:

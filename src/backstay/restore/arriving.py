@@ -54,6 +54,7 @@ class ArrivingParts:
 
     descriptors: tuple[int, ...] = ()
     is_remote = False
+    may_fork = True
 
     def __init__(self, folder: Path, parts: Sequence[tuple[str, int]], arrival: Arrival) -> None:
         self._open: tuple[int, int] = (-1, -1)
