@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import ssl
@@ -79,7 +80,9 @@ class Connection:
 
     def trust(self) -> bool | ssl.SSLContext:
         """Whom to trust, as the HTTP library takes it."""
-        return ssl.create_default_context(cafile=self.verify) if isinstance(self.verify, str) else self.verify
+        if isinstance(self.verify, str):
+            return ssl.create_default_context(cafile=self.verify)
+        return known_authorities() if self.verify else False
 
     def report(self, request: HttpRequest, status: int | None, reply: str) -> None:
         """Calls ``on_exchange`` with a request and its reply, secrets blanked."""
@@ -106,6 +109,12 @@ class Connection:
         problem = problem_of(error)
         self.report(request, None, str(problem))
         return problem
+
+
+@functools.cache
+def known_authorities() -> ssl.SSLContext:
+    """The certificate authorities that are trusted, read once for each process: that takes as long as some calls."""
+    return httpx2.create_ssl_context()
 
 
 def encoded_headers(request: HttpRequest) -> list[tuple[bytes, bytes]]:
