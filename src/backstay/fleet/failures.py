@@ -34,7 +34,7 @@ def why(error: BackstayError, checkpoint: Mapping[str, object], changes: str = "
     if not sentences[0].endswith((".", "!", "?")):
         sentences[0] += "."
     if isinstance(error, ConnectionFailedError) and "ertificate" in sentences[0]:
-        sentences.append("Renew the certificate of the site, or tell the site to take it as it is.")
+        sentences.append("Renew the certificate of the site.")
     elif isinstance(error, ConnectionFailedError):
         sentences.append("Look whether the site is up.")
     sentences += [hint for kind, hint in _WHAT_TO_DO if type(error) is kind and hint not in sentences[0]]
