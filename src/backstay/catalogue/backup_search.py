@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, or_, select
 
-from backstay.catalogue.schema import backups, copies, destinations
+from backstay.catalogue.schema import backups, copies, destinations, sites
 
 FoundState = Literal["", "running", "here", "elsewhere", "gone", "failed", "frozen"]
 
@@ -22,12 +22,14 @@ class BackupSearch:
         state: ``running``: it has not ended; ``here``: its files are on this machine; ``elsewhere``: they are at
             storages only; ``gone``: they are nowhere; ``failed``; ``frozen``: it is protected.
         storage: name of a storage that has a copy.
+        groups: numbers of groups of sites: only backups of sites in them; None: of anything.
     """
 
     text: str = ""
     profile_id: int | None = None
     state: FoundState = ""
     storage: str = ""
+    groups: tuple[int, ...] | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return it as conditions of a query of records."""
@@ -41,6 +43,9 @@ class BackupSearch:
             found.append(or_(*part, backups.c.id == int(digits)) if is_number else or_(*part))
         if self.profile_id is not None:
             found.append(backups.c.profile_id == self.profile_id)
+        if self.groups is not None:
+            own = select(sites.c.profile_id).where(sites.c.group_id.in_(self.groups))
+            found.append(backups.c.profile_id.in_(own))
         if self.storage:
             stored = select(copies.c.backup_id).join(destinations, destinations.c.id == copies.c.destination_id)
             stored = stored.where(destinations.c.name == self.storage, copies.c.state == "stored")

@@ -90,6 +90,8 @@ class GroupTable:
         """
         with self._writer.begin() as connection:
             number = group_number(connection, name)
+            # Nobody is bound to it from here on: whoever is waits for the end of this.
+            connection.execute(select(groups.c.id).where(groups.c.id == number).with_for_update())
             if count := _count(connection, sites.c.group_id, number):
                 held = "a site" if count == 1 else f"{count} sites"
                 raise UsageError(f"There is still {held} in the group {name}: move or remove what is in it first.")
@@ -101,6 +103,12 @@ class GroupTable:
                     f"Users or tokens are bound to the group {name}: bind them to another, or remove them."
                 )
             connection.execute(delete(groups).where(groups.c.id == number))
+
+    def names_of(self, numbers: Iterable[int]) -> dict[int, str]:
+        """Return the names of some groups by number, those that exist."""
+        query = select(groups.c.id, groups.c.name).where(groups.c.id.in_(list(numbers)))
+        with self._engine.connect() as connection:
+            return {row.id: row.name for row in connection.execute(query)}
 
     def sizes(self) -> dict[str, int]:
         """Return for each group that has sites how many."""

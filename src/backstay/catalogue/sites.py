@@ -155,6 +155,12 @@ class SiteTable:
         with self._engine.connect() as connection:
             return [row[0] for row in connection.execute(query)]
 
+    def is_in(self, profile_id: int, group_numbers: Collection[int]) -> bool:
+        """Return whether a profile is that of a site in one of some groups."""
+        query = select(sites.c.id).where(sites.c.profile_id == profile_id, sites.c.group_id.in_(list(group_numbers)))
+        with self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
     def create(self, new: NewSite) -> Site:
         """Store one new site, see ``create_all``."""
         return self.create_all([new])[0]

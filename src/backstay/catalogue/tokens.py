@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, delete, insert, select, update
 
+from backstay.catalogue.bindings import bind, groups_of, groups_of_all
 from backstay.catalogue.schema import tokens
 from backstay.errors import NotFoundError, UsageError
 
@@ -27,6 +28,7 @@ class Token:
         scopes: what it may do: any of read, backup, download, delete, configure, metrics.
         expires: moment from which it is worth nothing; None: never.
         last_used: to the minute; None: not yet.
+        groups: numbers of the groups of sites that it is bound to; none: it sees everything.
     """
 
     id: int
@@ -35,6 +37,7 @@ class Token:
     created: datetime
     expires: datetime | None
     last_used: datetime | None
+    groups: tuple[int, ...] = ()
 
 
 def _digest(token: str) -> bytes:
@@ -42,7 +45,7 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
-def _token(row: Row[Any]) -> Token:
+def _token(row: Row[Any], groups: tuple[int, ...]) -> Token:
     return Token(
         id=row.id,
         name=row.name,
@@ -50,6 +53,7 @@ def _token(row: Row[Any]) -> Token:
         created=row.created,
         expires=row.expires,
         last_used=row.last_used,
+        groups=groups,
     )
 
 
@@ -60,8 +64,22 @@ class TokenTable:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
 
-    def create(self, name: str, scopes: Iterable[str], now: datetime, expires: datetime | None = None) -> str:
+    def create(
+        self,
+        name: str,
+        scopes: Iterable[str],
+        now: datetime,
+        expires: datetime | None = None,
+        groups: Iterable[int] = (),
+    ) -> str:
         """Make a token; return it in clear, the only time.
+
+        Args:
+            name: what it is for.
+            scopes: what it may do.
+            now: this moment.
+            expires: moment from which it is worth nothing; None: never.
+            groups: numbers of the groups of sites that it is bound to; none: it sees everything.
 
         Raises:
             UsageError: the name is taken.
@@ -70,11 +88,9 @@ class TokenTable:
         with self._writer.begin() as connection:
             if connection.execute(select(tokens.c.id).where(tokens.c.name == name)).first():
                 raise UsageError(f"There is a token named {name} already: choose another name, or regenerate it.")
-            connection.execute(
-                insert(tokens).values(
-                    name=name, digest=_digest(token), scopes=" ".join(sorted(scopes)), created=now, expires=expires
-                )
-            )
+            values = {"name": name, "digest": _digest(token), "created": now, "expires": expires}
+            query = insert(tokens).values(**values, scopes=" ".join(sorted(scopes))).returning(tokens.c.id)
+            bind(connection, tokens, connection.execute(query).scalar_one(), groups)
         return token
 
     def regenerate(self, name: str, now: datetime) -> str:
@@ -105,7 +121,9 @@ class TokenTable:
     def all(self) -> list[Token]:
         """Return all tokens by name."""
         with self._engine.connect() as connection:
-            return [_token(row) for row in connection.execute(select(tokens).order_by(tokens.c.name))]
+            bound = groups_of_all(connection, tokens)
+            rows = connection.execute(select(tokens).order_by(tokens.c.name))
+            return [_token(row, bound.get(row.id, ())) for row in rows]
 
     def authenticate(self, token: str, now: datetime) -> Token | None:
         """Return what a token in clear stands for, or None where it is unknown or has expired.
@@ -114,9 +132,10 @@ class TokenTable:
         """
         with self._engine.connect() as connection:
             row = connection.execute(select(tokens).where(tokens.c.digest == _digest(token))).one_or_none()
+            groups = groups_of(connection, tokens, row.id) if row is not None else ()
         if row is None or (row.expires is not None and row.expires <= now):
             return None
-        found = _token(row)
+        found = _token(row, groups)
         if found.last_used is None or (now - found.last_used).total_seconds() >= _LAST_USED_SECONDS:
             with self._writer.begin() as connection:
                 connection.execute(update(tokens).where(tokens.c.id == found.id).values(last_used=now))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
 
+from backstay.catalogue.bindings import bind, groups_of, groups_of_all
 from backstay.catalogue.schema import invitations, sessions, users
 from backstay.catalogue.vault import Vault
 from backstay.errors import NotFoundError, UsageError
@@ -30,6 +31,7 @@ class User:
         factor_used: number of the newest time step whose one-time password was used; older ones are refused.
         recovery_codes: hashes of those that are left.
         last_seen: when the user last signed in; None: never.
+        groups: numbers of the groups of sites that the user is bound to; none: they see everything.
     """
 
     id: int
@@ -42,6 +44,7 @@ class User:
     recovery_codes: tuple[str, ...] = field(default=(), repr=False)
     disabled: bool = False
     last_seen: datetime | None = None
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class UserTable:
         self._writer = engine.execution_options(writes=True)
         self._vault = vault
 
-    def create(self, name: str, role: str, now: datetime, password: str = "") -> User:
+    def create(self, name: str, role: str, now: datetime, password: str = "", groups: Iterable[int] = ()) -> User:
         """Make a user.
 
         Args:
@@ -84,6 +87,7 @@ class UserTable:
             role: ``viewer``, ``operator`` or ``administrator``.
             now: this moment.
             password: hash of it; empty: it is set later, through an invitation.
+            groups: numbers of the groups of sites that the user is bound to; none: they see everything.
 
         Raises:
             UsageError: the name is taken.
@@ -104,12 +108,15 @@ class UserTable:
                 )
             )
             number = made.inserted_primary_key[0] if made.inserted_primary_key else 0
-        return User(number, name, role, now, password)
+            bind(connection, users, number, groups)
+        return User(number, name, role, now, password, groups=tuple(sorted(set(groups))))
 
     def all(self) -> list[User]:
         """Return all users by name."""
         with self._engine.connect() as connection:
-            return [self._user(row) for row in connection.execute(select(users).order_by(users.c.name))]
+            bound = groups_of_all(connection, users)
+            rows = connection.execute(select(users).order_by(users.c.name))
+            return [self._user(row, bound.get(row.id, ())) for row in rows]
 
     def count(self) -> int:
         """Return how many users there are."""
@@ -118,8 +125,7 @@ class UserTable:
     def find(self, name: str) -> User | None:
         """Return the user of a name, or None."""
         with self._engine.connect() as connection:
-            row = connection.execute(select(users).where(users.c.name == name)).one_or_none()
-        return self._user(row) if row else None
+            return self._one(connection, users.c.name == name)
 
     def get(self, name: str) -> User:
         """Return the user of a name.
@@ -134,8 +140,7 @@ class UserTable:
     def of_id(self, user_id: int) -> User | None:
         """Return the user of a number, or None."""
         with self._engine.connect() as connection:
-            row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
-        return self._user(row) if row else None
+            return self._one(connection, users.c.id == user_id)
 
     def update(self, user_id: int, **values: object) -> None:
         """Change columns of a user; ``second_factor`` is given in clear and kept encrypted.
@@ -150,6 +155,11 @@ class UserTable:
             connection.execute(update(users).where(users.c.id == user_id).values(**values))
             if {"role", "disabled"} & values.keys():
                 _require_administrator(connection, before)
+
+    def bind(self, user_id: int, groups: Iterable[int]) -> None:
+        """Bind a user to these groups of sites; to none: they see everything."""
+        with self._writer.begin() as connection:
+            bind(connection, users, user_id, groups)
 
     def delete(self, user_id: int) -> None:
         """Remove a user with their sessions and passkeys.
@@ -178,7 +188,11 @@ class UserTable:
             connection.execute(update(users).where(users.c.id == user_id).values(recovery_codes=kept))
             return True
 
-    def _user(self, row: Row[Any]) -> User:
+    def _one(self, connection: Connection, which: ColumnElement[bool]) -> User | None:
+        row = connection.execute(select(users).where(which)).one_or_none()
+        return self._user(row, groups_of(connection, users, row.id)) if row else None
+
+    def _user(self, row: Row[Any], groups: tuple[int, ...]) -> User:
         return User(
             id=row.id,
             name=row.name,
@@ -190,6 +204,7 @@ class UserTable:
             recovery_codes=tuple(row.recovery_codes),
             disabled=row.disabled,
             last_seen=row.last_seen,
+            groups=groups,
         )
 
 

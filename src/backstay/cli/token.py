@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from backstay.api.methods import Scope
 from backstay.catalogue import Token
 from backstay.cli import options
-from backstay.cli.output import console, moment, print_json, say, table
+from backstay.cli.output import console, moment, print_json, say, shown, table
 from backstay.jobs.tokens import create_token
 
 app = typer.Typer(
@@ -30,6 +31,12 @@ def create(
         str | None,
         typer.Option("--expires", metavar="WHEN", help="A date (2027-01-31), or a time from now: 12h, 90d, 8w."),
     ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group", metavar="NAME", help="It sees the sites of this group alone; may be given several times."
+        ),
+    ] = None,
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
@@ -39,9 +46,11 @@ def create(
         backstay token create ci --scope read --scope backup
 
         backstay token create phone --scope read --expires 90d
+
+        backstay token create carla --scope read --scope download --group clients-a
     """
     with options.opened(home) as installation:
-        token = create_token(installation, name, scope or [], datetime.now(UTC), expires or "")
+        token = create_token(installation, name, scope or [], datetime.now(UTC), expires or "", groups or ())
     _print(name, token, json_output=json_output)
 
 
@@ -54,17 +63,19 @@ def list_command(home: options.Home = None, json_output: options.Json = False) -
     """
     with options.opened(home) as installation:
         found = installation.catalogue.tokens.all()
+        names = installation.catalogue.groups.names_of({number for token in found for number in token.groups})
     if json_output:
-        print_json([_as_json(token) for token in found])
+        print_json([_as_json(token, names) for token in found])
         return
     if not found:
         console.print("There are no tokens yet: make one with 'backstay token create NAME'.")
         return
-    rows = table("Name", "May", "Made", "Expires", "Last used")
+    rows = table("Name", "May", "Sees", "Made", "Expires", "Last used")
     for token in found:
         rows.add_row(
             token.name,
             ", ".join(sorted(token.scopes)),
+            shown(", ".join(_groups(token, names))) or "everything",
             moment(token.created),
             moment(token.expires) or "never",
             moment(token.last_used) or "not yet",
@@ -96,11 +107,16 @@ def revoke(name: Name, home: options.Home = None) -> None:
     say(f"The token {name} is revoked.")
 
 
-def _as_json(token: Token) -> dict[str, Any]:
+def _groups(token: Token, names: Mapping[int, str]) -> list[str]:
+    return sorted(names[number] for number in token.groups if number in names)
+
+
+def _as_json(token: Token, names: Mapping[int, str]) -> dict[str, Any]:
     return {
         "id": token.id,
         "name": token.name,
         "scopes": sorted(token.scopes),
+        "groups": _groups(token, names),
         "created": moment(token.created),
         "expires": moment(token.expires) or None,
         "last_used": moment(token.last_used) or None,

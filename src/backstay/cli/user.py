@@ -14,6 +14,7 @@ from backstay.errors import NotFoundError, UsageError
 from backstay.jobs.installation import Installation
 from backstay.jobs.users import (
     Role,
+    bind_user,
     browser_in_words,
     create_user,
     facts_of,
@@ -48,6 +49,12 @@ def add(
     ask: Annotated[
         bool, typer.Option("--ask", help="Read a password from a prompt or standard input; else a link is made.")
     ] = False,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group", metavar="NAME", help="They see the sites of this group alone; may be given several times."
+        ),
+    ] = None,
     url: Url = "",
     home: options.Home = None,
     json_output: options.Json = False,
@@ -55,16 +62,18 @@ def add(
     """Make a user, and print a one-time link with which they set their password.
 
     A viewer sees everything; an operator takes, checks and stops backups, too; an administrator also restores, deletes,
-    and changes settings and users.
+    and changes settings and users. A viewer or an operator may be bound to groups of sites.
 
     Examples:
         backstay user add anna --role administrator
 
         backstay user add ben --role viewer --ask < password.txt
+
+        backstay user add carla --role operator --group clients-a
     """
     password = _asked() if ask else ""
     with options.opened(home) as installation:
-        user = create_user(installation, name, role, password)
+        user = create_user(installation, name, role, password, groups or ())
         link = "" if password else welcome_address(installation, invite(installation, user), url.rstrip("/"))
     _print_link(user.name, link, json_output=json_output)
 
@@ -84,11 +93,12 @@ def list_command(home: options.Home = None, json_output: options.Json = False) -
     if not found:
         console.print("There are no users yet: make one with 'backstay user add NAME --role administrator'.")
         return
-    rows = table("Name", "Role", "State", "Second factor", "Sessions", "Last seen", right=("Sessions",))
+    rows = table("Name", "Role", "Sees", "State", "Second factor", "Sessions", "Last seen", right=("Sessions",))
     for one in found:
         rows.add_row(
             shown(one.user.name),
             one.user.role,
+            shown(", ".join(one.groups)) or "everything",
             one.state,
             ", ".join(one.factors) or "none",
             str(one.sessions),
@@ -150,6 +160,30 @@ def role(
     with options.opened(home) as installation:
         set_role(installation, installation.catalogue.users.get(name), new)
     say(f"{name} is now {'an' if new is not Role.VIEWER else 'a'} {new}.")
+
+
+@app.command()
+def bind(
+    name: Name,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="NAME", help="They see the sites of this group; may be given several times."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--everything", help="They see everything again.")] = False,
+    home: options.Home = None,
+) -> None:
+    """Bind a viewer or an operator to groups of sites: they see these and nothing else. All their sessions end.
+
+    Examples:
+        backstay user bind carla --group clients-a --group clients-b
+
+        backstay user bind carla --everything
+    """
+    if bool(groups) == everything:
+        raise UsageError("Say which groups they see with --group, or give --everything.")
+    with options.opened(home) as installation:
+        bind_user(installation, _user(installation, name), groups or ())
+    say(f"{name} sees {'everything' if everything else 'the sites of ' + ', '.join(groups or ())} now.")
 
 
 @app.command("invite")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -160,6 +160,12 @@ def read_overview(installation: Installation) -> Overview:
         standings.append(Standing(line.id, line.name, state, len(alarms), running, *last, line.failed))
     version = hash((tuple(standings), tuple(found)))
     return Overview(datetime.now(UTC), standings, Counter(one.state for one in standings), version)
+
+
+def of_profiles(overview: Overview, profiles: Collection[int]) -> Overview:
+    """Return an overview of some profiles alone, by their numbers."""
+    standings = [one for one in overview.standings if one.id in profiles]
+    return replace(overview, standings=standings, counts=Counter(one.state for one in standings))
 
 
 def find_standings(

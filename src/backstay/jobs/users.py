@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from backstay.catalogue.users import Session, User
 from backstay.errors import UsageError
 from backstay.jobs.installation import Installation
+from backstay.jobs.tenants import numbers_of_groups
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -46,12 +48,14 @@ class UserFacts:
         state: ``active``, ``invited`` (no password was set yet) or ``disabled``.
         factors: second factors and passkeys: any of ``codes`` and ``passkey``.
         sessions: how many browsers they are signed in in.
+        groups: names of the groups of sites that they are bound to; none: they see everything.
     """
 
     user: User
     state: str
     factors: tuple[str, ...]
     sessions: int
+    groups: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what is no secret, as JSON values."""
@@ -59,6 +63,7 @@ class UserFacts:
             "id": self.user.id,
             "name": self.user.name,
             "role": self.user.role,
+            "groups": list(self.groups),
             "state": self.state,
             "factors": list(self.factors),
             "recovery_codes": len(self.user.recovery_codes),
@@ -76,10 +81,13 @@ def facts_of_users(installation: Installation) -> list[UserFacts]:
         catalogue.passkeys.owners(),
     )
     found = []
-    for user in catalogue.users.all():
+    users = catalogue.users.all()
+    names = catalogue.groups.names_of({number for user in users for number in user.groups})
+    for user in users:
         state = "disabled" if user.disabled else "active" if user.password else "invited"
         factors = (("codes",) if user.second_factor else ()) + (("passkey",) if user.id in owners else ())
-        found.append(UserFacts(user, state, factors, counts.get(user.id, 0)))
+        groups = tuple(sorted(names[number] for number in user.groups if number in names))
+        found.append(UserFacts(user, state, factors, counts.get(user.id, 0), groups))
     return found
 
 
@@ -88,7 +96,9 @@ def facts_of(installation: Installation, user: User) -> UserFacts:
     return next(one for one in facts_of_users(installation) if one.user.id == user.id)
 
 
-def create_user(installation: Installation, name: str, role: Role, password: str = "") -> User:
+def create_user(
+    installation: Installation, name: str, role: Role, password: str = "", groups: Collection[str] = ()
+) -> User:
     """Make a user.
 
     Args:
@@ -96,13 +106,33 @@ def create_user(installation: Installation, name: str, role: Role, password: str
         name: to sign in with.
         role: what the user may do.
         password: in clear; empty: the user sets it through an invitation.
+        groups: names of the groups of sites that the user is bound to; none: they see everything.
 
     Raises:
-        UsageError: the name is taken or empty, or the password too short.
+        UsageError: the name is taken or empty, or the password too short; or an administrator is to be bound.
+        NotFoundError: there is no such group.
     """
-    return installation.catalogue.users.create(
-        require_name(name), role, datetime.now(UTC), hash_password(password) if password else ""
-    )
+    _refuse_bound(role, groups)
+    hashed = hash_password(password) if password else ""
+    bound = numbers_of_groups(installation, groups)
+    return installation.catalogue.users.create(require_name(name), role, datetime.now(UTC), hashed, bound)
+
+
+def bind_user(installation: Installation, user: User, groups: Collection[str]) -> None:
+    """Bind a user to groups of sites; to none: they see everything. All their sessions end, with what they watch.
+
+    Raises:
+        UsageError: the user is an administrator.
+        NotFoundError: there is no such group.
+    """
+    _refuse_bound(Role(user.role), groups)
+    installation.catalogue.users.bind(user.id, numbers_of_groups(installation, groups))
+    installation.catalogue.sessions.revoke(user.id)
+
+
+def _refuse_bound(role: Role, groups: Collection[object]) -> None:
+    if groups and role is Role.ADMINISTRATOR:
+        raise UsageError("An administrator sees everything: bind a viewer or an operator to groups.")
 
 
 def require_name(name: str) -> str:
@@ -159,8 +189,9 @@ def set_role(installation: Installation, user: User, role: Role) -> None:
     """Give a user another role, from their next click on.
 
     Raises:
-        UsageError: nobody would be left who may make users.
+        UsageError: nobody would be left who may make users; or the user is bound to groups, and would see everything.
     """
+    _refuse_bound(role, user.groups)
     installation.catalogue.users.update(user.id, role=role)
 
 

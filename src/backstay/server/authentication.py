@@ -20,7 +20,9 @@ from backstay.catalogue.tokens import PREFIX as TOKEN_PREFIX
 from backstay.errors import ConfigurationError
 from backstay.jobs.environment import SECRET_VARIABLE
 from backstay.jobs.installation import Installation, api_secret
+from backstay.jobs.tenants import Groups
 from backstay.jobs.throttle import Throttle
+from backstay.jobs.tokens import UNBOUND_SCOPES
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +34,12 @@ class Identity:
     Attributes:
         name: for the log: ``secret`` or ``token NAME``.
         scopes: the privileges.
+        groups: numbers of the groups of sites beyond which they see nothing; None: they see everything.
     """
 
     name: str
     scopes: frozenset[Scope]
+    groups: Groups = None
 
 
 ALL_SCOPES = frozenset(Scope)
@@ -178,4 +182,7 @@ class Authenticator:
         )
         if found is None:
             return None
-        return Identity(f"token {found.name}", frozenset(Scope(name) for name in found.scopes if name in ALL_SCOPES))
+        scopes = frozenset(Scope(name) for name in found.scopes if name in ALL_SCOPES)
+        if not found.groups:
+            return Identity(f"token {found.name}", scopes)
+        return Identity(f"token {found.name}", scopes - UNBOUND_SCOPES, found.groups)

@@ -23,6 +23,7 @@ from backstay.server.access_log import CallNote, caller_address, note_call
 from backstay.server.answer import Answer
 from backstay.server.authentication import Identity
 from backstay.server.handlers import HANDLERS, Call, Handler, PartOfArchive, Scheduling
+from backstay.server.tenancy import require_own
 
 _log = logging.getLogger(__name__)
 
@@ -108,10 +109,12 @@ class Dispatcher:
         if not method.scopes_for(parameters) <= request.identity.scopes:
             raise ApiError(Status.NOT_ALLOWED, NOT_ALLOWED)
         handler = HANDLERS[method.name]
-        call = Call(self._installation, request.version)
+        call = Call(self._installation, request.version, request.identity.groups)
         noted = partial(self._note, method, parameters, request.identity, caller_address()) if changes(method) else None
         try:
-            return await self._run(handler.scheduling, partial(_encoded, handler, call, parameters, encode, noted))
+            return await self._run(
+                handler.scheduling, partial(_encoded, method.name, handler, call, parameters, encode, noted)
+            )
         except ApiError:
             raise
         except BackstayError as error:
@@ -145,12 +148,15 @@ def changes(method: Method[Any, Any]) -> bool:
 
 
 def _encoded(
+    name: str,
     handler: Handler,
     call: Call,
     parameters: Parameters,
     encode: Callable[[Any], bytes],
     noted: Callable[[object], None] | None,
 ) -> Answer:
+    if call.groups is not None:
+        require_own(call.installation, call.groups, name, parameters)
     value = handler.function(call, parameters)
     if noted is not None:
         noted(value)

@@ -55,7 +55,7 @@ async def answer(
 
 def _secret_for(identity: Identity, offered: Credentials, authenticator: Authenticator) -> str:
     secret = authenticator.secret()
-    if identity.scopes >= API_SCOPES and secret is not None:
+    if identity.scopes >= API_SCOPES and identity.groups is None and secret is not None:
         return secret
     return offered.token or ""
 

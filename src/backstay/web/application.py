@@ -37,6 +37,7 @@ from backstay.web.security import (
     is_forged,
     set_cookie,
 )
+from backstay.web.tenancy import is_open
 from backstay.web.visit import Visit
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ _THREADS = 20
 _SIGN_IN_THREADS = 4
 _VISITOR_SECONDS = 3600
 MOST_FIELDS = 5000
+NOTHING = "There is nothing at this address."
 
 
 class _TooLargeError(Exception):
@@ -90,7 +92,7 @@ class Pages:
         try:
             await self._router(scope, self._bounded(receive), sending)
         except HTTPException as error:
-            sentence = "There is nothing at this address." if error.status_code == 404 else error.detail
+            sentence = NOTHING if error.status_code == 404 else error.detail
             await _problem(error.status_code, sentence)(scope, receive, sending)
         except _TooLargeError:
             await _problem(413, "What was sent is too large: see server.maximum_body.")(scope, receive, sending)
@@ -177,6 +179,8 @@ def _refusal(route: PageRoute, visit: Visit) -> Response | None:
             return visit.redirect("/sign-in" if path == "/" else f"/sign-in?next={quote(path + query, safe='')}")
         if not Role(visit.user.role).includes(route.needs):
             return visit.page("problem.html", 403, sentence=f"This needs the role {route.needs}: ask an administrator.")
+        if not is_open(visit, route.bound):
+            return visit.page("problem.html", 404, sentence=NOTHING)
     if route.verb == "POST" and is_forged(visit.request, visit.token, visit.field(FORGERY_FIELD)):
         return visit.page(
             "problem.html",

@@ -29,6 +29,9 @@ NAVIGATION = (
 )
 """Path, label and least role of each entry of the navigation, in order."""
 
+BOUND_NAVIGATION = ("/", "/backups", "/profiles", "/sites")
+"""Paths of those that are there for users who are bound to groups of sites."""
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _JOINERS = "\u200c\u200d"
 """Unseen, but Persian, Indic scripts and emoji need them, and they change no direction."""
@@ -160,6 +163,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["from_iso"] = datetime.fromisoformat
     environment.globals.update(asset=asset, forgery_field=FORGERY_FIELD, main_pages=NAVIGATION, here=_is_here)
+    environment.globals["bound_pages"] = BOUND_NAVIGATION
     environment.globals["m"] = environment.get_template("macros.html").module
     return environment
 

@@ -9,6 +9,7 @@ from typing import Literal
 from starlette.responses import Response
 
 from backstay.jobs.users import Role
+from backstay.web.tenancy import Bound
 from backstay.web.visit import Visit
 
 
@@ -22,6 +23,7 @@ class PageRoute:
         needs: least role; None: whoever comes, signed in or not.
         handler: answers; runs in a thread.
         confirmed: the user must have proven within the last minutes who they are: asked for the password otherwise.
+        bound: how it is kept to what a user who is bound to groups of sites sees; None: it is not there for them.
     """
 
     verb: Literal["GET", "POST"]
@@ -29,3 +31,4 @@ class PageRoute:
     needs: Role | None
     handler: Callable[[Visit], Response]
     confirmed: bool = False
+    bound: Bound | None = None

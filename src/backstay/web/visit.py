@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from backstay.catalogue.users import Session, User
 from backstay.jobs import journal
 from backstay.jobs.installation import Installation
+from backstay.jobs.tenants import Groups
 from backstay.jobs.users import Role
 from backstay.web.guesses import Guesses
 from backstay.web.rendering import html
@@ -56,6 +57,11 @@ class Visit:
         if self.user is None:
             raise RuntimeError("Nobody is signed in: the route must demand a role.")
         return self.user
+
+    @property
+    def groups(self) -> Groups:
+        """Numbers of the groups of sites beyond which who asks sees nothing; None: they see everything."""
+        return (self.user.groups or None) if self.user is not None else None
 
     @property
     def address(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from backstay.api.methods import NoParameters
 from backstay.api.methods.updates import UpdateInformationParameters
 from backstay.api.replies import ProfileItem, VersionInfo
+from backstay.jobs.tenants import seen_profiles
 from backstay.server.handlers.model import Call, Handler, Scheduling
 from backstay.version import RELEASE_DATE, __version__
 
@@ -28,9 +29,11 @@ def get_version(call: Call, parameters: NoParameters) -> VersionInfo:
 
 
 def get_profiles(call: Call, parameters: NoParameters) -> list[ProfileItem]:
-    """List number and description of all profiles."""
+    """List number and description of all profiles that the caller sees."""
     del parameters
-    return [ProfileItem(id=number, name=name) for number, name in call.installation.catalogue.profiles.names()]
+    seen = seen_profiles(call.installation, call.groups)
+    names = call.installation.catalogue.profiles.names()
+    return [ProfileItem(id=number, name=name) for number, name in names if seen is None or number in seen]
 
 
 def update_information(call: Call, parameters: UpdateInformationParameters | None = None) -> dict[str, Any]:

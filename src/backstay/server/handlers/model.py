@@ -10,6 +10,7 @@ from typing import Any
 from backstay.downloads.stored_parts import StoredPart
 from backstay.engine import BackupFile
 from backstay.jobs.installation import Installation
+from backstay.jobs.tenants import Groups
 
 
 class Scheduling(Enum):
@@ -32,11 +33,13 @@ class Call:
     Attributes:
         installation: what the call is about.
         version: of the API: 1, 2 or 3.
+        groups: numbers of the groups of sites that lists are narrowed to; None: they hold everything.
         when_sent: what is to be done when the reply is sent; a handler may add to it.
     """
 
     installation: Installation
     version: int
+    groups: Groups = None
     when_sent: list[Callable[[], None]] = field(default_factory=list)
 
     @property

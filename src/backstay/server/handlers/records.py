@@ -25,7 +25,7 @@ from backstay.api.methods.records import (
     RecordParameters,
 )
 from backstay.api.replies import BackupInfo, BackupRecord, PartFile
-from backstay.catalogue import Backup
+from backstay.catalogue import Backup, BackupSearch
 from backstay.downloads.stored_parts import StoredPart
 from backstay.engine import BackupFile
 from backstay.errors import BackstayError, NotFoundError, PermissionDeniedError, UsageError
@@ -47,9 +47,10 @@ def listed(call: Call, parameters: ListParameters) -> list[BackupRecord]:
     first, limit = parameters.first, parameters.limit
     if first < 0 or (limit < 0 and first > 0):
         raise NEGATIVE_START.error()
+    matching = None if call.groups is None else BackupSearch(groups=call.groups)
     if first == 0 and limit <= 0:
-        return [_record(found) for found in list_backups(call.installation, 0, None)]
-    return [_record(found) for found in list_backups(call.installation, first, limit)]
+        return [_record(found) for found in list_backups(call.installation, 0, None, matching)]
+    return [_record(found) for found in list_backups(call.installation, first, limit, matching)]
 
 
 def information(call: Call, parameters: RecordParameters) -> BackupInfo:

@@ -64,8 +64,8 @@ def _revoke_others(visit: Visit) -> Response:
 
 
 ROUTES = (
-    PageRoute("GET", "/account", Role.VIEWER, account_page),
-    PageRoute("POST", "/account/password", Role.VIEWER, _password),
-    PageRoute("POST", "/account/sessions/{number:int}/revoke", Role.VIEWER, _revoke),
-    PageRoute("POST", "/account/sessions/revoke-others", Role.VIEWER, _revoke_others),
+    PageRoute("GET", "/account", Role.VIEWER, account_page, bound="nobody"),
+    PageRoute("POST", "/account/password", Role.VIEWER, _password, bound="nobody"),
+    PageRoute("POST", "/account/sessions/{number:int}/revoke", Role.VIEWER, _revoke, bound="nobody"),
+    PageRoute("POST", "/account/sessions/revoke-others", Role.VIEWER, _revoke_others, bound="nobody"),
 )

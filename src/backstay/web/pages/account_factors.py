@@ -101,11 +101,13 @@ def _end_others(visit: Visit) -> None:
 
 
 ROUTES = (
-    PageRoute("POST", "/account/second-factor/begin", Role.VIEWER, _begin, confirmed=True),
-    PageRoute("POST", "/account/second-factor", Role.VIEWER, _finish),
-    PageRoute("POST", "/account/second-factor/off", Role.VIEWER, _off, confirmed=True),
-    PageRoute("POST", "/account/recovery-codes", Role.VIEWER, _codes, confirmed=True),
-    PageRoute("POST", "/account/passkeys/begin", Role.VIEWER, _new_passkey, confirmed=True),
-    PageRoute("POST", "/account/passkeys", Role.VIEWER, _add_passkey, confirmed=True),
-    PageRoute("POST", "/account/passkeys/{number:int}/remove", Role.VIEWER, _remove_passkey, confirmed=True),
+    PageRoute("POST", "/account/second-factor/begin", Role.VIEWER, _begin, confirmed=True, bound="nobody"),
+    PageRoute("POST", "/account/second-factor", Role.VIEWER, _finish, bound="nobody"),
+    PageRoute("POST", "/account/second-factor/off", Role.VIEWER, _off, confirmed=True, bound="nobody"),
+    PageRoute("POST", "/account/recovery-codes", Role.VIEWER, _codes, confirmed=True, bound="nobody"),
+    PageRoute("POST", "/account/passkeys/begin", Role.VIEWER, _new_passkey, confirmed=True, bound="nobody"),
+    PageRoute("POST", "/account/passkeys", Role.VIEWER, _add_passkey, confirmed=True, bound="nobody"),
+    PageRoute(
+        "POST", "/account/passkeys/{number:int}/remove", Role.VIEWER, _remove_passkey, confirmed=True, bound="nobody"
+    ),
 )

@@ -10,8 +10,20 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from backstay.fleet.standing import STATES as SITE_STATES
+from backstay.catalogue import Alarm
 from backstay.jobs.current import current_next_runs, current_overview
-from backstay.jobs.overview import SORTS, STATES, Detail, Sort, State, find_standings, read_details
+from backstay.jobs.overview import (
+    SORTS,
+    STATES,
+    Detail,
+    Overview,
+    Sort,
+    State,
+    find_standings,
+    of_profiles,
+    read_details,
+)
+from backstay.jobs.tenants import seen_profiles
 from backstay.jobs.users import Role
 from backstay.web.charts import spark
 from backstay.web.rendering import size
@@ -21,6 +33,7 @@ from backstay.web.visit import Visit
 
 ROWS: Final = 50
 _SHOWN_ALARMS: Final = 3
+_MOST_ALARMS: Final = 10_000
 SORT_LABELS: Final = {
     "state": "What needs you first",
     "name": "Name",
@@ -56,14 +69,30 @@ def asked(visit: Visit) -> Asked:
     )
 
 
+def seen_overview(visit: Visit) -> Overview:
+    """Return how the profiles stand that who asks sees."""
+    overview, seen = current_overview(visit.installation), seen_profiles(visit.installation, visit.groups)
+    return overview if seen is None else of_profiles(overview, seen)
+
+
+def _open_alarms(visit: Visit) -> tuple[list[Alarm], int]:
+    """Return the newest open alarms that who asks sees, and how many more there are."""
+    table, seen = visit.installation.catalogue.alarms, seen_profiles(visit.installation, visit.groups)
+    if seen is None:
+        alarms = table.newest(limit=_SHOWN_ALARMS, state="open")
+        return alarms, table.count("open") - len(alarms)
+    own = [one for one in table.newest(limit=_MOST_ALARMS, state="open") if one.profile_id in seen]
+    return own[:_SHOWN_ALARMS], max(0, len(own) - _SHOWN_ALARMS)
+
+
 def _overview(visit: Visit) -> Response:
-    wanted, overview = asked(visit), current_overview(visit.installation)
+    wanted, overview = asked(visit), seen_overview(visit)
     due = current_next_runs(visit.installation) if wanted.sort == "next" else None
     found = find_standings(overview, text=wanted.text, state=wanted.state or "", sort=wanted.sort, due=due)
     pages = max(1, -(-len(found) // ROWS))
     page = min(wanted.page, pages)
-    alarms = visit.installation.catalogue.alarms.newest(limit=_SHOWN_ALARMS, state="open")
     sites = visible_sites(visit)
+    alarms, more_alarms = _open_alarms(visit)
     return visit.page(
         "overview/overview.html",
         wanted=wanted,
@@ -82,7 +111,7 @@ def _overview(visit: Visit) -> Response:
         alarms=alarms,
         names=visit.installation.catalogue.profiles.names_of({one.profile_id for one in alarms if one.profile_id}),
         now=datetime.now(UTC),
-        more_alarms=visit.installation.catalogue.alarms.count("open") - len(alarms),
+        more_alarms=more_alarms,
     )
 
 
@@ -95,7 +124,7 @@ def _sizes(detail: Detail) -> Markup:
 
 
 ROUTES = (
-    PageRoute("GET", "/", Role.VIEWER, _overview),
+    PageRoute("GET", "/", Role.VIEWER, _overview, bound="narrowed"),
     # The API answers at "/" whatever has a query.
-    PageRoute("GET", "/overview", Role.VIEWER, _overview),
+    PageRoute("GET", "/overview", Role.VIEWER, _overview, bound="narrowed"),
 )

@@ -16,7 +16,7 @@ from backstay.jobs.overview import find_standings
 from backstay.jobs.profile_view import ProfileView, view_profile
 from backstay.jobs.users import Role
 from backstay.web.charts import Point, bars, calendar
-from backstay.web.pages.overview import ROWS, asked
+from backstay.web.pages.overview import ROWS, asked, seen_overview
 from backstay.web.rendering import counted, size, span
 from backstay.web.routes import PageRoute
 from backstay.web.visit import Visit
@@ -27,7 +27,7 @@ _NEWEST: Final = 10
 
 
 def _list(visit: Visit) -> Response:
-    wanted, overview = asked(visit), current_overview(visit.installation)
+    wanted, overview = asked(visit), seen_overview(visit)
     found = find_standings(overview, text=wanted.text, state=wanted.state or "", sort="name")
     pages = max(1, -(-len(found) // ROWS))
     page = min(wanted.page, pages)
@@ -91,6 +91,6 @@ def _durations(history: Sequence[PastBackup]) -> Markup:
 
 
 ROUTES = (
-    PageRoute("GET", "/profiles", Role.VIEWER, _list),
-    PageRoute("GET", "/profiles/{number:int}", Role.VIEWER, _one),
+    PageRoute("GET", "/profiles", Role.VIEWER, _list, bound="narrowed"),
+    PageRoute("GET", "/profiles/{number:int}", Role.VIEWER, _one, bound="profile"),
 )

@@ -129,5 +129,5 @@ ROUTES = (
     PageRoute("GET", "/sign-in", None, _form),
     PageRoute("POST", "/sign-in", None, _sign_in),
     PageRoute("POST", "/sign-in/second", None, _second),
-    PageRoute("POST", "/sign-out", Role.VIEWER, _sign_out),
+    PageRoute("POST", "/sign-out", Role.VIEWER, _sign_out, bound="nobody"),
 )

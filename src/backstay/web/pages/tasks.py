@@ -35,6 +35,6 @@ def _stop(visit: Visit) -> Response:
 
 ROUTES = (
     PageRoute("GET", "/tasks", Role.VIEWER, _list),
-    PageRoute("GET", "/tasks/{number:int}", Role.VIEWER, _one),
-    PageRoute("POST", "/tasks/{number:int}/stop", Role.OPERATOR, _stop),
+    PageRoute("GET", "/tasks/{number:int}", Role.VIEWER, _one, bound="task"),
+    PageRoute("POST", "/tasks/{number:int}/stop", Role.OPERATOR, _stop, bound="task"),
 )

@@ -88,9 +88,9 @@ def _begun(visit: Visit, kind: str, title: str, arguments: dict[str, Any]) -> Re
 
 
 ROUTES = (
-    PageRoute("POST", "/backups/{number:int}/describe", Role.OPERATOR, _describe),
-    PageRoute("POST", "/backups/{number:int}/freeze", Role.OPERATOR, _freeze),
-    PageRoute("POST", "/backups/{number:int}/verify", Role.OPERATOR, _verify),
+    PageRoute("POST", "/backups/{number:int}/describe", Role.OPERATOR, _describe, bound="backup"),
+    PageRoute("POST", "/backups/{number:int}/freeze", Role.OPERATOR, _freeze, bound="backup"),
+    PageRoute("POST", "/backups/{number:int}/verify", Role.OPERATOR, _verify, bound="backup"),
     PageRoute("POST", "/backups/{number:int}/copy", Role.OPERATOR, _copy),
     PageRoute("GET", "/backups/{number:int}/delete", Role.ADMINISTRATOR, _ask_deletion),
     PageRoute("POST", "/backups/{number:int}/delete", Role.ADMINISTRATOR, _delete, confirmed=True),

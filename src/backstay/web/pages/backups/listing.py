@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from backstay.catalogue import BackupSearch, FoundState
 from backstay.jobs.records import list_backups
+from backstay.jobs.tenants import Groups, names_of_profiles
 from backstay.jobs.users import Role
 from backstay.jobs.watching import view_of
 from backstay.web.pages.backups.shown import STATES, proof_of
@@ -32,9 +33,10 @@ def _list(visit: Visit) -> Response:
     catalogue = visit.installation.catalogue
     query = {name: visit.asked(name).strip()[:_LONGEST_SEARCH] for name in ("search", "profile", "state", "storage")}
     page = visit.page_number()
-    found = list_backups(visit.installation, (page - 1) * _PER_PAGE, _PER_PAGE + 1, _search(query))
+    found = list_backups(visit.installation, (page - 1) * _PER_PAGE, _PER_PAGE + 1, _search(query, visit.groups))
     shown = found[:_PER_PAGE]
     names = catalogue.profiles.names_of({one.backup.profile_id for one in shown})
+    choices = names_of_profiles(visit.installation, visit.groups, _CHOICES)
     running = [one.backup for one in shown if one.backup.status == "run"]
     return visit.page(
         "backups/list.html",
@@ -43,8 +45,9 @@ def _list(visit: Visit) -> Response:
         number=page,
         query=query,
         names=names,
-        choices=catalogue.profiles.names() if catalogue.profiles.count() <= _CHOICES else [],
-        storages=[one.name for one in catalogue.destinations.all()],
+        choices=choices,
+        # Names of storages may tell of others.
+        storages=[one.name for one in catalogue.destinations.all()] if visit.groups is None else [],
         states=_STATE_WORDS,
         copies=catalogue.copies.of_many(one.backup.id for one in shown),
         running=[one.id for one in running],
@@ -55,7 +58,7 @@ def _list(visit: Visit) -> Response:
     )
 
 
-def _search(query: dict[str, str]) -> BackupSearch:
+def _search(query: dict[str, str], groups: Groups) -> BackupSearch:
     digits, state = query["profile"], query["state"]
     is_number = digits.isascii() and digits.isdigit() and len(digits) < 19
     return BackupSearch(
@@ -63,7 +66,8 @@ def _search(query: dict[str, str]) -> BackupSearch:
         int(digits) if is_number else None,
         cast("FoundState", state) if state in get_args(FoundState) else "",
         query["storage"],
+        groups,
     )
 
 
-ROUTES = (PageRoute("GET", "/backups", Role.VIEWER, _list),)
+ROUTES = (PageRoute("GET", "/backups", Role.VIEWER, _list, bound="narrowed"),)

@@ -30,4 +30,4 @@ def _log(visit: Visit) -> Response:
     )
 
 
-ROUTES = (PageRoute("GET", "/backups/{number:int}/log", Role.VIEWER, _log),)
+ROUTES = (PageRoute("GET", "/backups/{number:int}/log", Role.VIEWER, _log, bound="backup"),)

@@ -41,4 +41,4 @@ def _note(visit: Visit, part: int) -> None:
         visit.note("part downloaded", f"backup {visit.number()}", part=part)
 
 
-ROUTES = (PageRoute("GET", "/backups/{number:int}/parts/{part:int}", Role.OPERATOR, _part),)
+ROUTES = (PageRoute("GET", "/backups/{number:int}/parts/{part:int}", Role.OPERATOR, _part, bound="backup"),)

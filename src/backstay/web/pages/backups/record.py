@@ -33,7 +33,7 @@ def _one(visit: Visit) -> Response:
     installation = visit.installation
     backup = get_backup(installation, visit.number())
     view = view_of(installation, backup)
-    names = dict(installation.catalogue.profiles.names())
+    names = installation.catalogue.profiles.names_of([backup.profile_id])
     warnings = installation.catalogue.backups.warnings(backup.id)
     tasks = list_tasks(installation, 0, _TASKS, backup_id=backup.id)
     return visit.page(
@@ -73,7 +73,8 @@ def _places(visit: Visit, backup: Backup) -> dict[str, Any]:
     hashes = {part["name"]: part["blake3"] for part in backup.proof.get("parts", ())}
     copies = installation.catalogue.copies.of(backup.id)
     at = {copy.destination for copy in copies if copy.state == "stored"}
-    names = [one.name for one in installation.catalogue.destinations.all()]
+    # Names of storages may tell of others.
+    names = [one.name for one in installation.catalogue.destinations.all()] if visit.groups is None else []
     return {
         "parts": [(one.part, one.name, one.size, hashes.get(one.name, "")) for one in parts],
         "parts_at": "" if first is None or isinstance(first, BackupFile) else first.place,
@@ -91,4 +92,4 @@ def _seconds(backup: Backup) -> list[tuple[str, float, int]]:
     return [(DOMAINS.get(domain, domain), spent, round(100 * spent / total)) for domain, spent in kept.items()]
 
 
-ROUTES = (PageRoute("GET", "/backups/{number:int}", Role.VIEWER, _one),)
+ROUTES = (PageRoute("GET", "/backups/{number:int}", Role.VIEWER, _one, bound="backup"),)

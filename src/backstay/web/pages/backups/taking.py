@@ -12,8 +12,10 @@ from backstay.errors import BackstayError, NotFoundError
 from backstay.jobs.backup import begin_backup, pause_backup, resume_backup
 from backstay.jobs.installation import Installation
 from backstay.jobs.records import LONGEST_TEXT, get_backup
+from backstay.jobs.tenants import names_of_profiles
 from backstay.jobs.users import Role
 from backstay.web.routes import PageRoute
+from backstay.web.tenancy import sees
 from backstay.web.visit import Visit
 
 _CHOICES: Final = 200
@@ -23,12 +25,12 @@ _log = logging.getLogger(__name__)
 
 def _form(visit: Visit, problem: str = "", status: int = 200) -> Response:
     given = visit.field("profile") or visit.asked("profile")
-    names = visit.installation.catalogue.profiles.names()
-    chosen = next((one for one in names if str(one[0]) == given), None)
+    names = names_of_profiles(visit.installation, visit.groups, _CHOICES)
+    chosen = _chosen(visit, given)
     return visit.page(
         "backups/new.html",
         status,
-        names=names if chosen is None and len(names) <= _CHOICES else [],
+        names=names if chosen is None else [],
         chosen=chosen,
         given=given,
         description=visit.field("description"),
@@ -37,11 +39,24 @@ def _form(visit: Visit, problem: str = "", status: int = 200) -> Response:
     )
 
 
+def _chosen(visit: Visit, given: str) -> tuple[int, str] | None:
+    """Return number and name of the profile that is given, where there is one and who asks sees it."""
+    if not _is_number(given) or not sees(visit, "profile", int(given)):
+        return None
+    return next(iter(visit.installation.catalogue.profiles.names_of([int(given)]).items()), None)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def _begin(visit: Visit) -> Response:
     given = visit.field("profile").strip()
     try:
-        if not (given.isascii() and given.isdigit() and len(given) < 19):
+        if not _is_number(given):
             raise NotFoundError("A profile is named by its number: see them on the page Profiles.")
+        if not sees(visit, "profile", int(given)):
+            raise NotFoundError(f"There is no backup profile {given}: see them on the page Profiles.")
         backup = begin_backup(
             visit.installation,
             profile_id=int(given),
@@ -76,8 +91,8 @@ def _resume(visit: Visit) -> Response:
 
 
 ROUTES = (
-    PageRoute("GET", "/backups/new", Role.OPERATOR, _form),
-    PageRoute("POST", "/backups/new", Role.OPERATOR, _begin),
-    PageRoute("POST", "/backups/{number:int}/stop", Role.OPERATOR, _stop),
-    PageRoute("POST", "/backups/{number:int}/resume", Role.OPERATOR, _resume),
+    PageRoute("GET", "/backups/new", Role.OPERATOR, _form, bound="narrowed"),
+    PageRoute("POST", "/backups/new", Role.OPERATOR, _begin, bound="narrowed"),
+    PageRoute("POST", "/backups/{number:int}/stop", Role.OPERATOR, _stop, bound="backup"),
+    PageRoute("POST", "/backups/{number:int}/resume", Role.OPERATOR, _resume, bound="backup"),
 )

@@ -85,6 +85,6 @@ def _headers(name: str, kind: str) -> dict[str, str]:
 
 
 ROUTES = (
-    PageRoute("GET", "/backups/{number:int}/files/download", Role.OPERATOR, _file),
-    PageRoute("GET", "/backups/{number:int}/files/package", Role.OPERATOR, _folder),
+    PageRoute("GET", "/backups/{number:int}/files/download", Role.OPERATOR, _file, bound="backup"),
+    PageRoute("GET", "/backups/{number:int}/files/package", Role.OPERATOR, _folder, bound="backup"),
 )

@@ -56,4 +56,4 @@ def _list(visit: Visit, inside: Inside) -> Response:
     )
 
 
-ROUTES = (PageRoute("GET", "/backups/{number:int}/files", Role.VIEWER, looking(_list)),)
+ROUTES = (PageRoute("GET", "/backups/{number:int}/files", Role.VIEWER, looking(_list), bound="backup"),)

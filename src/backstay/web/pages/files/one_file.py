@@ -161,6 +161,6 @@ def _picture(visit: Visit, inside: Inside) -> Response:
 
 ROUTES = (
     # What a file holds may be a password: to see it is the same as to download it.
-    PageRoute("GET", "/backups/{number:int}/files/file", Role.OPERATOR, looking(_one)),
-    PageRoute("GET", "/backups/{number:int}/files/picture", Role.OPERATOR, looking(_picture)),
+    PageRoute("GET", "/backups/{number:int}/files/file", Role.OPERATOR, looking(_one), bound="backup"),
+    PageRoute("GET", "/backups/{number:int}/files/picture", Role.OPERATOR, looking(_picture), bound="backup"),
 )

@@ -220,4 +220,4 @@ def _unlock(visit: Visit) -> Response:
     return visit.redirect(visit.to(f"/backups/{number}/files", path=quoted(unquoted(path)), storage=storage))
 
 
-ROUTES = (PageRoute("POST", "/backups/{number:int}/files/unlock", Role.VIEWER, _unlock),)
+ROUTES = (PageRoute("POST", "/backups/{number:int}/files/unlock", Role.VIEWER, _unlock, bound="backup"),)

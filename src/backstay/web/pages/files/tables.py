@@ -44,6 +44,6 @@ def _definition(visit: Visit, inside: Inside) -> Response:
 
 
 ROUTES = (
-    PageRoute("GET", "/backups/{number:int}/tables", Role.VIEWER, looking(_tables)),
-    PageRoute("GET", "/backups/{number:int}/tables/definition", Role.VIEWER, looking(_definition)),
+    PageRoute("GET", "/backups/{number:int}/tables", Role.VIEWER, looking(_tables), bound="backup"),
+    PageRoute("GET", "/backups/{number:int}/tables/definition", Role.VIEWER, looking(_definition), bound="backup"),
 )

@@ -84,4 +84,4 @@ def _list(visit: Visit) -> Response:
     )
 
 
-ROUTES = (PageRoute("GET", "/sites", Role.VIEWER, _list),)
+ROUTES = (PageRoute("GET", "/sites", Role.VIEWER, _list, bound="narrowed"),)

@@ -91,4 +91,4 @@ def _one(visit: Visit) -> Response:
     )
 
 
-ROUTES = (PageRoute("GET", "/sites/{number:int}", Role.VIEWER, _one),)
+ROUTES = (PageRoute("GET", "/sites/{number:int}", Role.VIEWER, _one, bound="site"),)

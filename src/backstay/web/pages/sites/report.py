@@ -85,6 +85,6 @@ def _sentence(report: GroupReport) -> str:
 
 
 ROUTES = (
-    PageRoute("GET", "/groups/{number:int}/report", Role.VIEWER, _group),
+    PageRoute("GET", "/groups/{number:int}/report", Role.VIEWER, _group, bound="group"),
     PageRoute("GET", "/sites/report", Role.VIEWER, _all),
 )
