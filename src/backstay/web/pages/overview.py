@@ -9,8 +9,8 @@ from typing import Final, cast
 from markupsafe import Markup
 from starlette.responses import Response
 
-from backstay.fleet.standing import STATES as SITE_STATES
 from backstay.catalogue import Alarm
+from backstay.fleet.standing import STATES as SITE_STATES
 from backstay.jobs.current import current_next_runs, current_overview
 from backstay.jobs.overview import (
     SORTS,
