@@ -152,6 +152,18 @@ def test_no_backup_of_others_is_begun(tenants: Tenants) -> None:
     assert len(tenants.visitor.installation.catalogue.backups.newest()) == before
 
 
+def test_only_ones_own_sites_are_paused(tenants: Tenants) -> None:
+    table = tenants.visitor.installation.catalogue.sites
+    mine, theirs = tenants.mine.site.id, tenants.theirs.site.id
+    alone = tenants.visitor.post("/sites/act", {"action": "pause", "site": theirs}, form_at="/account")
+    assert alone.status_code == 400
+    both = tenants.visitor.post("/sites/act", {"action": "pause", "site": [mine, theirs]}, form_at="/account")
+    assert both.status_code == 200
+    assert tenants.theirs.word not in alone.text + both.text
+    assert (table.get(mine).paused, table.get(theirs).paused) == (True, False)
+    table.update(mine, paused=False)
+
+
 @pytest.mark.parametrize("subject", ["backup={backup}", "task={task}", "running=0", "overview=0"])
 def test_no_event_of_others_is_heard(tenants: Tenants, subject: str) -> None:
     theirs = tenants.theirs

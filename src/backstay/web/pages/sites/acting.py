@@ -118,4 +118,4 @@ def _chosen(visit: Visit) -> list[Site]:
     return [visit.installation.catalogue.sites.get(number) for number in seen]
 
 
-ROUTES = (PageRoute("POST", "/sites/act", Role.OPERATOR, _act),)
+ROUTES = (PageRoute("POST", "/sites/act", Role.OPERATOR, _act, bound="narrowed"),)
