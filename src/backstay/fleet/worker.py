@@ -12,9 +12,12 @@ from typing import Final, Protocol
 from backstay.errors import BackstayError, DatabaseConnectionError
 from backstay.fleet.dispatch import Claimed, Worker, claim_runs, put_off
 from backstay.jobs.installation import Installation
+from backstay.storage import free_space
 
 LOOK_SECONDS: Final = 3.0
 """Seconds between two looks for what waits."""
+LEAST_FREE: Final = 64 << 20
+"""Bytes that must be free on the disk of the archives, for a worker to take a run."""
 _SHORTEST_PAUSE: Final = 0.3
 _END_SECONDS: Final = 20.0
 
@@ -75,6 +78,7 @@ class RemoteWorker:
         self._only = only
         self._perform_one = perform
         self._per_worker = installation.configuration.fleet.per_worker
+        self._had_space = True
         self._threads: dict[str, threading.Thread] = {}
         self._ending, self._woken = threading.Event(), threading.Event()
         self._looking = threading.Thread(target=self._look, name="remote-runs", daemon=True)
@@ -123,13 +127,22 @@ class RemoteWorker:
             self._ending.wait(_SHORTEST_PAUSE)
 
     def _begin(self) -> None:
-        free = self._per_worker - self.performing
+        free = self._per_worker - self.performing if self._has_space() else 0
         for claimed in claim_runs(self._installation, self._worker, free=free, now=self._clock(), only=self._only):
             thread = threading.Thread(
                 target=self._perform, args=(claimed,), name=f"remote-run-{claimed.id}", daemon=True
             )
             self._threads[claimed.holder] = thread
             thread.start()
+
+    def _has_space(self) -> bool:
+        """Return whether the archive of a small site can come here; a full worker would let all that waits fail."""
+        folder = self._installation.home.archives
+        has = free_space(folder if folder.is_dir() else self._installation.home.path) >= LEAST_FREE
+        if self._had_space and not has:
+            _log.warning("The disk of %s is full: no backup of a site on another server is begun here.", folder)
+        self._had_space = has
+        return has
 
     def _perform(self, claimed: Claimed) -> None:
         try:
