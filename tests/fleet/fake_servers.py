@@ -53,7 +53,7 @@ class Behaviour:
         fault: ``""``; ``refuses`` or ``fails``: a start, or a step, is answered with an error; ``silent``: no answer
             comes; ``html``: a web page is answered; ``loses-start``, ``loses-end``: the connection is closed after a
             backup was started, or finished, once for each; ``cuts``: each download breaks once in its middle;
-            ``busy``: every third answer is HTTP 503.
+            ``busy``: every third answer is HTTP 503; ``holds``: no backup comes to its end.
     """
 
     delay: float = 0.0
@@ -196,7 +196,7 @@ class FakeServers:
         if site.behaviour.fault == "fails":
             self._end(site, host, backup, "fail")
             raise ApiError(500, "A backup error has occurred: The disk of the server is full.")
-        backup.steps_left -= 1
+        backup.steps_left -= site.behaviour.fault != "holds"
         if backup.steps_left > 0:
             return _status(backup, has_run=True)
         self._end(site, host, backup, "complete")
