@@ -22,6 +22,7 @@ from backstay.jobs.installation import open_installation
 from backstay.jobs.restore import pending_restores
 from server.driving import Driven, driven
 from support.backups import make_files, take
+from support.commands import backstay
 from support.slow_link import SlowLink, slow_link
 
 RATE = 5e6
@@ -43,29 +44,31 @@ class Ground:
         backup = take(self.server.installation, self.site, **settings)
         return int(backup.total_size)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run ``backstay restore``."""
-        environment = {
-            **os.environ,
+    def environment(self) -> dict[str, str]:
+        """Return the variables of a restore."""
+        return {
             "BACKSTAY_HOME": str(self.home),
             "BACKSTAY_SECRET": self.server.secret,
             "BACKSTAY_PASSWORD": PASSWORD,
         }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Run ``backstay restore``."""
         command = [sys.executable, "-m", "backstay", "restore", *arguments]
         return subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment,
+            env={**os.environ, **self.environment()},
             stdin=subprocess.DEVNULL,
         )
 
     def restore(self, *arguments: str, code: int = 0) -> str:
         """Run ``backstay restore`` to its end; return what it prints, errors where they are expected."""
-        out, err = (running := self.start(*arguments)).communicate(timeout=120)
-        assert running.returncode == code, err
-        return err if code else out
+        done = backstay("restore", *arguments, environment=self.environment())
+        assert done.returncode == code, done.stderr
+        return done.stderr if code else done.stdout
 
     def staged(self) -> list[Path]:
         """Return the files that wait beside the target."""

@@ -241,8 +241,15 @@ def test_commands_list_and_change_what_is_left_out(tmp_path: Path) -> None:
     assert json.loads(run("copy", "1", "--name", "Two", "--json")) == {"id": 2, "name": "Two"}
 
 
-@pytest.mark.parametrize("scripts", [True, False])
-@pytest.mark.parametrize("size", [None, TELEPHONE])
+@pytest.mark.parametrize(
+    ("size", "scripts"),
+    [
+        (None, True),
+        (TELEPHONE, False),
+        pytest.param(None, False, marks=pytest.mark.slow),
+        pytest.param(TELEPHONE, True, marks=pytest.mark.slow),
+    ],
+)
 def test_filters_are_set_in_a_browser(
     browser: Browser, served: PageServer, tmp_path: Path, size: dict[str, int] | None, *, scripts: bool
 ) -> None:

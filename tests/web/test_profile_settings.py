@@ -196,8 +196,15 @@ def test_profiles_are_copied_exported_imported_and_deleted(admin: Visitor) -> No
     assert [number for number, _name in admin.installation.catalogue.profiles.names()] == [1, 2]
 
 
-@pytest.mark.parametrize("scripts", [True, False])
-@pytest.mark.parametrize("size", [None, TELEPHONE])
+@pytest.mark.parametrize(
+    ("size", "scripts"),
+    [
+        (None, True),
+        (TELEPHONE, False),
+        pytest.param(None, False, marks=pytest.mark.slow),
+        pytest.param(TELEPHONE, True, marks=pytest.mark.slow),
+    ],
+)
 def test_settings_are_saved_in_a_browser(
     browser: Browser, served: PageServer, size: dict[str, int] | None, *, scripts: bool
 ) -> None:
