@@ -28,11 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from metrics import serving
-from sqlalchemy import Connection, bindparam, case, insert, literal, select, text, update
+from sqlalchemy import Connection, bindparam, case, delete, insert, literal, select, text, update
 
 from backstay.catalogue import Profile
-from backstay.catalogue.schema import backups, groups, profiles, schedules, sites
+from backstay.catalogue.schema import backups, groups, profiles, runs, schedules, sites
 from backstay.fleet.overview import read_sites
 from backstay.jobs.alarms import check
 from backstay.jobs.installation import Installation, open_installation
@@ -152,12 +151,15 @@ def look_with_due(installation: Installation) -> str:
         numbers = [turn * _DUE_AT_ONCE + place + 1 for place in range(_DUE_AT_ONCE)]
         earlier = update(schedules).where(schedules.c.id.in_(numbers))
         with installation.catalogue.backups._engine.execution_options(writes=True).begin() as connection:  # noqa: SLF001
-            connection.execute(earlier.values(handled=datetime.now(UTC) - timedelta(days=1)))
+            connection.execute(earlier.values(handled=datetime.now(UTC) - timedelta(days=2), next_due=None))
         begun = time.perf_counter()
         made = len(look_up(installation, datetime.now(UTC)))
         found.append((time.perf_counter() - begun) * 1000)
         if made != _DUE_AT_ONCE:
             sys.exit(f"{made} runs were made, not {_DUE_AT_ONCE}.")
+    # Nobody is to take backups of sites that are made up.
+    with installation.catalogue.backups._engine.execution_options(writes=True).begin() as connection:  # noqa: SLF001
+        connection.execute(delete(runs))
     return f"{found[0]:6.0f} {statistics.median(found[1:]):6.0f}"
 
 
@@ -165,6 +167,26 @@ def memory(process: int) -> int:
     """Return the most memory that a process had, in MiB."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) // 1024
+
+
+def processor(process: int) -> float:
+    """Return the seconds of a processor that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[tuple[str, int]]:
+    """Run Backstay's server with its worker; give its address and the number of its process."""
+    command = [sys.executable, "-m", "backstay", "serve", "--quiet", "--port", "0", "--home", str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            match = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline() if process.stdout else "")
+            if match is None:
+                sys.exit("The server did not start.")
+            yield match[0], process.pid
+        finally:
+            process.terminate()
 
 
 @contextmanager
@@ -186,19 +208,23 @@ def changing(home: Path) -> Iterator[None]:
         thread.join()
 
 
-def visit(client: httpx2.Client, visits: int) -> None:
-    """Print how long each page takes."""
+def visit(client: httpx2.Client, server: int, visits: int) -> None:
+    """Print how long each page takes, and how much of a processor the server spends on it."""
     for path in PAGES:
-        times, size, status = [], 0, 0
-        for _ in range(visits + 1):
+        times, size, status, busy = [], 0, 0, 0.0
+        for turn in range(visits + 1):
+            if turn == 1:
+                busy = processor(server)
             begun = time.perf_counter()
             answer = client.get(path)
             times.append((time.perf_counter() - begun) * 1000)
             size, status = len(answer.content), answer.status_code
+        spent = (processor(server) - busy) * 1000 / visits
         later = sorted(times[1:])
         shown = path if status == 200 else f"{path} ({status})"
         p95 = later[max(0, int(len(later) * 0.95) - 1)]
-        print(f"  {shown:30} {times[0]:6.0f} {statistics.median(later):6.0f} {p95:6.0f} ms {size:8} bytes", flush=True)
+        figures = f"{times[0]:6.0f} {statistics.median(later):6.0f} {p95:6.0f} ({spent:.0f})"
+        print(f"  {shown:30} {figures} ms {size:8} bytes", flush=True)
 
 
 def worker_memory(home: Path) -> int:
@@ -216,20 +242,21 @@ def measure(home: Path, word: str, visits: int) -> None:
     with open_installation(home) as installation:
         now = datetime.now(UTC)
         print("                                  first median")
-        print(f"  all profiles read               {timed(lambda: read_overview(installation))} ms")
-        print(f"  all sites read                  {timed(lambda: read_sites(installation, now))} ms")
         print(f"  look, nothing is due            {timed(lambda: look_up(installation, now))} ms   goal {GOAL_LOOK}")
         print(f"  look, {_DUE_AT_ONCE} are due               {look_with_due(installation)} ms   goal {GOAL_LOOK}")
+        print(f"  all profiles read               {timed(lambda: read_overview(installation))} ms")
+        print(f"  all sites read                  {timed(lambda: read_sites(installation, now))} ms")
         installation.catalogue.observations.begin_round(now, timedelta(0))
         print(f"  check for alarms                {timed(lambda: check(installation, now))} ms")
-    with serving(home) as url:
+    with serving(home) as (url, server):
         headers = {"Cookie": f"{SESSION_COOKIE}={word}", "Accept-Encoding": "gzip"}
         with httpx2.Client(base_url=url, headers=headers, timeout=60) as client:
-            print(f"pages, while nothing changes        first median    p95   goal {GOAL_PAGE}")
-            visit(client, visits)
+            print(f"pages, while nothing changes      first median    p95 (processor)   goal {GOAL_PAGE}")
+            visit(client, server, visits)
             print("pages, with ten changes a second")
             with changing(home):
-                visit(client, visits)
+                visit(client, server, visits)
+        print(f"most memory of the server with its worker: {memory(server)} MiB")
     print(f"most memory of a worker: {worker_memory(home)} MiB   goal {GOAL_WORKER}")
 
 

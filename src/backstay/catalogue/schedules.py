@@ -351,41 +351,25 @@ class RunTable:
             return {row[0]: Run(*row[1:]) for row in connection.execute(query.order_by(runs.c.ended))}
 
     def create(self, schedule: Times, due: datetime, now: datetime, *, skipped: str = "") -> Run | None:
-        """Make the run of a due moment and note that this is handled, both at once.
+        """Make the run of a due moment; see ``create_all``."""
+        return self.create_all([(schedule, due, skipped)], now)[0]
+
+    def create_all(self, wanted: Iterable[tuple[Times, datetime, str]], now: datetime) -> list[Run | None]:
+        """Make runs of due moments and note that these are handled, all at once or nothing.
 
         A run that nobody has begun yet makes another one of the same schedule needless: that is noted as skipped.
 
         Args:
-            schedule: its times as they were read.
-            due: the moment.
+            wanted: the times of each schedule as they were read, the due moment, and why it is not to be run; empty: it
+                waits to be.
             now: this moment.
-            skipped: why it is not to be run; empty: it waits to be.
 
         Returns:
-            None where there is a run of this moment, or the schedule was changed since it was read.
+            The runs in the same order; None where there is one of this moment, or the schedule was changed since it was
+            read.
         """
         with self._writer.begin() as connection:
-            row = connection.execute(select(schedules).where(schedules.c.id == schedule.id)).one_or_none()
-            if (
-                row is None
-                or row.paused
-                or (row.at, row.time_zone, row.spread) != (schedule.at, schedule.time_zone, schedule.spread)
-            ):
-                return None
-            handled = max(due, row.handled)
-            connection.execute(
-                update(schedules).where(schedules.c.id == schedule.id).values(handled=handled, next_due=None)
-            )
-            mine = runs.c.schedule_id == schedule.id
-            if connection.execute(select(runs.c.id).where(mine, runs.c.due == due)).first():
-                return None
-            first = connection.execute(
-                select(runs.c.due).where(mine, runs.c.state == "waiting").order_by(runs.c.due).limit(1)
-            ).scalar_one_or_none()
-            if first is not None and not skipped:
-                skipped = f"The run of {first:%Y-%m-%d %H:%M:%S} UTC had not begun yet."
-            _forget_old(connection, schedule.id)
-            return _insert(connection, schedule.id, due, now, skipped)
+            return [_made(connection, schedule, due, now, skipped) for schedule, due, skipped in wanted]
 
     def create_now(self, schedule_id: int, now: datetime) -> Run:
         """Make a run that is due now, whatever the schedule says; one that waits already is given back.
@@ -417,6 +401,28 @@ class RunTable:
         query = select(*_RUN_COLUMNS).where(*conditions).order_by(runs.c.due, runs.c.id)
         with self._engine.connect() as connection:
             return [_run(row) for row in connection.execute(query)]
+
+
+def _made(connection: Connection, schedule: Times, due: datetime, now: datetime, skipped: str) -> Run | None:
+    row = connection.execute(select(schedules).where(schedules.c.id == schedule.id)).one_or_none()
+    if (
+        row is None
+        or row.paused
+        or (row.at, row.time_zone, row.spread) != (schedule.at, schedule.time_zone, schedule.spread)
+    ):
+        return None
+    handled = max(due, row.handled)
+    connection.execute(update(schedules).where(schedules.c.id == schedule.id).values(handled=handled, next_due=None))
+    mine = runs.c.schedule_id == schedule.id
+    if connection.execute(select(runs.c.id).where(mine, runs.c.due == due)).first():
+        return None
+    first = connection.execute(
+        select(runs.c.due).where(mine, runs.c.state == "waiting").order_by(runs.c.due).limit(1)
+    ).scalar_one_or_none()
+    if first is not None and not skipped:
+        skipped = f"The run of {first:%Y-%m-%d %H:%M:%S} UTC had not begun yet."
+    _forget_old(connection, schedule.id)
+    return _insert(connection, schedule.id, due, now, skipped)
 
 
 def _changed(read: Times, row: Row[Any]) -> bool:

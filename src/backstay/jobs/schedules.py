@@ -17,6 +17,7 @@ from backstay.schedules import Timing, due_times, latest_due, machine_time_zone,
 GRACE: Final = timedelta(minutes=5)
 """So long after its due time a run is still in time, where missed ones are not to be made up."""
 LONGEST_SPREAD: Final = timedelta(days=1)
+_AT_ONCE: Final = 100
 _CLOCK_WAS_WRONG: Final = timedelta(days=1)
 _MISSED = "Nothing was running at its time, and missed runs of this schedule are not made up."
 
@@ -224,7 +225,8 @@ def look_up(installation: Installation, now: datetime) -> list[Run]:
     Returns:
         The runs that were made and wait to be run.
     """
-    made, later = [], []
+    due_now: list[tuple[Times, datetime, str]] = []
+    later: list[tuple[Times, datetime | None]] = []
     ahead = now + _CLOCK_WAS_WRONG
     for schedule in installation.catalogue.schedules.to_look_at(now, ahead):
         if schedule.handled > ahead:
@@ -241,12 +243,13 @@ def look_up(installation: Installation, now: datetime) -> list[Run]:
             continue
         due = latest_due(timing, schedule.handled, now) or following
         in_time = schedule.catch_up or now - due <= GRACE
-        run = installation.catalogue.runs.create(schedule, due, now, skipped="" if in_time else _MISSED)
-        if run is not None and run.state == "waiting":
-            made.append(run)
+        due_now.append((schedule, due, "" if in_time else _MISSED))
     # Noted once for each due moment: of thousands, a look reads those alone that are due.
     installation.catalogue.schedules.note_due(later)
-    return made
+    made: list[Run | None] = []
+    for first in range(0, len(due_now), _AT_ONCE):
+        made += installation.catalogue.runs.create_all(due_now[first : first + _AT_ONCE], now)
+    return [run for run in made if run is not None and run.state == "waiting"]
 
 
 def find_profile(installation: Installation, text: str) -> int:
