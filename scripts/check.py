@@ -58,7 +58,7 @@ def checks(*, slow: bool, report: Path, pytest_options: list[str]) -> list[Check
 
     Args:
         slow: whether tests marked slow run too.
-        report: where pytest writes its JUnit file.
+        report: where pytest writes its JUnit file; the folders of the tests lie beside it.
         pytest_options: passed on to pytest.
     """
     return [
@@ -75,7 +75,10 @@ def pytest_command(*, slow: bool, report: Path, options: list[str]) -> list[str]
     workers = os.environ.get("BACKSTAY_TEST_WORKERS") or str(min((os.cpu_count() or 1) + 1, MOST_WORKERS))
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile", f"--junitxml={report}"]
     # In the order of the tests themselves, whose longest files come first, so that no process is left alone with one.
-    return [*command, "--no-loadscope-reorder", *(["--slow"] if slow else []), *options]
+    command.append("--no-loadscope-reorder")
+    # Paths of sockets, which lie in the folders of tests, have 107 bytes at most: pytest's own names are long.
+    command.append(f"--basetemp={report.parent / 't'}")
+    return [*command, *(["--slow"] if slow else []), *options]
 
 
 def memory_folder() -> Path | None:
@@ -131,7 +134,6 @@ def main() -> int:
     parser.add_argument("--only", action="append", metavar="CHECK", help="linter, formatter, layers, types or tests")
     options, pytest_options = parser.parse_known_args()
     place = None if options.slow else memory_folder()
-    # A short name: paths of sockets have 107 bytes at most.
     with tempfile.TemporaryDirectory(prefix="bs-", dir=place, ignore_cleanup_errors=True) as folder:
         report = Path(folder) / "tests.xml"
         # The database server that the tests start runs under another account where they run as root.
