@@ -304,6 +304,24 @@ def test_a_backup_that_fails_in_a_step_is_told_in_the_servers_words(
     assert "The backup failed on the server: mysqldump died." in failure(installation, site)
 
 
+def test_a_backup_that_does_not_get_on_is_given_up(
+    installation: Installation, vendor: FakeServer, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = installation.configuration.jobs.model_copy(update={"stuck_after": 0.0001})
+    changed = installation.configuration.model_copy(update={"jobs": jobs})
+    monkeypatch.setitem(vars(installation), "configuration", changed)
+    vendor.replies["stepBackup"] = [STEP]
+    assert "The server has reported the same step for 0 minutes" in failure(installation, site)
+
+
+def test_a_backup_that_never_ends_is_given_up(
+    installation: Installation, vendor: FakeServer, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "LONGEST_SECONDS", 0.0)
+    vendor.replies["stepBackup"] = [{**STEP, "Step": str(number)} for number in range(1000)]
+    assert "The backup has not ended on the server after 0 hours" in failure(installation, site)
+
+
 def test_a_server_that_does_not_answer_is_told_as_such(installation: Installation) -> None:
     site = add_site(installation, "http://127.0.0.1:9", SECRET)
     run = performed(installation, site)

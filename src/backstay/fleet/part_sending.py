@@ -82,3 +82,5 @@ class PartSending:
                         return
         except BackstayError as error:
             _log.warning("%s could not be sent yet, and is tried again at the end: %s", path.name, error)
+        except Exception:  # noqa: BLE001 - the other parts are sent all the same
+            _log.exception("Sending %s to %s", path.name, destination.name)

@@ -44,7 +44,7 @@ from backstay.fleet.proving import prove
 from backstay.fleet.run_log import LoggedWarnings, RunLog
 from backstay.fleet.server_change import changes_of, refuse_changed
 from backstay.fleet.taking import take_backup
-from backstay.jobs import lock
+from backstay.jobs import arrivals, lock
 from backstay.jobs.announcing import announce
 from backstay.jobs.installation import Installation
 from backstay.jobs.remote_runs import CANCELLED, begin_record, plan_of
@@ -172,7 +172,7 @@ class Performance:
             f"attempt {self._run.attempts}"
         )
         self._held.show(Progress("init", "Asking the server"))
-        announce(self._installation, backup.id, "started")
+        announce(self._installation, backup.id, "started", send_now=False)
         return backup, self._plan, self._log
 
     def _plan_of(self, backup: Backup, host: str) -> Plan:
@@ -203,10 +203,13 @@ class Performance:
             kind = info.type if info.type in CHAINS else "full"
             self._catalogue.backups.update(backup.id, type=kind)
         parts = stored_parts(held.checkpoint["parts"])
+        if backup.proof.get("ok") and self._is_everywhere(backup, plan):
+            return parts
         archive = Path(self._with_archive(plan, parts).archive)
         self._catalogue.backups.claim(backup.id, archive.name, str(archive))
         with storage_errors(archive):
             archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            arrivals.note(self._installation.home, backup.id, archive)
         if all(part.blake3 and (archive.parent / part.name).is_file() for part in parts):
             return parts
         require_space(parts, archive.parent)
@@ -236,6 +239,12 @@ class Performance:
         names = () if plan.settings.repository else plan.settings.destination_names
         found = [self._catalogue.destinations.find(name) for name in names]
         return [one for one in found if one is not None]
+
+    def _is_everywhere(self, backup: Backup, plan: Plan) -> bool:
+        """Whether the storages of the profile have all of it, so that the files here may be gone already."""
+        stored = {copy.destination for copy in self._catalogue.copies.of(backup.id) if copy.state == "stored"}
+        names = plan.settings.destination_names
+        return plan.settings.delete_after and bool(names) and stored.issuperset(names)
 
     def _finish(self, backup: Backup, plan: Plan, warnings: LoggedWarnings) -> None:
         """Send the rest, complete the record, apply the rules of retention; only these where it is complete."""
@@ -279,7 +288,7 @@ class Performance:
         told = f", with {count} warnings" if count else ""
         self._end("done", f"Backup {backup.id} is complete{told}.")
         self._catalogue.sites.update(self._site.id, problem="")
-        announce(self._installation, backup.id, "succeeded")
+        announce(self._installation, backup.id, "succeeded", send_now=False)
         if plan.settings.drill:
             # Imported here because it needs all that restores need, and few backups need it.
             from backstay.jobs.drill import drill_after_backup
@@ -301,7 +310,7 @@ class Performance:
             remove = self._abandoned if state == "cancelled" else self._discarded
             left = remove(self._backup, self._plan)
             self._end(state, " ".join([reason, *left]))
-            announce(self._installation, self._backup.id, "failed")
+            announce(self._installation, self._backup.id, "failed", send_now=False)
         if state == "failed":
             self._catalogue.sites.update(self._site.id, problem=reason)
 
@@ -314,6 +323,8 @@ class Performance:
             (self._log.error if state == "failed" else self._log.note)(message)
         if not self._catalogue.remote_runs.end(self._run.id, self._held.holder, state, message, datetime.now(UTC)):
             raise LostRunError
+        if self._backup is not None:
+            arrivals.forget(self._installation.home, self._backup.id)
 
     def _discarded(self, backup: Backup, plan: Plan) -> list[str]:
         """Remove what has arrived here and at storages; a sentence for each thing that is left."""

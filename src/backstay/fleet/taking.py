@@ -7,6 +7,7 @@ soon as it is known. Whoever goes on with the run looks for the one, or asks for
 from __future__ import annotations
 
 import math
+import time
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,6 +25,10 @@ _SHARE: Final = 0.5
 """Of the whole run, for what is shown."""
 _LONGEST_WARNING: Final = 2000
 _MOST_WARNINGS_OF_A_STEP: Final = 200
+LONGEST_SECONDS: float = 48 * 3600.0
+"""No backup takes so long; a server that never comes to an end does."""
+_STEPS_WITHOUT_PAUSE: Final = 200
+_PAUSE_SECONDS: Final = 0.1
 _FINISHING_LOOKS: Final = 20
 _FINISHING_PAUSE: float = 3.0
 
@@ -47,10 +52,47 @@ def take_backup(held: HeldRun, client: Client, profile: int, plan: Plan, warning
     """
     if not held.checkpoint.get("taken"):
         loop = _begun(held, client, profile, plan, warnings)
+        pace = _Pace(held)
         while loop.runs:
             _note(held, held.patiently(lambda: _step(held, client, loop)), warnings)
+            pace.require_progress(loop.last)
         held.save(taken=True)
     return _finished(held, client)
+
+
+class _Pace:
+    """Ends a backup that does not get on, and does not let a server that answers at once be asked without a pause."""
+
+    def __init__(self, held: HeldRun) -> None:
+        self._held = held
+        self._begun = self._moved = time.monotonic()
+        self._seen: tuple[object, ...] = ()
+        self._steps = 0
+
+    def require_progress(self, reply: StepReply | None) -> None:
+        """Look at what a step reported.
+
+        Raises:
+            BackupFailedError: it is what was reported for too long, or the backup takes longer than any does.
+        """
+        if reply is None or not reply.has_run:
+            return
+        now = time.monotonic()
+        seen = (reply.domain, reply.step, reply.substep, reply.progress)
+        if seen != self._seen:
+            self._seen, self._moved = seen, now
+        limit = self._held.installation.configuration.jobs.stuck_after * 60
+        if limit and now - self._moved > limit:
+            raise BackupFailedError(
+                f"The server has reported the same step for {limit // 60:.0f} minutes: look what it waits for."
+            )
+        if now - self._begun > LONGEST_SECONDS:
+            raise BackupFailedError(
+                f"The backup has not ended on the server after {LONGEST_SECONDS // 3600:.0f} hours: look at it there."
+            )
+        self._steps += 1
+        if self._steps > _STEPS_WITHOUT_PAUSE:
+            self._held.wait(_PAUSE_SECONDS)
 
 
 def _begun(held: HeldRun, client: Client, profile: int, plan: Plan, warnings: Warnings) -> BackupLoop:

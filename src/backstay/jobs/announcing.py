@@ -17,13 +17,20 @@ from backstay.jobs.installation import Installation, open_installation
 _log = logging.getLogger("backstay.jobs.announcing")
 
 
-def announce(installation: Installation, backup_id: int, kind: Literal["started", "succeeded", "failed"]) -> None:
+def announce(
+    installation: Installation,
+    backup_id: int,
+    kind: Literal["started", "succeeded", "failed"],
+    *,
+    send_now: bool = True,
+) -> None:
     """Publish that a backup has begun or ended; where anyone is to hear of it, a process of its own sends it.
 
     Args:
         installation: whose.
         backup_id: number of its record.
         kind: what happened; announced once, however often this is called.
+        send_now: False where this process sends what is due by itself, or its user does.
     """
     try:
         if not installation.catalogue.recipients.count():
@@ -32,9 +39,19 @@ def announce(installation: Installation, backup_id: int, kind: Literal["started"
         from backstay.jobs.backup_events import publish_backup
 
         publish_backup(installation, backup_id, kind)
-        _send_beside(installation)
+        if send_now:
+            _send_beside(installation)
     except Exception:  # noqa: BLE001 - whatever it is, the backup goes on
         _log.warning("That backup %d has %s could not be announced", backup_id, kind, exc_info=True)
+
+
+def send_beside(installation: Installation) -> None:
+    """Send what was announced, in a process that nobody waits for; nothing where nobody is to hear of anything."""
+    try:
+        if installation.catalogue.recipients.count():
+            _send_beside(installation)
+    except Exception:  # noqa: BLE001 - whatever it is, what was done is done
+        _log.warning("What is to be announced could not be sent", exc_info=True)
 
 
 # Its parent ends at once, so that nobody has to wait for the child. A unit of systemd that ends with its backup asks

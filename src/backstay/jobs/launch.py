@@ -15,7 +15,7 @@ from typing import Final
 from backstay.catalogue import Backup
 from backstay.engine import WORK, Plan, complete_unsent, discard, withdraw_copies
 from backstay.errors import BackupRunningError
-from backstay.jobs import lock, report
+from backstay.jobs import arrivals, lock, report
 from backstay.jobs.announcing import announce
 from backstay.jobs.installation import Installation
 from backstay.jobs.job_process import start
@@ -75,6 +75,7 @@ def recover(installation: Installation, backup: Backup) -> bool:
 
 def tidy(installation: Installation) -> None:
     """Wipe what is left of jobs that have ended and whose processes died before they could do so."""
+    arrivals.remove_left(installation)
     for backup_id in installation.catalogue.jobs.ended(installation.catalogue.machine):
         folder = installation.home.job(backup_id)
         with lock.tried(folder) as taken:

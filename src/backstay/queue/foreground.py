@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from backstay.catalogue import PATIENT_SECONDS
 from backstay.errors import BackstayError
 from backstay.fleet.worker import RemoteWorker
+from backstay.jobs.announcing import send_beside
 from backstay.jobs.installation import Installation
 from backstay.queue import members
 from backstay.queue.remote import perform
@@ -33,8 +34,11 @@ def performing(installation: Installation, only: Collection[int]) -> Iterator[No
         only: numbers of the runs.
     """
     member = _leased if installation.catalogue.is_shared else _locked
-    with member(installation, only):
-        yield
+    try:
+        with member(installation, only):
+            yield
+    finally:
+        send_beside(installation)
 
 
 @contextlib.contextmanager
