@@ -13,6 +13,7 @@ from backstay.catalogue import Connection, Group, NewSite, Profile, Site
 from backstay.errors import UsageError
 from backstay.fleet.dispatch import LONGEST_PAUSE, Worker, claim_runs, pause_after, put_off
 from backstay.fleet.worker import Perform, RemoteWorker
+from backstay.jobs.alarms import check
 from backstay.jobs.installation import Installation
 from backstay.jobs.remote_runs import cancel_run, queue_run
 from backstay.jobs.schedules import add_schedule, run_now
@@ -149,6 +150,21 @@ def test_a_site_that_fails_again_and_again_is_tried_less_often_until_it_succeeds
     put_off(team.installation, table.get(run), NOW)
     found = team.installation.catalogue.sites.get(site.id)
     assert (found.failures, found.not_before) == (0, None)
+
+
+def test_the_alarm_of_a_failing_site_says_when_it_is_tried_again(team: Team) -> None:
+    now = datetime.now(UTC)
+    (site,) = add_sites(team.installation, 1, host="shop")
+    run = queue_run(team.installation, site.profile_id, with_record=True).id
+    team.take("a")
+    team.installation.catalogue.sites.update(site.id, heard=now + timedelta(minutes=1))
+    team.installation.catalogue.remote_runs.end(run, holder(team, run), "failed", "The disk is full.", now)
+    put_off(team.installation, team.installation.catalogue.remote_runs.get(run), now)
+    (opened,) = check(team.installation, now + timedelta(minutes=2))
+    assert (opened.alarm.kind, opened.alarm.profile_id) == ("failed", site.profile_id)
+    again = now + timedelta(minutes=5)
+    assert f"'backstay backup --site {site.name}'" in opened.alarm.advice
+    assert f"By itself it is not tried before {again:%Y-%m-%d %H:%M} UTC." in opened.alarm.advice
 
 
 def test_two_who_ask_at_the_same_time_pass_no_limit_and_take_nothing_twice(team: Team) -> None:

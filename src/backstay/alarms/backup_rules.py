@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -28,12 +29,32 @@ def failed(facts: Facts) -> Iterator[Finding]:
             "failed",
             f"profile:{profile.id}",
             f"Backup {backup.id} of {profile_name(profile)} failed at {moment(backup.ended)}: {reason}{good}.",
-            f"Mend what it names, read 'backstay log {backup.id}', and take the backup again with "
-            f"'backstay backup --profile {profile.id}'.",
+            f"Mend what it names, read 'backstay log {backup.id}', and take the backup again with {_again(profile)}."
+            f"{_put_off(profile, facts.now)}",
             backup.ended,
             profile.id,
             backup.id,
         )
+
+
+def _again(profile: ProfileFacts) -> str:
+    """Return the command that takes a backup of a profile."""
+    remote = profile.site if profile.site is not None and profile.site.remote else None
+    return (
+        f"'backstay backup --site {shlex.quote(remote.name)}'"
+        if remote
+        else f"'backstay backup --profile {profile.id}'"
+    )
+
+
+def _put_off(profile: ProfileFacts, now: datetime) -> str:
+    """Return until when a site that failed again and again is not tried by itself, in a sentence; empty: it is."""
+    not_before = profile.site.not_before if profile.site is not None else None
+    return (
+        f" By itself it is not tried before {moment(not_before)}."
+        if not_before is not None and not_before > now
+        else ""
+    )
 
 
 def _not_begun(profile: ProfileFacts) -> Finding | None:

@@ -44,7 +44,7 @@ def read_facts(catalogue: Catalogue, now: datetime, expected: Expected) -> Facts
     observed = catalogue.observations.all()
     gone = {int(one.subject) for one in observed if one.what == "files" and one.problem}
     sites = {
-        one.profile_id: SiteOfProfile(one.name, one.kind == "remote", one.paused, one.heard)
+        one.profile_id: SiteOfProfile(one.name, one.kind == "remote", one.paused, one.heard, one.not_before)
         for one in catalogue.site_lines.read()
     }
     profiles = []

@@ -63,12 +63,14 @@ class SiteOfProfile:
         remote: it is behind a server of the API.
         paused: a person does not want it to be backed up by itself.
         heard: moment of its server's last answer; None: it never answered.
+        not_before: moment before which it is not tried again by itself; None: it is not put off.
     """
 
     name: str
     remote: bool
     paused: bool
     heard: datetime | None
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

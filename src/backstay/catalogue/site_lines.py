@@ -28,6 +28,7 @@ class SiteLine(NamedTuple):
     paused: bool
     created: datetime
     heard: datetime | None
+    not_before: datetime | None
     tags: tuple[str, ...]
     group: str | None
 
