@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,11 +27,14 @@ from backstay.jobs.records import (
 )
 from backstay.jobs.repositories import delete_repository, opened_repository, remove_backups
 from backstay.jobs.repository_records import import_as_backup, import_parts
+from backstay.jobs.restore import begin_restore, pending_restores, resume_restore, run_restore
+from backstay.jobs.restore_plan import RestoreOptions, make_plan
+from backstay.jobs.restore_sources import source_of_backup
 from backstay.jobs.storage import copy_backup
 from backstay.jobs.verification import verify_backup
 from backstay.repository.checking import check
 from backstay.repository.pruning import prune
-from backstay.restore import DrillReport
+from backstay.restore import DrillReport, RestoreReport
 from backstay.steps import finished
 from jobs.stored_commands import PASSWORD, run, settings_of
 from support.backups import make_files, take
@@ -122,6 +125,22 @@ def test_its_files_are_found_and_compared_as_those_of_an_archive(installation: I
     assert is_ready(installation, first)
 
 
+def test_a_restore_that_stops_on_its_way_goes_on(installation: Installation, site: Path, tmp_path: Path) -> None:
+    add_sites(installation)
+    backup = take(installation, site, backstay__repository="sites")
+    source = source_of_backup(installation, backup.id)
+    plan = make_plan(source, RestoreOptions(to=tmp_path / "back"))
+    steps = run_restore(begin_restore(installation, plan), pytest.fail)
+    next(steps)
+    steps.close()
+    (pending,) = pending_restores(installation)
+    assert pending.archive == f"backup {backup.id} in the repository sites"
+    assert not (tmp_path / "back").exists()
+    *_progress, report = run_restore(resume_restore(installation, pending.name), pytest.fail)
+    assert isinstance(report, RestoreReport)
+    assert list(tree(tmp_path / "back")) == list(tree(site))
+
+
 def test_damage_is_named_and_all_other_files_come_back(installation: Installation, site: Path, tmp_path: Path) -> None:
     add_sites(installation)
     backup = into_repository(installation, take(installation, site))
@@ -162,6 +181,21 @@ def test_deleting_lets_go_of_the_snapshot_and_a_prune_gives_the_space_back(
     with opened_repository(installation, "sites") as repository:
         prune(repository)
     assert packs_of(installation) == []
+
+
+def test_what_a_profile_keeps_is_what_its_backups_have_added(installation: Installation, site: Path) -> None:
+    add_sites(installation)
+    first, second = (take(installation, site, backstay__repository="sites") for _ in range(2))
+    whole = take(installation, site)
+    rows = installation.catalogue.snapshots.of_many([first.id, second.id])
+    now = datetime.now(UTC)
+    (found,) = [
+        one
+        for one in installation.catalogue.activity.between(now - timedelta(days=1), now)
+        if one.profile_id == first.profile_id
+    ]
+    assert found.stored == {"": whole.total_size + sum(row.added for row in rows.values())}
+    assert rows[second.id].added < first.total_size
 
 
 def test_retention_lets_go_of_snapshots(installation: Installation, site: Path) -> None:

@@ -30,6 +30,7 @@ from support import compare
 from support.backups import take
 from support.cms_sites import make_wordpress
 from support.mysql import MySQLServer
+from support.repositories import add_sites, into_repository
 
 # As many moments as a test run may take, and as many as are asked for by ``make test-slow``.
 FEW, MANY = 4, 60
@@ -69,7 +70,13 @@ def state_of(server: MySQLServer, database: str, target: Path, copy: Path) -> St
 
 
 @pytest.fixture
-def ground(home: Path, mysql_server: MySQLServer, mysql_database: DatabaseAddress, tmp_path: Path) -> Iterator[Ground]:
+def ground(
+    request: pytest.FixtureRequest,
+    home: Path,
+    mysql_server: MySQLServer,
+    mysql_database: DatabaseAddress,
+    tmp_path: Path,
+) -> Iterator[Ground]:
     """A site that was backed up and changed since, so that old and new differ everywhere."""
     target = tmp_path / "site"
     make_wordpress(target, mysql_server, mysql_database)
@@ -99,6 +106,11 @@ def ground(home: Path, mysql_server: MySQLServer, mysql_database: DatabaseAddres
         )
         old = state_of(mysql_server, address.name, target, tmp_path / "old")
         plan = RestorePlan(str(archive), str(target), {"site.sql": address.url()})
+        if getattr(request, "param", "") == "repository":
+            add_sites(installation)
+            row = installation.catalogue.snapshots.of(into_repository(installation, backup).id)
+            assert row is not None
+            plan = replace(plan, archive="a repository", repository="sites", snapshot=row.snapshot)
         yield Ground(installation, mysql_server, plan, target, address.name, old, new)
 
 
@@ -146,7 +158,16 @@ def assert_nothing_is_left(ground: Ground, what: str) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("moments", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("ground", "moments"),
+    [
+        ("archive", FEW),
+        ("repository", FEW),
+        pytest.param("archive", MANY, marks=pytest.mark.slow),
+        pytest.param("repository", MANY, marks=pytest.mark.slow),
+    ],
+    indirect=["ground"],
+)
 def test_a_restore_that_is_killed_is_finished_or_taken_back(ground: Ground, moments: int) -> None:
     whole = run(ground, 0)
     assert whole.returncode == 0, whole.stderr

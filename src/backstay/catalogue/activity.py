@@ -10,7 +10,16 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Text, cast, func, or_, select
 
-from backstay.catalogue.schema import alarms, backups, copies, copy_parts, destinations, profiles
+from backstay.catalogue.schema import (
+    alarms,
+    backups,
+    copies,
+    copy_parts,
+    destinations,
+    profiles,
+    repositories,
+    snapshots,
+)
 
 
 @dataclass(slots=True)
@@ -148,8 +157,21 @@ def stored_bytes(connection: Connection, *which: ColumnElement[bool]) -> list[tu
         connection: to the catalogue.
         which: conditions on records that alone are counted.
     """
-    here = select(backups.c.profile_id, func.sum(backups.c.total_size)).where(
-        backups.c.filesexist, backups.c.status == "complete", *which
+    is_kept = (backups.c.filesexist, backups.c.status == "complete", *which)
+    here = (
+        select(backups.c.profile_id, func.sum(backups.c.total_size))
+        .join(snapshots, snapshots.c.backup_id == backups.c.id, isouter=True)
+        .where(snapshots.c.backup_id.is_(None), *is_kept)
+        .group_by(backups.c.profile_id)
+    )
+    # What a backup takes in a repository is what it has added.
+    added = (
+        select(backups.c.profile_id, func.coalesce(destinations.c.name, ""), func.sum(snapshots.c.added))
+        .join_from(snapshots, backups, snapshots.c.backup_id == backups.c.id)
+        .join(repositories, snapshots.c.repository_id == repositories.c.id)
+        .join(destinations, repositories.c.destination_id == destinations.c.id, isouter=True)
+        .where(*is_kept)
+        .group_by(backups.c.profile_id, destinations.c.name)
     )
     there = (
         select(backups.c.profile_id, destinations.c.name, func.sum(copy_parts.c.size))
@@ -159,5 +181,11 @@ def stored_bytes(connection: Connection, *which: ColumnElement[bool]) -> list[tu
         .where(copies.c.state == "stored", *which)
         .group_by(backups.c.profile_id, destinations.c.name)
     )
-    found = [(row[0], "", int(row[1])) for row in connection.execute(here.group_by(backups.c.profile_id))]
-    return [*found, *((row[0], row[1], int(row[2])) for row in connection.execute(there))]
+    found: dict[tuple[int, str], int] = {}
+    for row in (
+        *((number, "", size) for number, size in connection.execute(here)),
+        *connection.execute(added),
+        *connection.execute(there),
+    ):
+        found[row[0], row[1]] = found.get((row[0], row[1]), 0) + int(row[2])
+    return [(number, place, size) for (number, place), size in found.items()]
