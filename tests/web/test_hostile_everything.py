@@ -31,6 +31,7 @@ from backstay.jobs.users import Role, create_user
 from backstay.steps import finished
 from backstay.web.pages import ROUTES
 from support.backups import take
+from support.repositories import add_sites
 from support.tasks import ended
 from web.browser import PageServer, open_page, page_server
 
@@ -107,6 +108,8 @@ def _fill(home: Path, folder: Path) -> None:
         create_user(installation, "mallory", Role.VIEWER, "a long enough password")
         note(installation, HOSTILE, "page", HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE)
         ended(installation, begin_task(installation, "verify", HOSTILE, {}, started_by=HOSTILE, backup_id=backup.id))
+        add_sites(installation)
+        take(installation, site, backstay__repository="sites")
         _spoil(installation, backup.id, backup.profile_id, now)
 
 
@@ -168,7 +171,13 @@ def _addresses() -> list[str]:
         if "/files" in path:
             found += [f"{path}?path={quote(quote(name, errors='surrogateescape'))}" for name in names]
     table = quote(quote(MARKUP.replace('"', "") + "\u202e"))
-    return [*found, f"/backups/1/tables/definition?dump=site.sql&kind=table&name={table}", "/nowhere"]
+    in_repository = ["/repositories/sites", "/backups/2", "/backups/2/files"]
+    return [
+        *found,
+        *in_repository,
+        f"/backups/1/tables/definition?dump=site.sql&kind=table&name={table}",
+        "/nowhere",
+    ]
 
 
 def _query(text: str) -> str:
