@@ -113,6 +113,23 @@ def test_a_folder_is_added_as_a_site(run: Run, tmp_path: Path) -> None:
     assert json.loads(run("schedule", "list", "--json")[0])[0]["at"] == "@daily"
 
 
+def test_every_site_of_a_group_gets_a_schedule_at_once(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "sites.csv"
+    file.write_text("address,group,tags\none.example,clients,wp\ntwo.example,clients,\nthree.example,,wp\n")
+    run("site", "import", str(file), "--no-test")
+    assert "2 schedules added" in run("schedule", "add", "--group", "clients", "--at", "@daily", "--spread", "4h")[0]
+    listed = json.loads(run("schedule", "list", "--json")[0])
+    assert {one["spread"] for one in listed} == {4 * 3600}
+    assert len({one["profile_id"] for one in listed}) == 2
+    made = json.loads(run("schedule", "add", "--tag", "wp", "--at", "@weekly", "--what", "verify", "--json")[0])
+    assert [one["what"] for one in made] == ["verify", "verify"]
+    assert (
+        "Name one profile or site" in run("schedule", "add", "one.example", "--tag", "wp", "--at", "@daily", code=2)[1]
+    )
+    assert "Name one profile or site" in run("schedule", "add", "--at", "@daily", code=2)[1]
+    assert "no such site" in run("schedule", "add", "--tag", "nobody", "--at", "@daily", code=2)[1]
+
+
 def test_a_list_is_imported_all_or_nothing_and_exported(run: Run, real: RealServer, tmp_path: Path) -> None:
     file, written = tmp_path / "sites.csv", tmp_path / "written.csv"
     file.write_text(f"name,address,group\nshop,{real.url},clients\naway,http://127.0.0.1:1,clients\nbad,,\n")

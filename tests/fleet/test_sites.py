@@ -73,6 +73,7 @@ def test_a_server_becomes_a_site_with_a_profile_and_a_schedule(installation: Ins
     assert profile.configuration["akeeba.quota.remote"] == "1"
     (schedule,) = installation.catalogue.schedules.all()
     assert (schedule.profile_id, schedule.at, schedule.spread) == (site.profile_id, "0 3 * * *", 3600)
+    installation.catalogue.profiles.create(Profile(0, "shop"))
     assert find_profile(installation, "shop") == site.profile_id
 
 

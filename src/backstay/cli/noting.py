@@ -34,7 +34,7 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "profile export": ("number",),
     "profile import": ("file",),
     "profile delete": ("number",),
-    "schedule add": ("profile", "at", "what"),
+    "schedule add": ("profile", "groups", "tags", "at", "what"),
     "schedule edit": ("number",),
     "schedule pause": ("number",),
     "schedule resume": ("number",),

@@ -23,11 +23,12 @@ from backstay.jobs.profiles import (
     export_profile,
     import_profile,
 )
+from backstay.jobs.schedules import find_profile
 from backstay.profiles import SettingFact, setting_facts
 
 app = typer.Typer(help="Make and change profiles: one for each site.", no_args_is_help=True)
 
-Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the profile.")]
+Number = Annotated[str, typer.Argument(metavar="PROFILE", help="Number or name of the profile or site.")]
 Root = Annotated[Path | None, typer.Option("--root", metavar="PATH", help="Folder of the site.")]
 Database = Annotated[
     str | None,
@@ -100,7 +101,7 @@ def list_profiles(home: options.Home = None, json_output: options.Json = False) 
 def show(number: Number, home: options.Home = None, json_output: options.Json = False) -> None:
     """Show every setting of a profile; secrets are not shown."""
     with options.opened(home) as installation:
-        profile = installation.catalogue.profiles.get(number)
+        profile = installation.catalogue.profiles.get(find_profile(installation, number))
     if json_output:
         print_json(_json(profile))
         return
@@ -157,7 +158,9 @@ def edit(
         backstay profile edit 2 --set compression=small --set count_enabled=1 --set count=7
     """
     with options.opened(home) as installation:
-        profile = edit_profile(installation, number, name=name, values=_values(settings, root, database))
+        profile = edit_profile(
+            installation, find_profile(installation, number), name=name, values=_values(settings, root, database)
+        )
     if json_output:
         print_json(_json(profile))
     else:
@@ -178,7 +181,7 @@ def export(
         backstay profile export 2 --to shop.json
     """
     with options.opened(home) as installation:
-        exported = export_profile(installation, number)
+        exported = export_profile(installation, find_profile(installation, number))
     if to is None:
         print_json(exported)
         return
@@ -250,5 +253,5 @@ app.command("remove-folder")(profile_filters.remove_folder_command)
 def delete(number: Number, home: options.Home = None) -> None:
     """Delete a profile and its schedules; its backups stay."""
     with options.opened(home) as installation:
-        delete_profile(installation, number)
+        delete_profile(installation, find_profile(installation, number))
     console.print(f"Profile {number} is deleted.")

@@ -25,10 +25,11 @@ from backstay.jobs.file_filters import (
 )
 from backstay.jobs.folder_sizes import count_tree
 from backstay.jobs.installation import Installation
+from backstay.jobs.schedules import find_profile
 from backstay.jobs.table_filters import TABLE_FILTERS, TABLE_REGEXES, list_tables, set_table_filter, set_table_regex
 from backstay.profiles import SITE_DATABASE, SITE_ROOT
 
-Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the profile.")]
+Number = Annotated[str, typer.Argument(metavar="PROFILE", help="Number or name of the profile or site.")]
 Node = Annotated[
     str,
     typer.Argument(metavar="NODE", help="Path within the site, table (#__ for its prefix), or expression."),
@@ -56,7 +57,7 @@ def filters(number: Number, home: options.Home = None, json_output: options.Json
         backstay profile filters 2 --json
     """
     with options.opened(home) as installation:
-        profile = installation.catalogue.profiles.get(number)
+        profile = installation.catalogue.profiles.get(find_profile(installation, number))
     found = _by_hand(profile)
     folders = [
         {"name": name, "path": one.path, "in_archive": one.virtual_folder}
@@ -119,7 +120,7 @@ def tree(
         backstay profile tree 2 images --json
     """
     with options.opened(home) as installation:
-        profile = installation.catalogue.profiles.get(number)
+        profile = installation.catalogue.profiles.get(find_profile(installation, number))
     name = root or SITE_ROOT
     folder = list_folder(profile, name, path)
     sizes = count_tree(tree_of(profile, name) / folder.path)
@@ -144,7 +145,7 @@ def tables(number: Number, root: Root = None, home: options.Home = None, json_ou
         backstay profile tables 2
     """
     with options.opened(home) as installation:
-        profile = installation.catalogue.profiles.get(number)
+        profile = installation.catalogue.profiles.get(find_profile(installation, number))
     found = list_tables(profile, root or SITE_DATABASE)
     if found is None:
         raise UsageError(f"The site of profile {number} has no database.")
@@ -190,7 +191,7 @@ def add_folder_command(
     if not path.startswith(("/", "[")):
         raise UsageError("Give the absolute path of a folder outside the site.")
     with options.opened(home) as installation:
-        key = add_folder(installation, number, path, name)
+        key = add_folder(installation, find_profile(installation, number), path, name)
     console.print(f"The folder {shown(path)} is in the backups of profile {number}, by the name {key}.", markup=False)
 
 
@@ -205,12 +206,13 @@ def remove_folder_command(
         backstay profile remove-folder 2 3f1c7a0e-2f0e-4c59-9f7e-0d5f3f3c2b11
     """
     with options.opened(home) as installation:
-        remove_folder(installation, number, name)
+        remove_folder(installation, find_profile(installation, number), name)
     console.print(f"The folder {shown(name)} is not in the backups of profile {number}.", markup=False)
 
 
-def _change(number: int, node: str, kind: str | None, root: str | None, home: Path | None, *, present: bool) -> None:
+def _change(profile: str, node: str, kind: str | None, root: str | None, home: Path | None, *, present: bool) -> None:
     with options.opened(home) as installation:
+        number = find_profile(installation, profile)
         name = kind or _kind(installation.catalogue.profiles.get(number), root or SITE_ROOT, node)
         is_of_files = name in FILE_FILTERS + FILE_REGEXES
         place = root or (SITE_ROOT if is_of_files else SITE_DATABASE)

@@ -19,8 +19,9 @@ from backstay.jobs.profile_settings import (
     unknown_keys,
 )
 from backstay.jobs.profiles import copy_profile, edit_profile
+from backstay.jobs.schedules import find_profile
 
-Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the profile.")]
+Number = Annotated[str, typer.Argument(metavar="PROFILE", help="Number or name of the profile or site.")]
 
 
 def settings(
@@ -37,7 +38,7 @@ def settings(
         backstay profile settings 2 --json
     """
     with options.opened(home) as installation:
-        profile = installation.catalogue.profiles.get(number)
+        profile = installation.catalogue.profiles.get(find_profile(installation, number))
     groups = [
         (title, [one for one in values if one.is_set or not changed]) for title, values in profile_settings(profile)
     ]
@@ -71,7 +72,7 @@ def set_command(
     """
     fact = setting_named(name)
     with options.opened(home) as installation:
-        edit_profile(installation, number, values={fact.key: value})
+        edit_profile(installation, find_profile(installation, number), values={fact.key: value})
     shown_value = "(secret)" if fact.kind == "secret" else shown(value)
     what = f"is {shown_value}" if value else f"has its default again: {fact.default or 'empty'}"
     console.print(f"The setting {fact.name} of profile {number} {what}.", markup=False)
@@ -111,7 +112,7 @@ def copy_command(
         backstay profile copy 2 --name 'Shop, test'
     """
     with options.opened(home) as installation:
-        made: Profile = copy_profile(installation, number, name)
+        made: Profile = copy_profile(installation, find_profile(installation, number), name)
     if json_output:
         print_json({"id": made.id, "name": made.description})
     else:

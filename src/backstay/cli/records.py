@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -28,6 +28,9 @@ from backstay.jobs.records import (
     read_log,
 )
 from backstay.steps import finished
+
+if TYPE_CHECKING:
+    from backstay.jobs.installation import Installation
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="Number of the backup, as 'backstay list' shows it.")]
 _DRILL_STYLES = {"passed": "green", "failed": "red", "impossible": "yellow"}
@@ -53,12 +56,21 @@ class ShownState(StrEnum):
     FROZEN = "frozen"
 
 
+def _number_of(installation: Installation, profile: str) -> int:
+    # Imported here: a list of everything loads no more than it needs.
+    from backstay.jobs.schedules import find_profile
+
+    return find_profile(installation, profile)
+
+
 def list_command(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest to show.")] = 50,
     search: Annotated[
         str, typer.Option("--search", metavar="TEXT", help="Only those whose description or comment has this text.")
     ] = "",
-    profile: Annotated[int | None, typer.Option("--profile", metavar="ID", help="Only those of this profile.")] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="PROFILE", help="Only those of this profile or site.")
+    ] = None,
     state: Annotated[ShownState | None, typer.Option("--state", help="Only those in this state.")] = None,
     storage: Annotated[
         str, typer.Option("--storage", metavar="NAME", help="Only those with a copy at this storage.")
@@ -74,9 +86,12 @@ def list_command(
         backstay list --limit 5 --json
 
         backstay list --search "before the update" --state here
+
+        backstay list --profile shop.example
     """
-    matching = BackupSearch(search, profile, state.value if state else "", storage)
     with options.opened(home) as installation:
+        number = None if profile is None else _number_of(installation, profile)
+        matching = BackupSearch(search, number, state.value if state else "", storage)
         found = list_backups(installation, 0, limit, matching)
         names = installation.catalogue.profiles.names_of({listed.backup.profile_id for listed in found})
     if json_output:

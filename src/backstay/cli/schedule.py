@@ -13,10 +13,11 @@ from rich.text import Text
 
 from backstay.catalogue import ProofOptions, Run, Schedule
 from backstay.catalogue.schedules import Work
-from backstay.cli import options, schedule_options
-from backstay.cli.output import console, moment, print_json, say, shown, table
+from backstay.cli import options, schedule_options, site_selection
+from backstay.cli.output import console, counted, moment, print_json, say, shown, table
 from backstay.errors import UsageError
 from backstay.jobs.durations import parse_duration, shown_duration
+from backstay.jobs.installation import Installation
 from backstay.jobs.schedules import (
     add_schedule,
     edit_schedule,
@@ -39,9 +40,13 @@ _STYLES = {"done": "green", "failed": "red", "running": "cyan", "skipped": "yell
 
 @app.command()
 def add(
-    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Number or name of the profile.")],
+    profile: Annotated[
+        str, typer.Argument(metavar="[PROFILE]", help="Number or name of the profile or site.", show_default=False)
+    ] = "",
     *,
     at: schedule_options.At,
+    groups: site_selection.Groups = None,
+    tags: site_selection.Tags = None,
     what: Annotated[Work, typer.Option("--what", help="Take a backup, or prove those there are.")] = "backup",
     time_zone: schedule_options.Zone = None,
     spread: schedule_options.Spread = None,
@@ -53,7 +58,7 @@ def add(
     home: options.Home = None,
     json_output: options.Json = False,
 ) -> None:
-    """Add a schedule to a profile.
+    """Add a schedule to a profile, or one to each site of a group or with a tag.
 
     It runs while 'backstay serve' or 'backstay worker' does.
 
@@ -63,22 +68,46 @@ def add(
         backstay schedule add 2 --at '0 5 * * *' --what verify --within 30d
 
         backstay schedule add 2 --at '0 6 * * SUN' --what drill
+
+        backstay schedule add --group clients-a --at '0 3 * * *' --spread 4h
     """
     now = datetime.now(UTC)
+    if bool(profile) == bool(groups or tags):
+        raise UsageError("Name one profile or site, or the sites with --group and --tag.")
     default: Literal["newest", "rotating"] = "rotating" if what == "verify" else "newest"
+    proof = _proof(ProofOptions(which=default), which, storage, here_only=here_only, within=within)
     with options.opened(home) as installation:
-        made = add_schedule(
-            installation,
-            find_profile(installation, profile),
-            at=at,
-            now=now,
-            what=what,
-            time_zone=time_zone or "",
-            spread=parse_duration(spread or "0"),
-            catch_up=catch_up is not False,
-            options=_proof(ProofOptions(which=default), which, storage, here_only=here_only, within=within),
-        )
-    _print(made, "added", now, json_output=json_output)
+        made = [
+            add_schedule(
+                installation,
+                number,
+                at=at,
+                now=now,
+                what=what,
+                time_zone=time_zone or "",
+                spread=parse_duration(spread or "0"),
+                catch_up=catch_up is not False,
+                options=proof,
+            )
+            for number in _profiles(installation, profile, groups, tags)
+        ]
+    if profile:
+        _print(made[0], "added", now, json_output=json_output)
+    elif json_output:
+        print_json([_json(schedule, now, None) for schedule in made])
+    else:
+        console.print(f"{counted(len(made), 'schedule')} added, one for each site.")
+
+
+def _profiles(installation: Installation, profile: str, groups: list[str] | None, tags: list[str] | None) -> list[int]:
+    """Return the number of the profile that was named, or those of the sites of groups and tags."""
+    if profile:
+        return [find_profile(installation, profile)]
+    # Imported here: one profile needs none of it.
+    from backstay.fleet.selection import require_selected
+
+    chosen = require_selected(installation, site_selection.selection_of(None, groups, tags))
+    return [site.profile_id for site in chosen]
 
 
 @app.command("list")

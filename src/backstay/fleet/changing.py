@@ -165,7 +165,10 @@ def remove_site(installation: Installation, site: Site, *, with_profile: bool = 
         UsageError: a run of it has not ended, or its profile is the first one, which stays.
     """
     if installation.catalogue.remote_runs.open_of(site.id) is not None:
-        raise UsageError(f"A backup of the site {site.name} runs or waits: let it end, or cancel it first.")
+        raise UsageError(
+            f"A backup of the site {site.name} runs or waits: let it end, or cancel it with "
+            f"'backstay backup --site {site.name} --cancel'."
+        )
     goes = with_profile or site.kind == "remote"
     if goes and site.profile_id == FIRST_PROFILE:
         raise UsageError(f"The site {site.name} stands on profile 1, which always exists: leave its profile.")

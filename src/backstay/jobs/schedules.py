@@ -253,7 +253,7 @@ def look_up(installation: Installation, now: datetime) -> list[Run]:
 
 
 def find_profile(installation: Installation, text: str) -> int:
-    """Return the number of the profile that a person names by its number or its name.
+    """Return the number of the profile that a person names by its number or its name, which may be that of a site.
 
     Raises:
         NotFoundError: there is none.
@@ -263,6 +263,8 @@ def find_profile(installation: Installation, text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) in dict(names):
         return int(text)
     found = [number for number, name in names if name.casefold() == text.strip().casefold()]
+    if len(found) > 1 and (site := installation.catalogue.sites.find(text.strip())) is not None:
+        return site.profile_id
     if len(found) > 1:
         numbers = " and ".join(str(number) for number in found)
         raise UsageError(f"The profiles {numbers} are named {text}: give the number of the one that is meant.")
