@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.databases.parts import PartWriter, ends_here, runs
+from backstay.databases.parts import PartWriter, ends_here, statements
 
 
 class Kept:
@@ -38,12 +38,17 @@ def rows_of(count: int) -> list[bytes]:
     ]
 
 
+def grouped(rows: list[bytes], at_once: int = 100, limit: int = 131_072) -> list[list[bytes]]:
+    """Group rows that come in lists of some length."""
+    return list(statements((rows[start : start + at_once] for start in range(0, len(rows), at_once)), limit))
+
+
 def parts_of(rows: list[bytes]) -> list[bytes]:
     """Write rows in statements and these in parts."""
     sink = Kept()
     with PartWriter(sink, "site.sql", 500_000, by_content=True) as parts:
-        for run, _ends in runs(rows):
-            parts.write(b"INSERT\n" + b",".join(run) + b";\n")
+        for statement in grouped(rows):
+            parts.write(b"INSERT\n" + b",".join(statement) + b";\n")
     return sink.parts
 
 
@@ -53,22 +58,24 @@ def test_one_row_more_changes_one_statement_and_one_part() -> None:
     before, after = parts_of(rows), parts_of(more)
     assert len(before) > 10
     assert len(set(after) - set(before)) <= 2
-    assert len({tuple(run) for run, _ in runs(more)} - {tuple(run) for run, _ in runs(rows)}) <= 2
+    assert len(set(map(tuple, grouped(more))) - set(map(tuple, grouped(rows)))) <= 2
     assert max(map(len, after)) <= 500_000
 
 
 def test_statements_have_their_size_on_average() -> None:
     rows = rows_of(20_000)
-    found = list(runs(rows))
-    average = sum(map(len, rows)) / len(found)
+    average = sum(map(len, rows)) / len(grouped(rows))
     assert 16_000 < average < 64_000
 
 
-@given(st.lists(st.binary(max_size=40)))
-def test_no_row_is_lost(rows: list[bytes]) -> None:
-    found = list(runs(rows))
-    assert [row for run, _ in found for row in run] == rows
-    assert all(ends for _, ends in found[:-1])
+@given(st.lists(st.binary(max_size=40)), st.integers(1, 20), st.integers(1, 20), st.integers(1, 100))
+def test_no_row_is_lost_and_it_does_not_matter_in_what_lists_rows_come(
+    rows: list[bytes], at_once: int, other: int, limit: int
+) -> None:
+    found = grouped(rows, at_once, limit)
+    assert [row for statement in found for row in statement] == rows
+    assert grouped(rows, other, limit) == found
+    assert all(len(one) == 1 or sum(map(len, one)) + 2 * len(one) - 2 <= limit for one in found)
 
 
 @given(st.binary(min_size=1, max_size=300))

@@ -396,7 +396,7 @@ def test_a_site_with_its_database_comes_back_as_it_was_at_each_backup_and_a_chan
             databases={"site.sql": restored.url()},
         )
         assert _rows(mysql_server, restored.name) == _rows(mysql_server, mysql_database.name)
-        assert row.added < 150_000
+        assert row.added < 60_000
     finally:
         mysql_server.drop(before.name)
         mysql_server.drop(restored.name)

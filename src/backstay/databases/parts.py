@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -29,15 +29,32 @@ def ends_here(text: bytes, average: int) -> bool:
     return isal_zlib.crc32(text) * average < len(text) << 32
 
 
-def runs(rows: list[bytes]) -> Iterator[tuple[list[bytes], bool]]:
-    """Yield rows in runs, with whether a statement ends behind each, as the content of its last row decides."""
-    begin = 0
-    for end, row in enumerate(rows, 1):
-        if ends_here(row, _STATEMENT):
-            yield rows[begin:end], True
-            begin = end
-    if begin < len(rows):
-        yield rows[begin:], False
+def statements(received: Iterable[list[bytes]], limit: int) -> Iterator[list[bytes]]:
+    """Group rows into statements, whatever lists they come in.
+
+    A statement ends behind a row whose content says so, and before one with which it would pass a size: so rows that
+    are added or removed move no border but those next to them.
+
+    Args:
+        received: the rows.
+        limit: most bytes of a statement of several rows.
+    """
+    pending: list[bytes] = []
+    size = 0
+    crc32 = isal_zlib.crc32
+    for rows in received:
+        for row in rows:
+            length = len(row)
+            if size + length > limit and pending:
+                yield pending
+                pending, size = [], 0
+            pending.append(row)
+            size += length + 2
+            if crc32(row) * _STATEMENT < length << 32:
+                yield pending
+                pending, size = [], 0
+    if pending:
+        yield pending
 
 
 class PartWriter:

@@ -34,6 +34,8 @@ _OWN = re.compile(
     re.DOTALL,
 )
 _VIRTUAL_MODE = 0o100644
+# The first second of the year 2000, which every format can hold.
+_TIME_OF_PARTS = 946_684_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ def installer_entries(plan: Plan, files: Mapping[str, bytes]) -> list[Source]:
 def database_entries(plan: Plan, dumps: Iterable[Dumped]) -> list[Source]:
     """Return the SQL parts of the finished dumps, and the page that describes them to a restoration script."""
     moment = datetime.fromisoformat(plan.started)
+    # In a repository the time would be all that is new of a part that is what it was at the last backup.
+    mtime = _TIME_OF_PARTS if plan.settings.repository else int(moment.timestamp())
     sources = []
     metadata: dict[str, Any] = {}
     for dumped in dumps:
@@ -137,7 +141,7 @@ def database_entries(plan: Plan, dumps: Iterable[Dumped]) -> list[Source]:
                     path=f"{SQL_FOLDER}/{name}",
                     type=EntryType.FILE,
                     mode=_VIRTUAL_MODE,
-                    mtime=int(moment.timestamp()),
+                    mtime=mtime,
                     size=part.size,
                     deflated=part,
                 )

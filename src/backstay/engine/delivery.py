@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backstay.catalogue import Backup, Catalogue, Home
 from backstay.engine.document import BackupDocument, DocumentProfile, DocumentSite, make_document
-from backstay.engine.files import main_file
+from backstay.engine.files import is_here
 from backstay.engine.plan import ROOT_KEY, Plan
 from backstay.engine.progress import Progress
 from backstay.engine.sending import Sent, send_copy, withdraw_copies
@@ -89,11 +89,14 @@ def complete_unsent(catalogue: Catalogue, home: Home, backup: Backup, reason: st
         reason: why it is not sent any more, for the record.
     """
     warnings = Warnings(catalogue, backup.id)
-    warnings.add(f"The backup is whole, but was not stored everywhere it should be: {reason}")
+    if catalogue.snapshots.of(backup.id) is None:
+        warnings.add(f"The backup is whole, but was not stored everywhere it should be: {reason}")
+    else:
+        warnings.add(f"The backup is whole, but the rules of retention were not applied after it: {reason}")
     for problem in withdraw_copies(catalogue, backup.id):
         warnings.add(problem)
     warnings.flush()
-    complete(catalogue, backup.id, kept_here=main_file(home, backup) is not None)
+    complete(catalogue, backup.id, kept_here=is_here(catalogue, home, backup))
 
 
 def document_of(catalogue: Catalogue, backup: Backup, plan: Plan | None = None) -> BackupDocument:

@@ -76,7 +76,11 @@ class PackBuilder:
         with disk_errors(self.path):
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._file = os.fdopen(descriptor, "wb", buffering=1 << 20)
-        self._write(PACK_MAGIC + identity)
+        try:
+            self._write(PACK_MAGIC + identity)
+        except BaseException:
+            self.discard()
+            raise
 
     @property
     def is_full(self) -> bool:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 _UNDER_WAY = 48 << 20
 _MOST_STEPS = 512
-_FINE = 32 << 10
+_FINE = 16 << 10
 _SENDERS = 2
 _MOST_SENT = 3
 

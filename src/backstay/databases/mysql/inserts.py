@@ -15,7 +15,7 @@ from backstay.databases.mysql.rows import Column, escaped, raw_expression, row_f
 from backstay.databases.mysql.schema import Table
 from backstay.databases.mysql.tokens import quote
 from backstay.databases.mysql.writer import StatementWriter
-from backstay.databases.parts import runs
+from backstay.databases.parts import statements
 
 _ROW_START = re.compile(r"`((?:[^`]|``)+)` (\w+)\(\d+\)[^,]*? GENERATED ALWAYS AS ROW (START|END)")
 _PIECE = 1 << 19
@@ -79,25 +79,30 @@ class TableReader:
         Rows that are too long are only counted: :attr:`_rows_too_long`.
         """
         limit = max(1024, self._options.packet_size - head - 32)
+        self._rows_too_long = 0
+        if self._options.cut_by_content:
+            yield from statements(self._received(limit), limit)
+            return
         pending: list[bytes] = []
-        size = self._rows_too_long = 0
-        for received in self._connection.stream(f"SELECT {self._form.expression} FROM {self._source()}", limit):  # noqa: S608
-            found = [row for row in received if row is not None]
-            self._rows_too_long += len(received) - len(found)
-            self._rows += len(received)
-            self._checksum += sum_of(found, sum(map(len, found)))
-            for rows, ends in runs(found) if self._options.cut_by_content else [(found, False)]:
-                added = sum(map(len, rows)) + 2 * len(rows)
-                if pending and size + added > limit:
-                    yield pending
-                    pending, size = [], 0
-                pending += rows
-                size += added
-                if ends:
-                    yield pending
-                    pending, size = [], 0
+        size = 0
+        for rows in self._received(limit):
+            added = sum(map(len, rows)) + 2 * len(rows)
+            if pending and size + added > limit:
+                yield pending
+                pending, size = [], 0
+            pending += rows
+            size += added
         if pending:
             yield pending
+
+    def _received(self, size: int) -> Iterator[list[bytes]]:
+        """Yield the rows as they come, each list from about ``size`` bytes; count them and sum them up."""
+        for received in self._connection.stream(f"SELECT {self._form.expression} FROM {self._source()}", size):  # noqa: S608
+            rows = [row for row in received if row is not None]
+            self._rows_too_long += len(received) - len(rows)
+            self._rows += len(received)
+            self._checksum += sum_of(rows, sum(map(len, rows)))
+            yield rows
 
     def sum_long_rows(self) -> None:
         """Add the rows that are too long to the checksum; after :meth:`read_batches`."""

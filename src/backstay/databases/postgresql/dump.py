@@ -17,7 +17,7 @@ from backstay.databases.address import DatabaseAddress
 from backstay.databases.checksums import sum_of
 from backstay.databases.filters import TableFilter
 from backstay.databases.model import DumpOptions, DumpProgress, DumpSummary, OnWarning, PartSink, TableSummary
-from backstay.databases.parts import PartWriter, runs
+from backstay.databases.parts import PartWriter, statements
 from backstay.databases.postgresql.connection import (
     Connection,
     connect,
@@ -170,20 +170,7 @@ class _Dump:
 
     def _blocks(self, found: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
         """Yield rows as they go into one COPY each."""
-        if not self._options.cut_by_content:
-            yield from found
-            return
-        pending: list[bytes] = []
-        size = 0
-        for rows in found:
-            for run, ends in runs(rows):
-                pending += run
-                size += sum(map(len, run))
-                if ends or size >= self._block_size():
-                    yield pending
-                    pending, size = [], 0
-        if pending:
-            yield pending
+        return statements(found, self._block_size()) if self._options.cut_by_content else found
 
     @contextmanager
     def _one_object(self, kind: str, name: str) -> Iterator[None]:
