@@ -95,12 +95,13 @@ def test_no_python_at_all_is_said_in_one_sentence(tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_an_environment_that_works_is_left_alone(tmp_path: Path) -> None:
+def test_an_environment_that_is_broken_is_made_anew_and_one_that_works_left_alone(tmp_path: Path) -> None:
     venv = tmp_path / "a venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "mark").touch()
     assert run(MAKE_VENV, venv, PYTHON=sys.executable).returncode == 0
+    assert not (venv / "mark").exists()
+    assert run(venv / "bin" / "python", "-m", "pip", "--version").returncode == 0
     (venv / "mark").touch()
     assert run(MAKE_VENV, venv, PYTHON=sys.executable).returncode == 0
     assert (venv / "mark").exists()
-    (venv / "bin" / "python").unlink()
-    assert run(MAKE_VENV, venv, PYTHON=sys.executable).returncode == 0
-    assert not (venv / "mark").exists()
