@@ -164,6 +164,7 @@ def start_private_server(folder: Path, *, arguments: Sequence[str] = ()) -> MySQ
         ],
         check=True,
         capture_output=True,
+        env=environment,
     )
     log = folder / "server.log"
     process = subprocess.Popen(
