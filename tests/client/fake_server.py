@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -185,9 +186,11 @@ async def _cut(response: Response, length: int, send: Send) -> None:
 
 
 @contextlib.contextmanager
-def running(app: Any) -> Iterator[str]:
-    """Runs an application on a free port of loopback; gives its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws="none")
+def running(app: Any, certificate: Path | None = None) -> Iterator[str]:
+    """Runs an application on a free port of loopback, with TLS where it has a certificate; gives its address."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws="none", ssl_certfile=certificate
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -195,7 +198,7 @@ def running(app: Any) -> Iterator[str]:
         time.sleep(0.01)
     try:
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join(10)

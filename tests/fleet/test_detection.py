@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import ssl
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from starlette.responses import HTMLResponse, Response
@@ -23,7 +26,8 @@ from backstay.fleet.detection import (
     plain_text,
     product_of,
 )
-from client.fake_server import SECRET, FakeServer, Seen
+from client.fake_server import SECRET, FakeServer, Seen, running
+from support.certificates import self_signed
 
 KNOWN = Connection(SECRET, {})
 HOSTILE = "\x1b[31mred\nline\u202e" + "x" * 5000
@@ -136,6 +140,21 @@ def test_the_host_is_the_address_that_a_name_resolves_to() -> None:
     assert host_of("http://localhost:8117/x") == "127.0.0.1"
     assert host_of("https://[::1]:8117/") == "::1"
     assert host_of("https://no-such-host.invalid/") == "no-such-host.invalid"
+
+
+def test_the_certificate_of_a_server_is_known_again(server: FakeServer, tmp_path: Path) -> None:
+    seen = []
+    for name in ("first.pem", "second.pem"):
+        file = tmp_path / name
+        file.write_bytes(self_signed())
+        with running(server, file) as url:
+            with pytest.raises(ConnectionFailedError, match="certificate"):
+                detect(url, KNOWN)
+            seen.append(detect(url, replace(KNOWN, verify_tls=False)).found)
+        text = file.read_text()
+        shown = ssl.PEM_cert_to_DER_cert(text[text.index("-----BEGIN CERTIFICATE") :])
+        assert seen[-1].certificate == hashlib.sha256(shown).hexdigest()
+    assert changes_between(seen[0].to_json(), seen[1]) == ["It shows another certificate than before."]
 
 
 def test_what_has_changed_of_a_server_is_said(server: FakeServer) -> None:

@@ -131,7 +131,8 @@ def certificate_of(response: httpx2.Response) -> str:
     """SHA-256 of the certificate that the server of a reply showed, in hexadecimal; empty where there was none."""
     stream = response.extensions.get("network_stream")
     tls = stream.get_extra_info("ssl_object") if stream is not None else None
-    shown = tls.getpeercert(binary_form=True) if tls is not None else None
+    # By its place: what stands behind the stream may be the interpreter's own class, which takes no names.
+    shown = tls.getpeercert(True) if tls is not None else None
     return hashlib.sha256(shown).hexdigest() if shown else ""
 
 
