@@ -13,6 +13,8 @@ which other programs on the machine change less; sizes are those of all files of
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
 import os
 import random
@@ -24,7 +26,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from backstay.cli.output import size as shown_size
@@ -33,6 +34,7 @@ WORDS = [f"word{number}" for number in range(4000)]
 PASSPHRASE = "a passphrase of the benchmark"  # noqa: S105 - of folders that are thrown away
 DUMP = "dump/site.sql"
 LONG_AGO = 1_700_000_000
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 
 
 class Site:
@@ -52,7 +54,7 @@ class Site:
             path.write_bytes(self._content(size))
             # A file of this very moment would be read again.
             os.utime(path, (LONG_AGO, LONG_AGO))
-        with closing(sqlite3.connect(self.database)) as connection, connection:
+        with contextlib.closing(sqlite3.connect(self.database)) as connection, connection:
             connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT, number INTEGER)")
             connection.executemany("INSERT INTO t VALUES (?, ?, ?)", self.rows)
         self._write_dump()
@@ -83,7 +85,7 @@ class Site:
         changed += [self._row(len(self.rows) + number) for number in range(count - count // 2)]
         self.rows[start : start + count // 2] = changed[: count // 2]
         self.rows += changed[count // 2 :]
-        with closing(sqlite3.connect(self.database)) as connection, connection:
+        with contextlib.closing(sqlite3.connect(self.database)) as connection, connection:
             connection.executemany("INSERT OR REPLACE INTO t VALUES (?, ?, ?)", changed)
         self._write_dump()
         # As at night: nothing was written in the last seconds.
@@ -107,6 +109,7 @@ class Tool:
             command, env=self.environment, cwd=cwd, input=stdin.encode(), capture_output=True, check=False
         )
         seconds = time.perf_counter() - begun
+        wait_for_all()
         self.processor += processor() - used
         if done.returncode:
             sys.exit(f"{' '.join(command)}: {done.stderr.decode()}")
@@ -257,6 +260,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
+    adopt()
     with tempfile.TemporaryDirectory(prefix="backstay-bench-", dir=given.folder) as name:
         folder = Path(name)
         site = Site(folder, given.files, given.megabytes, given.rows)
@@ -264,6 +268,18 @@ def main() -> None:
         tools += [Restic(folder, site)] if shutil.which("restic") else []
         tools += [Borg(folder, site)] if shutil.which("borg") else []
         measure(folder, site, tools, given.days)
+
+
+def adopt() -> None:
+    """Become the parent of processes whose own parent ends, so that what they take is counted, too (Linux)."""
+    ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def wait_for_all() -> None:
+    """Wait for processes that a command has left: that of a backup ends a moment after the command."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
 
 
 def processor() -> float:
