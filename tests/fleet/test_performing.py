@@ -261,3 +261,20 @@ def deadly_saves(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def files_of(folder: Path) -> dict[str, bytes]:
     """What a site holds."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_profile_of_a_remote_site_is_backed_up_by_the_command_as_any_other(
+    installation: Installation, real: RealServer
+) -> None:
+    site = add_site(installation, real.url, real.secret, profile=real.profile)
+    taken = json.loads(
+        backstay(
+            installation.home.path, "backup", "--profile", str(site.profile_id), "--description", "by hand", "--json"
+        )
+    )
+    backup = get_backup(installation, taken["id"])
+    assert (backup.status, backup.description, backup.profile_id) == ("complete", "by hand", site.profile_id)
+    shown = json.loads(backstay(installation.home.path, "list", "--json"))
+    assert shown[0]["id"] == backup.id
+    backstay(installation.home.path, "verify", str(backup.id))
+    assert "ok" in str(get_backup(installation, backup.id).proof["verifications"])

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backstay.catalogue import Backup, Profile
+from backstay.catalogue import ANY_MACHINE, Backup, Profile
 from backstay.cli import backup_options, options, site_selection
 from backstay.cli.backup_options import BackupOptions
 from backstay.cli.copies import copy_json
@@ -136,7 +136,7 @@ def _back_up_sites(
 
 def _resume(installation: Installation, number: int, *, quiet: bool) -> StepState:
     record = get_backup(installation, number)
-    with _stoppable(installation, record.profile_id):
+    with _stoppable(installation, record.profile_id), _performed_here(installation, number):
         return _watch(installation, step_backup(installation, record.backupid or ""), quiet=quiet)
 
 
@@ -148,7 +148,22 @@ def _take(
         state = start_backup(
             installation, profile_id=profile.id, description=description, overrides=overrides, origin="cli", tag="cli"
         )
-        return _watch(installation, state, quiet=quiet)
+        with _performed_here(installation, state.backup_id):
+            return _watch(installation, state, quiet=quiet)
+
+
+@contextmanager
+def _performed_here(installation: Installation, backup_id: int) -> Iterator[None]:
+    """Let this process take the backup of a site on another server, unless a worker is quicker."""
+    run = installation.catalogue.remote_runs.of_backup(backup_id)
+    if run is None or run.ended is not None:
+        yield
+        return
+    # Imported here: few backups need it.
+    from backstay.queue.foreground import performing
+
+    with performing(installation, [run.id]):
+        yield
 
 
 def _profile(installation: Installation, path: Path | None, number: int | None, database: str) -> Profile:
@@ -193,6 +208,11 @@ def _stoppable(installation: Installation, profile_id: int) -> Iterator[None]:
         if not running:
             raise
         number = running[0].id
+        if running[0].machine == ANY_MACHINE:
+            raise BackupFailedError(
+                f"Backup {number} is left to the next worker, or to 'backstay backup --resume {number}'; end it with "
+                f"'backstay delete {number}'."
+            ) from None
         pause_backup(installation, number)
         if get_backup(installation, number).status != "run":
             say(f"Backup {number} had ended before it could be stopped: see it with 'backstay show {number}'.")
