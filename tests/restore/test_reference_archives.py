@@ -15,8 +15,15 @@ from typing import Any
 import pytest
 
 from backstay.databases import DatabaseAddress
+from backstay.jobs.installation import Installation
+from backstay.jobs.repository_records import import_as_backup
+from backstay.jobs.restore import begin_restore, run_restore
+from backstay.jobs.restore_plan import RestoreOptions, make_plan
+from backstay.jobs.restore_sources import source_of_backup
+from backstay.restore import RestoreReport
 from support import compare
 from support.mysql import MySQLServer
+from support.repositories import add_sites
 from support.restores import restore
 
 ARCHIVES = Path(__file__).resolve().parents[1] / "fixtures" / "reference-archives"
@@ -141,3 +148,13 @@ def test_server_files_are_renamed_where_it_is_asked_for(tmp_path: Path) -> None:
     restore(ARCHIVES / "tiny.jpa", tmp_path / "site", rename_server_files=True)
     assert (tmp_path / "site/htaccess.bak").is_file()
     assert not (tmp_path / "site/.htaccess").exists()
+
+
+@pytest.mark.parametrize("name", ["tiny.jpa", "tiny-layout.jpa", "tiny-split.jpa", "tiny.zip", "tiny-split.zip"])
+def test_the_files_come_back_from_a_repository(installation: Installation, tmp_path: Path, name: str) -> None:
+    add_sites(installation)
+    _snapshot, backup = import_as_backup(installation, "sites", str(ARCHIVES / name))
+    plan = make_plan(source_of_backup(installation, backup.id), RestoreOptions(to=tmp_path / "site"))
+    *_progress, report = run_restore(begin_restore(installation, plan), pytest.fail)
+    assert isinstance(report, RestoreReport)
+    assert differences(tmp_path / "site", modes=name.startswith("tiny.j"), times=False) == []

@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -19,6 +20,9 @@ from hypothesis import strategies as st
 from backstay.archives import open_archive
 from backstay.catalogue import Backup
 from backstay.client import Client
+from backstay.jobs.records import delete_backup_files
+from backstay.jobs.repositories import opened_repository
+from backstay.repository.pruning import prune
 from server.driving import Driven, driven
 from support.backups import make_files, take
 from support.repositories import add_sites, damage, has_files, into_repository, packs_of
@@ -188,6 +192,33 @@ def test_files_are_deleted_over_the_api(server: Driven, tmp_path: Path) -> None:
     assert server.v2("delete", backup_id=second.id).pair == (200, True)
     assert server.v2("getBackupInfo", backup_id=second.id).status == 404
     assert list((installation.home.repositories / "sites/files/snapshots").glob("*")) == []
+
+
+def test_a_prune_meanwhile_changes_no_byte(server: Driven, tmp_path: Path) -> None:
+    installation = server.installation
+    add_sites(installation)
+    site = make_files(tmp_path / "site", 20, 3000)
+    backups = []
+    for number in range(4):
+        (site / f"noise-{number}.bin").write_bytes(random.Random(number).randbytes(400_000))
+        (site / f"noise-{number - 2}.bin").unlink(missing_ok=True)
+        backups.append(take(installation, site, backstay__repository="sites"))
+    kept = backups[-1]
+    content = get(server, kept).content
+
+    def pruned() -> None:
+        for backup in backups[:-1]:
+            delete_backup_files(installation, backup.id)
+            with opened_repository(installation, "sites") as repository:
+                prune(repository)
+
+    with ThreadPoolExecutor(1) as pool:
+        pruning = pool.submit(pruned)
+        while not pruning.done():
+            response = get(server, kept)
+            assert (response.status_code, response.content) == (200, content)
+        pruning.result()
+    assert get(server, kept).content == content
 
 
 def test_damage_is_an_error_and_never_other_bytes(

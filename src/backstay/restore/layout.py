@@ -88,25 +88,28 @@ def read_layout(archive: ArchiveReader) -> Layout:
     information = _page(archive, own.get(_EXTRA))
     databases = _listed_databases(archive, own)
     accounted = {part.path for database in databases for part in database.parts}
-    by_vendor = not seen.manifest.entries and bool({_EXTRA, _EXTRA_INI, _DATABASES, _DATABASES_INI} & own.keys())
+    by_backstay = bool(seen.manifest.entries)
+    manifest = seen.backstay if by_backstay else _Count()
+    # A repository hands out another engine's archive with a manifest, and with nothing else of Backstay's.
+    by_another = not by_backstay or _SITE not in own
+    by_vendor = by_another and bool({_EXTRA, _EXTRA_INI, _DATABASES, _DATABASES_INI} & own.keys())
     files = _Count(seen.all.entries, seen.all.size)
     if by_vendor:
         # The reference engine puts its restoration script beside the dumps: the folder is the backup's as a whole.
         is_own: Callable[[str], bool] = _in_installation
         files.take_away(seen.installation)
-    elif not databases and seen.plain and not seen.installation.entries:
+    elif by_another and not databases and seen.plain and seen.installation.entries == manifest.entries:
         databases = (ArchivedDatabase("site.sql", {}, _in_order(seen.plain, "sql/", "site.sql", len(seen.plain))),)
         paths = {part.path for part in databases[0].parts}
-        is_own = paths.__contains__
+        is_own = _ownership(paths, by_backstay=by_backstay)
         files.take_away(_Count(len(paths), databases[0].size))
+        files.take_away(manifest)
     else:
         pages = {path for path in own if path in _OWN and (information or path == _DATABASES)}
-        by_backstay = bool(seen.manifest.entries)
         is_own = _ownership(accounted | pages, by_backstay=by_backstay)
         for path in accounted | pages:
             files.take_away(_Count(1, own[path].size))
-        if by_backstay:
-            files.take_away(seen.backstay)
+        files.take_away(manifest)
     page = _page(archive, own.get(_SITE))
     if seen.manifest.entries and (installer := _installer(page)):
         for entry in archive:
