@@ -15,11 +15,16 @@ from web.browser import PageServer, chromium, page_server
 from web.driving import Visitor
 
 
-@pytest.fixture(autouse=True)
-def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a password of this process cost little to hash, so that signing in takes no tenth of a second each time."""
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Let a password of this process cost little to hash, so that signing in takes no tenth of a second each time.
+
+    What a hash costs is written in it: the servers that a module starts check those of its users as quickly.
+    """
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(users, "_hasher", lambda: hasher)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "_hasher", lambda: hasher)
+        yield
 
 
 @pytest.fixture(scope="module")
