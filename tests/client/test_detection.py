@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 from starlette.responses import HTMLResponse, Response
 
-from backstay.client import Client, Credential, Endpoint, Verb
+from backstay.client import AsyncClient, Client, Credential, Endpoint, Verb
 from backstay.client.endpoints import routes
 from backstay.errors import AuthenticationError, ConnectionFailedError, ProtocolError, UsageError
-from client.fake_server import SECRET, TOKEN, FakeServer
+from client.fake_server import SECRET, TOKEN, FakeServer, running
+from support.certificates import self_signed
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
@@ -183,3 +187,22 @@ def test_secrets_that_cannot_travel_are_refused(secret: str) -> None:
 def test_a_version_that_the_address_never_answers_is_refused(server: FakeServer) -> None:
     with Client(server.url + "/remote.php", SECRET, version=3) as client, pytest.raises(UsageError, match="version 3"):
         client.get_version()
+
+
+def test_over_tls_both_clients_know_the_certificate(server: FakeServer, tmp_path: Path) -> None:
+    file = tmp_path / "server.pem"
+    file.write_bytes(self_signed())
+
+    async def ask(url: str) -> str:
+        async with AsyncClient(url, SECRET, verify=str(file)) as client:
+            await client.detect()
+            return client.certificate
+
+    with running(server, file) as url:
+        with Client(url, SECRET, verify=str(file)) as client:
+            client.detect()
+        assert len(client.certificate) == 64
+        assert asyncio.run(ask(url)) == client.certificate
+    with Client(server.url, SECRET) as plain:
+        plain.detect()
+    assert plain.certificate == ""

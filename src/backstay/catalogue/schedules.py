@@ -284,7 +284,7 @@ class ScheduleTable:
 def insert_schedule(connection: Connection, schedule: Schedule) -> Schedule:
     """Store a new schedule in a transaction that is under way; return it with its number."""
     values = {name: value for name, value in asdict(schedule).items() if name != "id"}
-    number = connection.execute(insert(schedules).values(values).returning(schedules.c.id)).scalar_one()
+    number = connection.execute(insert(schedules).returning(schedules.c.id), values).scalar_one()
     return replace(schedule, id=number)
 
 

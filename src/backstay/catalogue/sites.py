@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict, Unpack, cast
+from typing import Any, Final, Literal, TypedDict, Unpack, cast
 
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, Row, Select, delete, insert, select, update
@@ -19,6 +19,10 @@ from backstay.catalogue.schedules import Schedule, insert_schedule
 from backstay.catalogue.schema import groups, profiles, sites
 from backstay.catalogue.vault import Vault
 from backstay.errors import NotFoundError, UsageError
+
+# Made once: of thousands of sites in one transaction, making the statements would take most of the time.
+_INSERT_PROFILE: Final = insert(profiles).returning(profiles.c.id)
+_INSERT_SITE: Final = insert(sites).returning(sites.c.id)
 
 SiteKind = Literal["local", "remote"]
 
@@ -261,8 +265,8 @@ class SiteTable:
         site = new.site
         if new.profile is not None and new.profile.id == 0:
             values = profile_values(new.profile, self._vault)
-            query = insert(profiles).values(**values, machine=new.profile.machine).returning(profiles.c.id)
-            site = replace(site, profile_id=connection.execute(query).scalar_one())
+            made = connection.execute(_INSERT_PROFILE, {**values, "machine": new.profile.machine})
+            site = replace(site, profile_id=made.scalar_one())
         else:
             if new.profile is not None:
                 values = profile_values(new.profile, self._vault)
@@ -275,8 +279,8 @@ class SiteTable:
         if new.schedule is not None:
             insert_schedule(connection, replace(new.schedule, profile_id=site.profile_id))
         sealed = self._sealed(new.connection) if new.connection else b""
-        made = insert(sites).values(**values, tags=list(site.tags), group_id=group_id, connection=sealed)
-        return replace(site, id=connection.execute(made.returning(sites.c.id)).scalar_one())
+        values |= {"tags": list(site.tags), "group_id": group_id, "connection": sealed}
+        return replace(site, id=connection.execute(_INSERT_SITE, values).scalar_one())
 
     def _sealed(self, connection: Connection) -> bytes:
         return self._vault.encrypt(json.dumps(asdict(connection)))
