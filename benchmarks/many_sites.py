@@ -38,11 +38,10 @@ def faults_of(sites: int) -> dict[int, str]:
 
 
 def night_of(number: int, fault: str) -> Night:
-    """Return when a site is backed up: one in five each night, the others on two nights, at 0:05 to 5:55."""
+    """Return when a site is backed up, at 0:05 to 5:55: one in fifty each night, the others on one night of seven."""
     minute = 5 + number * 37 % 350
-    if fault == "silent":
-        return Night(minute, frozenset({1}))
-    return Night(minute) if number % 5 == 0 else Night(minute, frozenset({1 + number % 3, 4 + number % 3}))
+    daily = number % 50 == 1 and fault != "silent"
+    return Night(minute) if daily else Night(minute, frozenset({number % 7}))
 
 
 def run(options: argparse.Namespace, folder: Path, address: DatabaseAddress | None) -> None:
@@ -60,7 +59,9 @@ def run(options: argparse.Namespace, folder: Path, address: DatabaseAddress | No
         for machine in fleet.machines[:2]:
             fleet.start(machine, "--looks-only")
         killer = Killer(fleet, options.kill_every or 10**9)
-        fleet.pass_days(options.nights, killer)
+        for night in range(options.nights):
+            fleet.pass_days(1, killer, first=night, left_over=0 if night + 1 == options.nights else options.workers * 8)
+            print(f"night {night + 1} is over after {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
         seconds = time.monotonic() - begun
         runs = fleet.installation.catalogue.remote_runs.newest()
         fleet.check(options.nights, faults)

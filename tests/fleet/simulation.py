@@ -197,24 +197,32 @@ class Fleet:
             assert time.monotonic() < deadline, f"it did not come so far in time; the workers said:\n{self.said()}"
             time.sleep(0.1)
 
-    def settled(self) -> bool:
-        """Return whether all that is due now has been queued and has ended."""
+    def settled(self, left_over: int = 0) -> bool:
+        """Return whether all that is due now has been queued and has ended, but for so many."""
         catalogue = self.installation.catalogue
-        return not catalogue.remote_queue.open() and not catalogue.runs.due(self.clock())
+        return len(catalogue.remote_queue.open()) <= left_over and not catalogue.runs.due(self.clock())
 
-    def pass_days(self, days: int, meanwhile: Callable[[], None] | None = None) -> None:
-        """Let days pass: the night in steps of half an hour, the rest when all that was due has ended.
+    def pass_days(
+        self, days: int, meanwhile: Callable[[], None] | None = None, *, first: int = 0, left_over: int = 0
+    ) -> None:
+        """Let days pass: the night in steps of half an hour, the rest when what was due has ended.
 
         A night's last step waits until a look has seen it: a day that no look sees is none of a scheduler.
+
+        Args:
+            days: how many.
+            meanwhile: is called all the time.
+            first: how many have passed before.
+            left_over: so many runs may be under way still when a day ends, where none waits to be queued.
         """
-        for day in range(days):
+        for day in range(first, first + days):
             for step in range(1, 2 * NIGHT_HOURS + 1):
                 self.clock.set(BEGIN + day * DAY + step * timedelta(minutes=30))
                 time.sleep(_STEP_SECONDS)
                 if meanwhile is not None:
                     meanwhile()
             self.wait_until(self._all_looked_at, meanwhile=meanwhile)
-            self.wait_until(self.settled, 1800, meanwhile)
+            self.wait_until(lambda: self.settled(left_over), 1800, meanwhile)
 
     def _all_looked_at(self) -> bool:
         now = self.clock()
