@@ -78,7 +78,7 @@ def test_sites_elsewhere_and_here_are_backed_up_at_once(
 @pytest.mark.usefixtures("_database")
 def test_what_is_left_to_workers_waits_and_can_be_cancelled(installation: Installation, servers: Servers) -> None:
     add_sites(installation, servers, [4, 5], "clients")
-    add_sites(installation, servers, [6])
+    sites = add_sites(installation, servers, [6])
     done = backstay("--group", "clients", "--background")
     assert (done.returncode, done.stdout) == (0, "2 backups: 2 waiting.\n")
     assert "No worker runs" in done.stderr
@@ -87,6 +87,7 @@ def test_what_is_left_to_workers_waits_and_can_be_cancelled(installation: Instal
     done = backstay("--group", "clients")  # what waits already is what is waited for
     assert done.stdout == "2 backups: 2 complete.\n"
     assert len(installation.catalogue.remote_runs.newest()) == 3
+    assert backstay("--profile", str(sites[0].profile_id)).stdout == "1 backup: 1 complete.\n"
 
 
 def test_what_does_not_go_together_is_said(installation: Installation) -> None:

@@ -76,6 +76,10 @@ def backup(
         backstay backup /var/www/site --storage nas --storage offsite
 
         backstay backup /var/www/site --repository house
+
+        backstay backup --site shop.example --site blog.example
+
+        backstay backup --group clients --background
     """
     given = BackupOptions(
         type=backup_type,
@@ -94,10 +98,8 @@ def backup(
     )
     selection = site_selection.selection_of(site, group, tag, state)
     many = all_sites or not selection.is_empty
-    if many and (given != BackupOptions(database=database) or path or profile is not None or resume or dry_run):
-        raise UsageError(
-            "How sites are backed up is said by their profiles: give --description with them, and no more."
-        )
+    if many:
+        _refuse_options(given, database, more=bool(path or profile is not None or resume or dry_run))
     if (background or cancel) and not many:
         raise UsageError("Say which sites are meant, with --site, --group, --tag, --state or --all-sites.")
     with options.opened(home) as installation:
@@ -108,12 +110,30 @@ def backup(
             finished = _resume(installation, resume, quiet=as_json)
         else:
             chosen = _profile(installation, path, profile, database)
+            if profile is not None and (remote := _remote_selection(installation, chosen)) is not None:
+                _refuse_options(given, database, more=dry_run)
+                _back_up_sites(installation, remote, description, background=False, cancel=False, as_json=as_json)
+                return
             _check_places(installation, given)
             if dry_run:
                 _print_survey(*survey_backup(installation, chosen.id, given.overrides()), as_json=as_json)
                 return
             finished = _take(installation, chosen, description, given, quiet=as_json)
         _print(installation, finished, as_json=as_json)
+
+
+def _refuse_options(given: BackupOptions, database: str, *, more: bool) -> None:
+    """Refuse what is said of one backup of this machine, and of none of a site elsewhere."""
+    if more or given != BackupOptions(database=database):
+        raise UsageError(
+            "How sites are backed up is said by their profiles: give --description with them, and no more."
+        )
+
+
+def _remote_selection(installation: Installation, profile: Profile) -> Selection | None:
+    """Return the site on another server that stands on a profile; None where it is of this machine."""
+    site = installation.catalogue.sites.find_by_profile(profile.id)
+    return site_selection.selection_of([site.name], None, None) if site is not None and site.kind == "remote" else None
 
 
 def _back_up_sites(
