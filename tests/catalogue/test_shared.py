@@ -124,7 +124,7 @@ def test_a_due_moment_has_one_run_and_a_run_one_backup(shared: Catalogue, shared
     add_schedule(shared)
     code = """
 (times,) = catalogue.schedules.times()
-run = catalogue.runs.create(times, NOW + timedelta(days=1), NOW + timedelta(days=1))
+(run,) = catalogue.runs.create_all([(times, NOW + timedelta(days=1), "")], NOW + timedelta(days=1))
 return None if run is None else run.id
 """
     made = [number for number in in_processes(shared_home, code) if number is not None]

@@ -350,10 +350,6 @@ class RunTable:
         with self._engine.connect() as connection:
             return {row[0]: Run(*row[1:]) for row in connection.execute(query.order_by(runs.c.ended))}
 
-    def create(self, schedule: Times, due: datetime, now: datetime, *, skipped: str = "") -> Run | None:
-        """Make the run of a due moment; see ``create_all``."""
-        return self.create_all([(schedule, due, skipped)], now)[0]
-
     def create_all(self, wanted: Iterable[tuple[Times, datetime, str]], now: datetime) -> list[Run | None]:
         """Make runs of due moments and note that these are handled, all at once or nothing.
 
