@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from backstay.catalogue.schedules import Work
 from backstay.errors import UsageError, VerificationError
 from backstay.jobs.drill import drill_backup
 from backstay.jobs.installation import Installation
+from backstay.jobs.places import look_around
 from backstay.jobs.proofs import Target, chosen, prove, share, targets
 from backstay.jobs.records import get_backup
 from backstay.jobs.schedules import add_schedule, run_now
@@ -28,6 +30,7 @@ from backstay.restore import DrillReport
 from backstay.steps import finished
 from support.backups import make_database, make_files, take
 from support.destinations import Place
+from support.repositories import add_sites, damage
 from support.stored import add_storage, store
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -240,3 +243,18 @@ def test_the_next_drill_removes_what_one_that_was_killed_left_and_nothing_of_one
     assert list(alive.parent.iterdir()) == [alive]
     assert [step.verdict for step in running if isinstance(step, DrillReport)] == ["passed"]
     assert list(alive.parent.iterdir()) == []
+
+
+def test_backups_in_a_repository_are_verified_and_drilled_by_schedules(installation: Installation, site: Path) -> None:
+    add_sites(installation)
+    (site / "noise.bin").write_bytes(random.Random(1).randbytes(20_000))
+    backup = take(installation, site, backstay__repository="sites")
+    assert [one for one in look_around(installation, datetime.now(UTC)) if one.what == "files"] == []
+    for what in ("verify", "drill"):
+        told, _run = proven(installation, added(installation, backup.profile_id, what))
+        assert told.startswith("1 of 1 were")
+    assert kept(installation, backup)["ok"]
+    assert get_backup(installation, backup.id).proof["drill"]["verdict"] == "passed"
+    damage(installation, random.Random(1).randbytes(20_000))
+    with pytest.raises(VerificationError, match=r"noise\.bin"):
+        proven(installation, added(installation, backup.profile_id))
