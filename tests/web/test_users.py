@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
+from backstay.catalogue import Group
 from backstay.jobs.second_factor import new_secret
 from backstay.jobs.users import Role, create_user, invite, sessions_of
 from backstay.web.security import SESSION_COOKIE
@@ -28,6 +30,30 @@ def test_a_user_is_made_and_sets_a_password_through_a_link(visitor: Visitor) -> 
     fields = {"password": PASSWORD, "password_again": PASSWORD}
     assert "Welcome, ben." in visitor.post(link, dict(fields), form_at=link).text
     assert visitor.get("/users").status_code == 403
+
+
+def test_an_administrator_says_which_groups_a_user_and_a_token_see(visitor: Visitor) -> None:
+    for name in ("clients-a", "clients-b"):
+        visitor.installation.catalogue.groups.create(Group(0, name, datetime.now(UTC)))
+    visitor.signed_in(Role.ADMINISTRATOR)
+    users = visitor.installation.catalogue.users
+    visitor.post("/users", {"name": "carla", "role": "viewer", "group": "clients-a"}, form_at="/users")
+    assert users.get("carla").groups == (1,)
+    wrong = visitor.post("/users", {"name": "dora", "role": "administrator", "group": "clients-a"}, form_at="/users")
+    assert wrong.status_code == 400
+    assert "An administrator sees everything" in wrong.text
+    path = path_of(visitor, "carla")
+    changed = visitor.post(f"{path}/groups", {"group": ["clients-a", "clients-b"]}, form_at=path)
+    assert "carla sees the sites of clients-a, clients-b now." in changed.text
+    assert users.get("carla").groups == (1, 2)
+    assert "carla sees everything now." in visitor.post(f"{path}/groups", form_at=path).text
+    assert users.get("carla").groups == ()
+    fields = {"name": "phone", "scope": ["read"], "group": ["clients-b"]}
+    assert "bst_" in visitor.post("/settings/tokens", fields, form_at="/settings").text
+    assert visitor.installation.catalogue.tokens.all()[0].groups == (2,)
+    assert "clients-b" in visitor.get("/settings").text
+    refused = visitor.post("/settings/tokens", {**fields, "name": "x", "scope": ["configure"]}, form_at="/settings")
+    assert "concerns all sites" in refused.text
 
 
 def test_a_change_counts_at_once(visitor: Visitor) -> None:

@@ -10,6 +10,7 @@ from backstay.catalogue.users import User
 from backstay.errors import NotFoundError, UsageError
 from backstay.jobs.users import (
     Role,
+    bind_user,
     browser_in_words,
     create_user,
     facts_of,
@@ -31,17 +32,30 @@ def _list(visit: Visit) -> Response:
 
 
 def _list_page(visit: Visit, status: int, *, name: str = "", role: str = Role.VIEWER, problem: str = "") -> Response:
-    users = facts_of_users(visit.installation)
-    return visit.page("users/list.html", status, users=users, roles=list(Role), name=name, role=role, problem=problem)
+    return visit.page(
+        "users/list.html",
+        status,
+        users=facts_of_users(visit.installation),
+        roles=list(Role),
+        groups=_groups(visit),
+        chosen=visit.fields("group"),
+        name=name,
+        role=role,
+        problem=problem,
+    )
+
+
+def _groups(visit: Visit) -> list[str]:
+    return [group.name for group in visit.installation.catalogue.groups.all()]
 
 
 def _add(visit: Visit) -> Response:
     name, role = visit.field("name"), _role(visit)
     try:
-        user = create_user(visit.installation, name, role)
+        user = create_user(visit.installation, name, role, groups=visit.fields("group"))
     except UsageError as error:
         return _list_page(visit, 400, name=name, role=role, problem=str(error))
-    visit.note("user made", user.name, role=str(role))
+    visit.note("user made", user.name, role=str(role), groups=", ".join(visit.fields("group")))
     return _link_page(visit, user)
 
 
@@ -53,7 +67,8 @@ def _link_page(visit: Visit, user: User) -> Response:
 def _one(visit: Visit) -> Response:
     user = _user(visit)
     rows = [(one, browser_in_words(one.agent)) for one in sessions_of(visit.installation, user)]
-    return visit.page("users/one.html", facts=facts_of(visit.installation, user), sessions=rows, roles=list(Role))
+    facts, groups = facts_of(visit.installation, user), _groups(visit)
+    return visit.page("users/one.html", facts=facts, sessions=rows, roles=list(Role), groups=groups)
 
 
 def _invite(visit: Visit) -> Response:
@@ -68,6 +83,14 @@ def _change_role(visit: Visit) -> Response:
     set_role(visit.installation, user, role)
     visit.note("role changed", user.name, role=str(role), before=user.role)
     return visit.redirect(f"/users/{user.id}", f"{user.name} has the role {role} now.")
+
+
+def _change_groups(visit: Visit) -> Response:
+    user, groups = _user(visit), visit.fields("group")
+    bind_user(visit.installation, user, groups)
+    visit.note("groups changed", user.name, groups=", ".join(groups) or "everything")
+    seen = f"the sites of {', '.join(groups)}" if groups else "everything"
+    return visit.redirect(f"/users/{user.id}", f"{user.name} sees {seen} now.")
 
 
 def _remove(visit: Visit) -> Response:
@@ -131,6 +154,7 @@ ROUTES = (
     PageRoute("GET", "/users/{number:int}", _ADMINISTRATOR, _one),
     PageRoute("POST", "/users/{number:int}/invite", _ADMINISTRATOR, _invite, confirmed=True),
     PageRoute("POST", "/users/{number:int}/role", _ADMINISTRATOR, _change_role, confirmed=True),
+    PageRoute("POST", "/users/{number:int}/groups", _ADMINISTRATOR, _change_groups, confirmed=True),
     PageRoute("POST", "/users/{number:int}/remove", _ADMINISTRATOR, _remove, confirmed=True),
     PageRoute("POST", "/users/{number:int}/revoke", _ADMINISTRATOR, _revoke),
     PageRoute(

@@ -38,6 +38,7 @@ def _page(visit: Visit, status: int = 200, *, problem: str = "") -> Response:
     return visit.page(
         "settings/server.html", status,
         problem=problem, tokens=installation.catalogue.tokens.all(), scopes=list(Scope), now=datetime.now(UTC),
+        groups={group.id: group.name for group in installation.catalogue.groups.all()},
         facts=configuration_facts(installation.home.configuration, installation.configuration),
         version=__version__, workers=living(installation), disks=disks, figures=figures,
         file=str(installation.home.configuration),
@@ -49,10 +50,13 @@ def _create_token(visit: Visit) -> Response:
     known = {str(one): one for one in Scope}
     scopes = [known[one] for one in visit.fields("scope") if one in known]
     try:
-        token = create_token(visit.installation, name, scopes, datetime.now(UTC), visit.field("expires").strip())
+        expires, groups = visit.field("expires").strip(), visit.fields("group")
+        token = create_token(visit.installation, name, scopes, datetime.now(UTC), expires, groups)
     except BackstayError as error:
         return _page(visit, 400, problem=str(error))
-    visit.note("token made", f"token {name}", scopes=", ".join(str(one) for one in scopes) or "read")
+    visit.note(
+        "token made", f"token {name}", scopes=", ".join(str(one) for one in scopes) or "read", groups=", ".join(groups)
+    )
     return _once(visit, f"The token {name}", token, "It opens the API: keep it now, it is not shown again.")
 
 
