@@ -32,7 +32,7 @@ from sqlalchemy import Connection, Engine, bindparam, case, delete, insert, lite
 
 from backstay.catalogue import Profile
 from backstay.catalogue.schema import backups, groups, profiles, runs, schedules, sites
-from backstay.fleet.overview import read_sites
+from backstay.fleet.overview import find_sites, read_sites
 from backstay.jobs.alarms import check
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.overview import read_overview
@@ -57,8 +57,7 @@ _DUE_AT_ONCE = 20
 
 def fill(installation: Installation, count: int, nights: int) -> None:
     """Make sites in ten groups, and a backup of each night of each."""
-    values = {"backstay.storage.destinations": "nas"}
-    stored = installation.catalogue.profiles.create(Profile(0, "The first", values))
+    stored = installation.catalogue.profiles.create(Profile(0, "The first"))
     now = datetime.now(UTC)
     with _writer(installation).begin() as connection:
         _make_sites(connection, installation, stored.id, count, now)
@@ -252,6 +251,8 @@ def measure(home: Path, word: str, visits: int) -> None:
         print(f"  all profiles read               {timed(lambda: read_overview(installation))} ms")
         print(f"  all sites read                  {timed(lambda: read_sites(installation, now))} ms")
         installation.catalogue.observations.begin_round(now, timedelta(0))
+        overview = read_sites(installation, now)
+        print(f"  all sites ordered               {timed(lambda: find_sites(overview))} ms")
         print(f"  check for alarms                {timed(lambda: check(installation, now), 1)} ms")
     with serving(home) as (url, server):
         headers = {"Cookie": f"{SESSION_COOKIE}={word}", "Accept-Encoding": "gzip"}
