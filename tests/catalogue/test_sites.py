@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backstay.catalogue import Catalogue, Connection, Group, Home, NewSite, Profile, Site, open_catalogue
+from backstay.catalogue import BackupSearch, Catalogue, Connection, Group, Home, NewSite, Profile, Site, open_catalogue
 from backstay.errors import NotFoundError, UsageError
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -160,3 +160,50 @@ def test_groups_are_made_changed_counted_and_removed_when_they_are_empty(catalog
         catalogue.groups.get("customers")
     with pytest.raises(NotFoundError):
         catalogue.groups.delete("customers")
+
+
+def test_tokens_and_users_are_bound_to_groups_and_a_group_stays_while_somebody_is(catalogue: Catalogue) -> None:
+    first, second = (catalogue.groups.create(Group(0, name, NOW)).id for name in ("first", "second"))
+    token = catalogue.tokens.create("phone", ["read"], NOW, groups=[second, first, first])
+    found = catalogue.tokens.authenticate(token, NOW)
+    assert found is not None
+    assert found.groups == catalogue.tokens.all()[0].groups == (first, second)
+    token = catalogue.tokens.regenerate("phone", NOW)
+    found = catalogue.tokens.authenticate(token, NOW)
+    assert found is not None
+    assert found.groups == (first, second)
+    user = catalogue.users.create("anna", "viewer", NOW, groups=[first])
+    assert user.groups == catalogue.users.get("anna").groups == catalogue.users.all()[0].groups == (first,)
+    with pytest.raises(UsageError, match="Users or tokens are bound to the group first"):
+        catalogue.groups.delete("first")
+    catalogue.users.bind(user.id, [second])
+    assert catalogue.users.of_id(user.id) == catalogue.users.get("anna")
+    assert catalogue.users.get("anna").groups == (second,)
+    catalogue.tokens.revoke("phone")
+    catalogue.groups.delete("first")
+    assert catalogue.groups.names_of([first, second]) == {second: "second"}
+    catalogue.users.bind(user.id, [])
+    assert catalogue.users.get("anna").groups == ()
+    catalogue.groups.delete("second")
+
+
+def test_a_profile_is_seen_by_the_groups_of_its_site_alone(catalogue: Catalogue) -> None:
+    group = catalogue.groups.create(Group(0, "clients", NOW))
+    site, other = catalogue.sites.create(a_site("shop", group="clients")), catalogue.sites.create(a_site("blog"))
+    assert catalogue.sites.is_in(site.profile_id, (group.id,))
+    assert not catalogue.sites.is_in(other.profile_id, (group.id,))
+    assert not catalogue.sites.is_in(site.profile_id, ())
+    assert not catalogue.sites.is_in(1, (group.id,))
+    for profile in (site.profile_id, other.profile_id):
+        catalogue.backups.create(
+            description="d",
+            comment="",
+            backupstart=NOW,
+            origin="cli",
+            type="full",
+            profile_id=profile,
+            archivename=f"{profile}.jpa",
+        )
+    found = catalogue.backups.newest(matching=BackupSearch(groups=(group.id,)))
+    assert [backup.profile_id for backup in found] == [site.profile_id]
+    assert catalogue.backups.newest(matching=BackupSearch(groups=())) == []

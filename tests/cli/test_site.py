@@ -80,6 +80,7 @@ def test_a_site_is_added_listed_shown_tested_changed_and_removed(run: Run, real:
     assert json.loads(run("group", "list", "--json")[0])[0]["sites"] == 1
     assert "still a site in the group" in run("group", "remove", "clients", code=2)[1]
     run("group", "edit", "clients", "--name", "customers", "--priority", "5")
+    assert "give --yes" in run("site", "remove", "store", code=2)[1]
     run("site", "remove", "store", "--yes")
     run("group", "remove", "customers")
     assert json.loads(run("site", "list", "--json")[0]) == []

@@ -391,7 +391,9 @@ def remove(
 
     with options.opened(home) as installation:
         site = installation.catalogue.sites.get(name)
-        if not yes and sys.stdin.isatty():
+        if not yes:
+            if not sys.stdin.isatty():
+                raise UsageError("Nobody can be asked here: give --yes to go ahead.")
             typer.confirm(f"Remove the site {shown(site.name)}?", abort=True)
         remove_site(installation, site, with_profile=with_profile)
         kept = 0
