@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from backstay.archives import VerifyReport, open_archive
+from backstay.archives import Limits, VerifyReport, open_archive
 from backstay.catalogue import Backup, Catalogue
 from backstay.engine import Plan, Progress
 from backstay.engine.warnings import Warnings
@@ -21,6 +21,8 @@ from backstay.profiles import VerificationLevel
 _BEGUN: Final = 0.8
 _SHARE: Final = 0.1
 _SHOWN_PROBLEMS: Final = 3
+_LIMITS: Final = Limits(ratio=500.0, ratio_floor=64 << 30)
+"""What a server sends may not keep a worker unpacking for days."""
 
 
 def prove(
@@ -48,7 +50,7 @@ def prove(
         level = "none"
     if level != "none":
         try:
-            with open_archive(main, password=plan.settings.password) as archive:
+            with open_archive(main, password=plan.settings.password, limits=_LIMITS) as archive:
                 for done in (steps := _Returned(archive.verifying(workers=1))):
                     share = done.bytes / done.total if done.total else 0.0
                     yield Progress("finale", "Verifying the archive", f"{share:.0%}", fraction=_BEGUN + _SHARE * share)

@@ -27,6 +27,7 @@ _LONGEST_WARNING: Final = 2000
 _MOST_WARNINGS_OF_A_STEP: Final = 200
 LONGEST_SECONDS: float = 48 * 3600.0
 """No backup takes so long; a server that never comes to an end does."""
+_CERTAINLY_PASSED_SECONDS: Final = 600.0
 _STEPS_WITHOUT_PAUSE: Final = 200
 _PAUSE_SECONDS: Final = 0.1
 _FINISHING_LOOKS: Final = 20
@@ -114,10 +115,15 @@ def _begun(held: HeldRun, client: Client, profile: int, plan: Plan, warnings: Wa
 
 
 def _looks_left(asked: str) -> int:
-    """How often a start is looked for that was about to be sent at a moment: it arrives within a minute, or never."""
+    """How often a start is looked for that was about to be sent at a moment: it arrives within a minute, or never.
+
+    The moment is of the clock of the machine that asked, which may differ from this one's by minutes.
+    """
     passed = (datetime.now(UTC) - datetime.fromisoformat(asked)).total_seconds()
-    most = recovery.LOOKS
-    return max(1, min(most, most - math.floor(passed / recovery.LOOK_PAUSE)))
+    if passed > _CERTAINLY_PASSED_SECONDS:
+        return 1
+    left = recovery.LOOKS - math.floor(max(0.0, passed) / recovery.LOOK_PAUSE)
+    return max(recovery.LOOKS // 2, left)
 
 
 def _number_of(held: HeldRun, client: Client) -> int:
