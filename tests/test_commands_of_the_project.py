@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import check
 from check import checks, print_summary, pytest_command, skipped_groups
 from support.longest import LONGEST
 
@@ -65,8 +66,16 @@ def test_slow_tests_and_options_reach_pytest(tmp_path: Path, monkeypatch: pytest
 
 
 def test_all_five_checks_are_run(tmp_path: Path) -> None:
-    names = [check.name for check in checks(slow=False, report=tmp_path / "report.xml", pytest_options=[])]
+    names = [one.name for one in checks(slow=False, report=tmp_path / "report.xml", pytest_options=[])]
     assert names == ["linter", "formatter", "layers", "types", "tests"]
+
+
+def test_files_go_to_memory_only_where_there_is_enough_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "ENOUGH_MEMORY", 1 << 60)
+    assert check.memory_folder() is None
+    monkeypatch.setattr(check, "ENOUGH_MEMORY", 0)
+    monkeypatch.setattr(check, "SHARED_MEMORY", tmp_path / "missing")
+    assert check.memory_folder() is None
 
 
 def test_the_longest_files_are_there() -> None:
