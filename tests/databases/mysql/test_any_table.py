@@ -96,8 +96,11 @@ def fill(server: MySQLServer, database: str, table: str, columns: list[tuple[str
             cursor.execute(f"INSERT INTO {name} VALUES ({marks})", values)
 
 
+# 12, and 25 with the slow tests: each makes, dumps and loads a table.
 @settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+    max_examples=settings().max_examples // 4,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 @given(table=tables(), prefix=st.sampled_from(["", "a", "jos_", "#"]), packet=st.sampled_from([1100, 131072]))
 @pytest.mark.filterwarnings("ignore::pymysql.Warning")
