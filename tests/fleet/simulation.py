@@ -18,6 +18,7 @@ from pathlib import Path
 from backstay.catalogue import Connection, Group, NewSite, Profile, RemoteRun, Site
 from backstay.client.endpoints import COMPONENTS, Credential, Endpoint
 from backstay.databases import DatabaseAddress
+from backstay.jobs import lock
 from backstay.jobs.installation import Installation, open_installation
 from backstay.jobs.schedules import add_schedule, next_run
 from backstay.queue import members
@@ -198,9 +199,11 @@ class Fleet:
             time.sleep(0.1)
 
     def settled(self, left_over: int = 0) -> bool:
-        """Return whether all that is due now has been queued and has ended, but for so many."""
+        """Return whether all that is due now has been queued and has ended, but for so many that were begun."""
         catalogue = self.installation.catalogue
-        return len(catalogue.remote_queue.open()) <= left_over and not catalogue.runs.due(self.clock())
+        found = catalogue.remote_queue.open()
+        all_begun = all(run.begun is not None for run in found)
+        return len(found) <= left_over and all_begun and not catalogue.runs.due(self.clock())
 
     def pass_days(
         self, days: int, meanwhile: Callable[[], None] | None = None, *, first: int = 0, left_over: int = 0
@@ -213,7 +216,7 @@ class Fleet:
             days: how many.
             meanwhile: is called all the time.
             first: how many have passed before.
-            left_over: so many runs may be under way still when a day ends, where none waits to be queued.
+            left_over: so many runs may be under way still when a day ends.
         """
         for day in range(first, first + days):
             for step in range(1, 2 * NIGHT_HOURS + 1):
@@ -232,7 +235,9 @@ class Fleet:
     def worker_names(self, machine: Machine) -> set[str]:
         """Return the names that the workers of a machine have, and had since they died."""
         if machine.link is None:
-            return members.names(self.installation.home)
+            queue, number = self.installation.home.queue, machine.process.pid if machine.process else 0
+            names = members.names(self.installation.home)
+            return {name for name in names if lock.process_number(queue / name) == number}
         return {
             members.lease_name(one.id)
             for one in self.installation.catalogue.workers.all()
@@ -293,6 +298,10 @@ class Killer:
         self._held: dict[int, tuple[str, float]] = {}
         self.kills = 0
         self.takeovers: list[float] = []
+
+    def stop(self) -> None:
+        """Kill no more, and only see what becomes of what dead ones held."""
+        self._most = self.kills
 
     def __call__(self) -> None:
         """Kill one where it is time, and see what became of what dead ones held."""

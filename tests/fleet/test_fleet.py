@@ -35,7 +35,7 @@ def test_a_day_of_thirty_sites_and_a_death(
     address = request.getfixturevalue("postgresql_database") if database == "postgresql" else None
     faults = {3: "fails", 6: "loses-start", 7: "loses-end", 12: "cuts", 13: "refuses", 20: "busy"}
     with fake_servers(30, per_host=5, parts=2) as servers:
-        servers.set({number: Behaviour(delay=0.02, fault=faults.get(number, "")) for number in range(30)})
+        servers.set({number: Behaviour(delay=0.05, steps=4, fault=faults.get(number, "")) for number in range(30)})
         fleet = make_fleet(servers, address, 2, "--short-lease")
         fleet.add_sites({number: Night(60 + 7 * number) for number in range(30)})
         for machine in fleet.machines:

@@ -112,19 +112,26 @@ def test_a_worker_whose_disk_is_full_leaves_the_runs_to_others(make_fleet: MakeF
         assert {counts[number]["started"] for number in range(60)} == {1}
 
 
-def test_four_workers_and_two_schedulers_while_one_is_killed_every_ten_seconds(make_fleet: MakeFleet) -> None:
-    faults = {7: "fails", 21: "refuses", 35: "loses-start", 49: "loses-end", 63: "cuts", 77: "busy", 91: "html"}
-    with fake_servers(100, per_host=5, parts=2) as servers:
-        servers.set({number: Behaviour(delay=0.05, fault=faults.get(number, "")) for number in range(100)})
+def test_a_week_of_four_workers_and_two_schedulers_while_one_is_killed_every_ten_seconds(
+    make_fleet: MakeFleet,
+) -> None:
+    faults = {10: "fails", 20: "refuses", 102: "loses-start", 151: "loses-end", 203: "cuts", 304: "busy", 351: "html"}
+    with fake_servers(1000, per_host=5, parts=2) as servers:
+        servers.set({number: Behaviour(delay=0.02, fault=faults.get(number, "")) for number in range(1000)})
         fleet = make_fleet(servers, 4)
-        fleet.add_sites({number: Night(5 + number * 37 % 350) for number in range(100)})
+        due = [number for number in range(1000) if number % 50 < 5 or number in faults]
+        fleet.add_sites(
+            {n: Night(5 + n * 37 % 350, frozenset(range(7)) if n % 50 == 4 else frozenset({n % 7})) for n in due}
+        )
         for machine in fleet.machines:
             fleet.start(machine)
         for machine in fleet.machines[:2]:
             fleet.start(machine, "--looks-only")
         killer = Killer(fleet, 10.0)
-        fleet.pass_days(2, killer)
-        fleet.check(2, faults)
+        fleet.pass_days(7, killer, left_over=16)
+        killer.stop()
+        fleet.wait_until(fleet.settled, meanwhile=killer)
+        fleet.check(7, faults)
         assert killer.kills >= 3
         assert max(killer.takeovers) < 60
 
