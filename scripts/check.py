@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -133,6 +134,8 @@ def main() -> int:
     parser.add_argument("--slow", action="store_true", help="run the tests marked slow too")
     parser.add_argument("--only", action="append", metavar="CHECK", help="linter, formatter, layers, types or tests")
     options, pytest_options = parser.parse_known_args()
+    # What lies in memory must not stay there when this program is asked to end.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     place = None if options.slow else memory_folder()
     with tempfile.TemporaryDirectory(prefix="bs-", dir=place, ignore_cleanup_errors=True) as folder:
         report = Path(folder) / "tests.xml"
