@@ -146,6 +146,7 @@ def test_a_list_is_imported_all_or_nothing_and_exported(run: Run, real: RealServ
     assert states["shop"] == ""
     assert "cannot be reached" in states["away"]
     run("site", "test", "--group", "clients", code=1)
+    assert "away: The server 127.0.0.1:1 cannot be reached" in run("site", "list")[0]
     run("site", "export", "--with-secrets", "--to", str(written))
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     assert real.secret in written.read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
@@ -15,6 +15,7 @@ from backstay.cli.output import console, counted, moment, shown, size, table
 if TYPE_CHECKING:
     from backstay.fleet.standing import SiteStanding
 
+_MOST_PROBLEMS: Final = 10
 _STYLES = {"good": "green", "warn": "yellow", "bad": "red", "quiet": ""}
 
 
@@ -61,6 +62,11 @@ def print_sites(sites: Sequence[Site], standings: Mapping[int, SiteStanding]) ->
             Text(shown(site.address) if site.kind == "remote" else "this machine"),
         )
     console.print(rows)
+    with_problem = [site for site in sites if site.problem]
+    for site in with_problem[:_MOST_PROBLEMS]:
+        console.print(Text(f"{shown(site.name)}: {shown(site.problem.partition(' Tried:')[0])}", style="red"))
+    if len(with_problem) > _MOST_PROBLEMS:
+        console.print(f"{counted(len(with_problem) - _MOST_PROBLEMS, 'more site')} with a problem: see '--json'.")
     states = {one.state: one.meaning.sentence for site in sites if (one := standings.get(site.id))}
     for state, sentence in sorted(states.items()):
         if state != "good":
