@@ -195,3 +195,30 @@ def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a size"):
         parse_size(text)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_profile_whose_backups_go_into_a_repository_is_used_like_any_other(site: Path, tmp_path: Path) -> None:
+    run("repository", "create", "house")
+    once = json.loads(run("backup", str(site), "--repository", "house", "--part-size", "64KiB", "--json").stdout)
+    assert (once["status"], once["repository"], once["proof"]["level"]) == ("complete", "house", "new")
+    run("profile", "edit", str(once["profile"]), "--set", "repository=house")
+    text = run("backup", "--profile", str(once["profile"]), "--read-all").stdout
+    assert "what is new was read back from its repository" in text
+    assert "of the repository house" in text
+    listed = json.loads(run("list", "--json").stdout)
+    assert [one["meta"] for one in listed] == ["ok", "ok"]
+    assert json.loads(run("verify", "2", "--json").stdout)["ok"] is True
+    run("restore", "2", "--to", str(tmp_path / "back"), "--json")
+    assert compare_trees(site, tmp_path / "back").differences == []
+    shown = json.loads(run("profile", "settings", str(once["profile"]), "--json").stdout)
+    assert "house" in [one["value"] for one in shown if one["key"] == "backstay.repository"]
+    (tmp_path / "profile.json").write_text(run("profile", "export", str(once["profile"])).stdout)
+    copied = json.loads(run("profile", "import", str(tmp_path / "profile.json"), "--json").stdout)
+    assert '"house"' in run("profile", "show", str(copied["id"]), "--json").stdout
+
+
+@pytest.mark.usefixtures("home")
+def test_a_repository_that_is_not_there_is_named_before_anything_begins(site: Path) -> None:
+    assert "no repository named 'nowhere'" in run("backup", str(site), "--repository", "nowhere", code=3).stderr
+    assert json.loads(run("list", "--json").stdout) == []

@@ -9,7 +9,7 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ _OWN = re.compile(
     re.DOTALL,
 )
 _VIRTUAL_MODE = 0o100644
-# The first second of the year 2000, which every format can hold.
-_TIME_OF_PARTS = 946_684_800
+# A moment that every format can hold.
+_TIME_OF_PARTS = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,8 @@ def database_entries(plan: Plan, dumps: Iterable[Dumped]) -> list[Source]:
     """Return the SQL parts of the finished dumps, and the page that describes them to a restoration script."""
     moment = datetime.fromisoformat(plan.started)
     # In a repository the time would be all that is new of a part that is what it was at the last backup.
-    mtime = _TIME_OF_PARTS if plan.settings.repository else int(moment.timestamp())
+    if plan.settings.repository:
+        moment = _TIME_OF_PARTS
     sources = []
     metadata: dict[str, Any] = {}
     for dumped in dumps:
@@ -141,7 +142,7 @@ def database_entries(plan: Plan, dumps: Iterable[Dumped]) -> list[Source]:
                     path=f"{SQL_FOLDER}/{name}",
                     type=EntryType.FILE,
                     mode=_VIRTUAL_MODE,
-                    mtime=mtime,
+                    mtime=int(moment.timestamp()),
                     size=part.size,
                     deflated=part,
                 )
