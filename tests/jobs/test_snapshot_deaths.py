@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import signal
 from collections.abc import Callable
 from functools import wraps
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from backstay import processes
 from backstay.catalogue.jobs import JobTable
 from backstay.catalogue.records import BackupTable
 from backstay.catalogue.snapshots import SnapshotTable
@@ -27,6 +29,7 @@ from backstay.repository.seen import SeenWriter
 from backstay.storage.folder import Folder
 from support.backups import make_database, make_files_and_noise
 from support.jobs import prepare
+from support.power import Disk, PowerCut
 from support.snapshots import NAME, assert_snapshot_gives_back, assert_sound, make_repository, row_of, take_into
 
 CHANGES: tuple[tuple[type, tuple[str, ...]], ...] = (
@@ -195,3 +198,46 @@ def test_a_disk_that_is_full_at_any_moment_fails_the_backup_or_leaves_it_to_be_r
         assert "space" in backup.error
         assert not backup.filesexist
         assert_sound(installation, before)
+
+
+def _ran(home: Path, backup_id: int, cut_at: int | None) -> int | None:
+    """Take a backup until the power is cut; give how many moments there were, or None where it was cut."""
+    with open_installation(home) as installation:
+        disk = Disk(home, installation.home.catalogue)
+        disk.cut_at = cut_at
+        with pytest.MonkeyPatch.context() as patch:
+            disk.install(patch)
+            try:
+                run_job(installation, backup_id)
+            except PowerCut:
+                moments = None
+            else:
+                moments = disk.moments
+    if moments is None:
+        disk.come_back()
+    disk.close()
+    return moments
+
+
+@pytest.mark.parametrize("sampled", [2, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_backup_survives_power_cuts_that_forget_what_was_not_synced(
+    home: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampled: int
+) -> None:
+    monkeypatch.setattr(processes, "may_fork", lambda: False)
+    with open_installation(home) as installation:
+        make_repository(installation)
+        first = prepare(installation, site, backstay__repository=NAME)
+    moments = _ran(home, first, None)
+    assert moments is not None
+    assert moments > 10
+    for cut_at in sorted(random.Random(sampled).sample(range(1, moments - 1), sampled)):
+        (site / "noise.bin").write_bytes(os.urandom(3_000_000))
+        with open_installation(home) as installation:
+            backup_id = prepare(installation, site, backstay__repository=NAME)
+        _ran(home, backup_id, cut_at)
+        with open_installation(home) as installation:
+            run_job(installation, backup_id)
+            assert_snapshot_gives_back(installation, backup_id, site, tmp_path / "back")
+            found = installation.catalogue.snapshots.at(NAME)
+            assert_sound(installation, {row.snapshot for row in found})
+            assert backup_id in {row.backup_id for row in found}

@@ -20,6 +20,8 @@ from backstay.repository.opened import Repository
 
 _LINES_MASK = 31
 _MOST_LINES = 256
+_LONG = 800
+_LONG_LINES = 12 << 10
 _MOST_BYTES = 256 << 10
 _LIST_MASK = 127
 _MOST_LIST = 1024
@@ -129,7 +131,10 @@ class LineWriter:
         """Add the line of a path, as `pack` writes it, behind those before."""
         self._lines.append(text)
         self._bytes += len(text)
-        ends = not zlib.crc32(path) & _LINES_MASK
+        crc = zlib.crc32(path)
+        size = len(text)
+        # The lines of files in many pieces are long, and a change of one costs the whole chunk that it is in.
+        ends = not crc & _LINES_MASK or (size > _LONG and crc * _LONG_LINES < size << 32)
         if ends or len(self._lines) >= _MOST_LINES or self._bytes >= _MOST_BYTES:
             self._end_lines()
 
