@@ -12,7 +12,7 @@ import pytest
 from backstay.catalogue import Connection, Group, NewSite, Profile, Site
 from backstay.errors import UsageError
 from backstay.fleet.dispatch import LONGEST_PAUSE, Worker, claim_runs, pause_after, put_off
-from backstay.fleet.worker import Perform, RemoteWorker
+from backstay.fleet.worker import MOST_ATTEMPTS, Perform, RemoteWorker
 from backstay.jobs.alarms import check
 from backstay.jobs.installation import Installation
 from backstay.jobs.remote_runs import cancel_run, queue_run
@@ -281,6 +281,20 @@ def test_a_fault_of_the_program_ends_the_run_and_not_the_worker(
     assert "fault of the program" in installation.catalogue.remote_runs.get(first).message
     assert installation.catalogue.remote_runs.get(second).message == "The site has no server."
     wait_until(lambda: [installation.catalogue.sites.get(site.id).failures for site in sites] == [1, 1])
+
+
+def test_a_run_that_no_worker_survives_ends(
+    installation: Installation, workers: Callable[[str, Perform], RemoteWorker]
+) -> None:
+    (number,) = queue(installation, add_sites(installation, 1))
+    table = installation.catalogue.remote_runs
+    assert table.claim(number, "dead/1", NOW)
+    assert table.save(number, "dead/1", attempts=MOST_ATTEMPTS)
+    performing = Performing()
+    workers("a", performing)
+    wait_until(lambda: states(installation) == {number: "failed"})
+    assert performing.begun == []
+    assert "taken up 30 times" in table.get(number).message
 
 
 def test_a_run_that_nobody_has_taken_ends_at_once_when_it_is_cancelled(team: Team) -> None:

@@ -144,7 +144,7 @@ def test_one_worker_with_a_catalogue_of_its_own(tmp_path: Path) -> None:
         stack.callback(fleet.close)
         fleet.add_sites({number: Night(5 + number * 37 % 350) for number in range(100)})
         fleet.start(fleet.machines[0])
-        killer = Killer(fleet, 10.0)
+        killer = Killer(fleet, 20.0)  # it needs some of them to begin
         fleet.pass_days(1, killer)
         fleet.check(1, faults)
 

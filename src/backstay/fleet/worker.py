@@ -18,6 +18,8 @@ LOOK_SECONDS: Final = 3.0
 """Seconds between two looks for what waits."""
 LEAST_FREE: Final = 64 << 20
 """Bytes that must be free on the disk of the archives, for a worker to take a run."""
+MOST_ATTEMPTS: Final = 30
+"""A run that so many workers took up and none brought to its end, ends: it may be what they die of."""
 _SHORTEST_PAUSE: Final = 0.3
 _END_SECONDS: Final = 20.0
 
@@ -160,10 +162,15 @@ class RemoteWorker:
 
     def _performed(self, claimed: Claimed) -> None:
         """Perform a run; what did not end is given back, and is another's from then on."""
+        table = self._installation.catalogue.remote_runs
+        if table.get(claimed.id).attempts > MOST_ATTEMPTS:
+            self._fail(
+                claimed, f"It was taken up {MOST_ATTEMPTS} times and never came to its end: see the workers' logs."
+            )
+            return
         self._perform_one(
             self._installation, claimed.id, claimed.holder, may_go_on=self._may_go_on, stopping=self._ending
         )
-        table = self._installation.catalogue.remote_runs
         if table.release(claimed.id, claimed.holder):
             return
         run = table.find(claimed.id)
