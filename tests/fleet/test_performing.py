@@ -184,7 +184,8 @@ def test_a_client_of_our_api_steps_the_backup_of_a_remote_site_like_any_other(
         steps.append(state.step)
     worker.join()
     assert (state.has_run, state.step_state, state.progress) == (False, "finished", 100)
-    assert any("Packing" in step or "Fetching" in step or "Verifying" in step for step in steps)
+    # Which of its steps a client hears depends on how fast they follow each other.
+    assert set(steps) - {"", "init", "Waiting for its turn"}
     assert get_backup(installation, backup.id).description == "by the API"
 
 

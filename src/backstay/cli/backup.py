@@ -110,10 +110,8 @@ def backup(
             finished = _resume(installation, resume, quiet=as_json)
         else:
             chosen = _profile(installation, path, profile, database)
-            if profile is not None and (remote := _remote_selection(installation, chosen)) is not None:
+            if profile is not None and _is_elsewhere(installation, chosen):
                 _refuse_options(given, database, more=dry_run)
-                _back_up_sites(installation, remote, description, background=False, cancel=False, as_json=as_json)
-                return
             _check_places(installation, given)
             if dry_run:
                 _print_survey(*survey_backup(installation, chosen.id, given.overrides()), as_json=as_json)
@@ -130,10 +128,9 @@ def _refuse_options(given: BackupOptions, database: str, *, more: bool) -> None:
         )
 
 
-def _remote_selection(installation: Installation, profile: Profile) -> Selection | None:
-    """Return the site on another server that stands on a profile; None where it is of this machine."""
+def _is_elsewhere(installation: Installation, profile: Profile) -> bool:
     site = installation.catalogue.sites.find_by_profile(profile.id)
-    return site_selection.selection_of([site.name], None, None) if site is not None and site.kind == "remote" else None
+    return site is not None and site.kind == "remote"
 
 
 def _back_up_sites(
