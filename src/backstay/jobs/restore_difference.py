@@ -151,13 +151,16 @@ def _wanted(
 
 
 def _files(root: Path, found: Difference) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield path and status of everything below a folder that is no folder; links are not followed."""
+    """Yield path and status of everything below a folder that is no folder; links are not followed.
+
+    Each folder in the order of its names: those that are shown of many are the same each time, whatever the disk.
+    """
     waiting = [""]
     while waiting:
         folder = waiting.pop()
         try:
             with os.scandir(root / folder) as entries:
-                for entry in entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
                     path = f"{folder}/{entry.name}" if folder else entry.name
                     if entry.is_dir(follow_symlinks=False):
                         if folder or not entry.name.startswith(_HIDDEN):
