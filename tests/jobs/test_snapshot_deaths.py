@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import random
 import signal
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -215,6 +217,10 @@ def _ran(home: Path, backup_id: int, cut_at: int | None) -> int | None:
                 moments = disk.moments
     if moments is None:
         disk.come_back()
+        with warnings.catch_warnings():
+            # Nothing closed the files of what died.
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
     disk.close()
     return moments
 
