@@ -104,12 +104,6 @@ class TableReader:
             self._checksum += sum_of(rows, sum(map(len, rows)))
             yield rows
 
-    def sum_long_rows(self) -> None:
-        """Add the rows that are too long to the checksum; after :meth:`read_batches`."""
-        if self._rows_too_long:
-            for _ in self._long_rows():
-                pass
-
     def _source(self) -> str:
         return quote(self._table.name) + (" FOR SYSTEM_TIME ALL" if self._history else "")
 
